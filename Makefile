@@ -1,0 +1,38 @@
+# Each environment lives under .venv/ and is installed again only when pyproject.toml changes.
+PYTHON ?= python3
+DEMO := .venv/demo/bin
+TEST := .venv/test/bin
+
+.PHONY: help demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+
+demo: .venv/demo/.installed ## See an agent remember across sessions: no key, no server
+	@$(DEMO)/mem0-integrations demo
+
+test: lint ## Check style and types, then run every test and notebook
+	@$(TEST)/pytest
+
+lint: .venv/test/.installed ## Check style and types only
+	@$(TEST)/ruff check --quiet .
+	@$(TEST)/ruff format --quiet --check .
+	@$(TEST)/mypy
+
+bench: .venv/test/.installed ## Print the benchmark tables
+	@$(TEST)/python -m benchmarks
+
+clean: ## Remove the environments, caches and build results
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/demo/.installed: EXTRAS := embedded,langgraph
+.venv/test/.installed: EXTRAS := all,dev
+
+# Editable, so that a source change needs no new install.
+.venv/%/.installed: pyproject.toml
+	@echo "Preparing .venv/$* (only needed once) ..."
+	@$(PYTHON) -m venv .venv/$*
+	@.venv/$*/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
