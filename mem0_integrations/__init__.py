@@ -1,0 +1,111 @@
+"""Long-term memory for agents: Mem0 behind LangChain, LangGraph and CrewAI.
+
+```python
+from mem0_integrations import connect
+
+memory = connect()
+memory.remember("I am allergic to peanuts.", scope={"user_id": "customer-1"})
+memory.recall("What can I eat?", scope={"user_id": "customer-1"})
+```
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from mem0_integrations.errors import (
+    BackendError,
+    BackendTimeoutError,
+    ClosedError,
+    ConfigurationError,
+    CorruptFileError,
+    DimensionMismatchError,
+    ExtractionError,
+    FolderLockedError,
+    InvalidFilterError,
+    InvalidInputError,
+    InvalidMessageError,
+    Mem0IntegrationsError,
+    MemoryNotFoundError,
+    MissingExtraError,
+    OutboxFullError,
+    ScopeError,
+    StorageError,
+)
+from mem0_integrations.records import (
+    BulkResult,
+    ForgetResult,
+    Memory,
+    MemoryChange,
+    Recall,
+    Relation,
+    WriteResult,
+)
+from mem0_integrations.scope import Scope, ScopeRequest
+
+if TYPE_CHECKING:
+    from mem0_integrations.agent_memory import AgentMemory
+    from mem0_integrations.connection import OutboxOptions, connect
+    from mem0_integrations.extraction import SentenceExtractor
+    from mem0_integrations.rendering import recall_text
+    from mem0_integrations.retry import RetryPolicy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AgentMemory",
+    "BackendError",
+    "BackendTimeoutError",
+    "BulkResult",
+    "ClosedError",
+    "ConfigurationError",
+    "CorruptFileError",
+    "DimensionMismatchError",
+    "ExtractionError",
+    "FolderLockedError",
+    "ForgetResult",
+    "InvalidFilterError",
+    "InvalidInputError",
+    "InvalidMessageError",
+    "Mem0IntegrationsError",
+    "Memory",
+    "MemoryChange",
+    "MemoryNotFoundError",
+    "MissingExtraError",
+    "OutboxFullError",
+    "OutboxOptions",
+    "Recall",
+    "Relation",
+    "RetryPolicy",
+    "Scope",
+    "ScopeError",
+    "ScopeRequest",
+    "SentenceExtractor",
+    "StorageError",
+    "WriteResult",
+    "connect",
+    "recall_text",
+]
+
+# Imported when first used: importing the package stays fast, and works without any extra.
+_LAZY = {
+    "AgentMemory": "agent_memory",
+    "OutboxOptions": "connection",
+    "RetryPolicy": "retry",
+    "SentenceExtractor": "extraction",
+    "connect": "connection",
+    "recall_text": "rendering",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

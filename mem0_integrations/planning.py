@@ -1,0 +1,209 @@
+"""From the arguments of `AgentMemory` to requests for a backend: checks, no I/O."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from mem0_integrations.backends.base import AddRequest, SearchRequest
+from mem0_integrations.backends.dialect import RESERVED_METADATA, parse_time
+from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.filters import validate_filters
+from mem0_integrations.messages import (
+    MessageLike,
+    MessagesLike,
+    message_key,
+    query_text,
+    to_mem0_messages,
+)
+from mem0_integrations.scope import Scope
+
+__all__ = ["check_metadata", "check_page", "in_batches", "plan_add", "plan_import", "plan_search"]
+
+MAX_LIMIT: Final = 1_000
+
+
+def plan_search(
+    query: MessagesLike,
+    scope: Scope,
+    *,
+    limit: int,
+    threshold: float | None,
+    filters: Mapping[str, object] | None,
+    as_of: datetime | None,
+) -> SearchRequest:
+    """Check the arguments of a recall.
+
+    Raises:
+        InvalidInputError: One of them is malformed.
+    """
+    _check_integer("limit", limit, 1, MAX_LIMIT)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InvalidInputError(f"threshold must be a score in [0, 1], not {threshold!r}.")
+    validate_filters(filters)
+    return SearchRequest(
+        query=query_text(query),
+        scope=scope,
+        limit=limit,
+        threshold=threshold,
+        filters=filters,
+        as_of=None if as_of is None else _aware("as_of", as_of),
+    )
+
+
+def plan_add(
+    messages: MessagesLike,
+    scope: Scope,
+    *,
+    infer: bool,
+    metadata: Mapping[str, object] | None,
+    key: str | None,
+    created_at: datetime,
+    include_tool_messages: bool,
+) -> AddRequest:
+    """Check the arguments of a write; its `messages` are empty when nothing is worth sending.
+
+    Raises:
+        InvalidInputError: One of them is malformed.
+    """
+    if key is not None:
+        _check_key(key)
+    return AddRequest(
+        messages=tuple(to_mem0_messages(messages, include_tool_messages=include_tool_messages)),
+        scope=scope,
+        key=key if key is not None else uuid.uuid4().hex,
+        created_at=_aware("created_at", created_at),
+        infer=infer,
+        metadata=check_metadata(metadata),
+    )
+
+
+def plan_import(
+    messages: Iterable[MessageLike],
+    scope: Scope,
+    *,
+    infer: bool,
+    metadata: Mapping[str, object] | None,
+    thread_id: str | None,
+    now: datetime,
+) -> Iterator[AddRequest]:
+    """Make one write of each message, with a key that a second import of it has too.
+
+    Raises:
+        InvalidInputError: A message or the metadata is malformed.
+    """
+    common = check_metadata(metadata)
+    if thread_id is not None:
+        common["thread_id"] = thread_id
+    for position, message in enumerate(messages):
+        for converted in to_mem0_messages(message):
+            given = _field(message, "id")
+            yield AddRequest(
+                messages=(converted,),
+                scope=scope,
+                key=message_key(scope, thread_id, str(given or f"position {position}"), converted),
+                created_at=_said_at(message) or now,
+                infer=infer,
+                metadata=common,
+            )
+
+
+def check_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
+    """Return a copy of metadata that can be stored.
+
+    Raises:
+        InvalidInputError: A key is reserved or not a string, or a value is not JSON.
+    """
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidInputError(f"metadata must be a mapping, not {type(metadata).__name__}.")
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise InvalidInputError(f"metadata has the key {key!r}; keys must be strings.")
+        if key in RESERVED_METADATA:
+            raise InvalidInputError(
+                f"metadata[{key!r}] is reserved; the scope is set with scope=, the time with "
+                f"created_at=. Choose another key."
+            )
+        try:
+            json.dumps(value, allow_nan=False).encode()
+            key.encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"metadata[{key!r}] cannot be stored as JSON: {error}."
+            ) from None
+    copied: dict[str, object] = json.loads(json.dumps(dict(metadata)))
+    return copied
+
+
+def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) -> None:
+    """Check the arguments of a listing.
+
+    Raises:
+        InvalidInputError: One of them is malformed.
+    """
+    _check_integer("limit", limit, 1, None)
+    _check_integer("offset", offset, 0, None)
+    validate_filters(filters)
+
+
+def _check_key(key: object) -> None:
+    if not isinstance(key, str) or not key:
+        raise InvalidInputError(f"key must be a string with some text, not {key!r}.")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"key is not valid Unicode text: {error.reason}.") from None
+
+
+def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
+    if (
+        not isinstance(value, int)
+        or isinstance(value, bool)
+        or value < least
+        or (most is not None and value > most)
+    ):
+        span = f"between {least} and {most:,}" if most is not None else f"at least {least}"
+        raise InvalidInputError(f"{name} must be a whole number, {span}; got {value!r}.")
+
+
+def _aware(name: str, time: datetime) -> datetime:
+    if not isinstance(time, datetime):
+        raise InvalidInputError(f"{name} must be a datetime, not {type(time).__name__}.")
+    if time.tzinfo is None:
+        raise InvalidInputError(f"{name} has no time zone; use datetime.now(UTC) or the like.")
+    return time.astimezone(UTC)
+
+
+def _said_at(message: MessageLike) -> datetime | None:
+    given = _field(message, "created_at")
+    if isinstance(given, datetime):
+        return _aware("created_at", given)
+    if given is None:
+        return None
+    time = parse_time(given)
+    if time is None:
+        raise InvalidInputError(f"created_at must be an ISO 8601 time, not {given!r}.")
+    return time
+
+
+def _field(message: MessageLike, name: str) -> object:
+    if isinstance(message, Mapping):
+        return message.get(name)
+    return getattr(message, name, None)
+
+
+def in_batches(requests: Iterable[AddRequest], size: int) -> Iterator[Sequence[AddRequest]]:
+    """Group writes into lists of at most `size`."""
+    batch: list[AddRequest] = []
+    for request in requests:
+        batch.append(request)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
