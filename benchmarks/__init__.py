@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks` prints every table, `python -m benchmarks recall` one."""

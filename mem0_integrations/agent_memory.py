@@ -1,0 +1,759 @@
+"""`AgentMemory`: recall, remember and forget, through whichever Mem0 lies behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Final, Literal, Self, TypeVar
+
+from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
+from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.errors import (
+    BackendError,
+    BackendTimeoutError,
+    ClosedError,
+    InvalidInputError,
+    ScopeError,
+)
+from mem0_integrations.messages import MessageLike, MessagesLike
+from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
+from mem0_integrations.outbox.ledger import Status
+from mem0_integrations.outbox.outbox import Receipt
+from mem0_integrations.planning import (
+    check_metadata,
+    check_page,
+    in_batches,
+    plan_add,
+    plan_import,
+    plan_search,
+)
+from mem0_integrations.ranking import drop_near_duplicates
+from mem0_integrations.records import (
+    BulkResult,
+    ForgetResult,
+    Memory,
+    MemoryChange,
+    Recall,
+    WriteResult,
+)
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import Scope, ScopeLike
+
+__all__ = ["AgentMemory", "OnError"]
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+OnError = Literal["degrade", "raise"]
+
+_POOL_SIZE: Final = 8
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AgentMemory:
+    """The long-term memory of an agent. Make one with `connect`.
+
+    Every method has an async twin whose name begins with `a`; it never blocks the event loop.
+    All may be called from any thread. Use it as a context manager, or call `close`.
+
+    Args:
+        backend: The Mem0 behind it.
+        outbox: Keeps writes until they are delivered; it delivers through this memory.
+        scope: Whose memories, where a call does not say; there is no default user.
+        retry: How failures that may pass are retried.
+        recall_timeout: Seconds that a recall may take.
+        on_error: What a failed recall or write does: `degrade` reports it in the result,
+            `raise` raises. Bad input always raises.
+        clock: Tells the time that writes carry (aware).
+        on_close: Called once by `close`, after the outbox.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> with connect(scope={"user_id": "u"}) as memory:
+        ...     result = memory.remember("I like tea.")
+        ...     [found.text for found in memory.list()]
+        ['I like tea.']
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        outbox: Outbox,
+        *,
+        scope: ScopeLike | None = None,
+        retry: RetryPolicy | None = None,
+        recall_timeout: float = 5.0,
+        on_error: OnError = "degrade",
+        clock: Callable[[], datetime] = _now,
+        on_close: Callable[[float | None], None] | None = None,
+    ) -> None:
+        _check_timeout("recall_timeout", recall_timeout)
+        _check_on_error(on_error)
+        self._backend = backend
+        self._outbox = outbox
+        self._scope = None if scope is None else Scope.of(scope)
+        self._retry = retry or RetryPolicy()
+        self._recall_timeout = recall_timeout
+        self._on_error: OnError = on_error
+        self._clock = clock
+        self._on_close = on_close
+        self._closed = False
+        # Apart, so that a full outbox or a slow listing does not hold up a recall.
+        self._searches = WorkerPool(_POOL_SIZE)
+        self._calls = WorkerPool(_POOL_SIZE)
+
+    @property
+    def on_error(self) -> OnError:
+        """What a failed recall or write does, where a call does not say."""
+        return self._on_error
+
+    @property
+    def default_scope(self) -> Scope | None:
+        """The scope that it was connected with."""
+        return self._scope
+
+    def recall(
+        self,
+        query: MessagesLike,
+        *,
+        scope: ScopeLike | None = None,
+        limit: int = 5,
+        threshold: float | None = None,
+        filters: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+        as_of: datetime | None = None,
+        on_error: OnError | None = None,
+    ) -> Recall:
+        """Find what is remembered about a query.
+
+        Memories that say the same are returned once, the newest of them.
+
+        Args:
+            query: A text, or messages: the last thing that the user said is searched for. Of
+                a text longer than 2,000 characters, the end.
+            scope: Whose memories; else the scope of `connect`.
+            limit: The most memories, 1 to 1,000.
+            threshold: The least score in [0, 1]; None for Mem0's default, 0.1.
+            filters: Mem0's metadata filters, for example `{"topic": {"in": ["order"]}}`.
+            timeout: Seconds; else `recall_timeout` of `connect`.
+            as_of: Only what was known at that time (aware); memories that were changed since
+                then are returned as they were. Deleted ones do not come back.
+            on_error: `degrade` or `raise`; else as connected.
+
+        Returns:
+            The memories, nearest first; or a `Recall` whose `degraded` says why memory could
+            not be read.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            BackendError: Memory could not be read, and `on_error` is `raise`.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect() as memory:
+            ...     result = memory.remember("I am allergic to peanuts.", scope={"user_id": "u"})
+            ...     memory.recall("allergies?", scope={"user_id": "u"}).memories[0].text
+            'I am allergic to peanuts.'
+        """
+        request, budget, on_error = self._plan_recall(
+            query,
+            scope,
+            limit=limit,
+            threshold=threshold,
+            filters=filters,
+            timeout=timeout,
+            as_of=as_of,
+            on_error=on_error,
+        )
+        future = self._searches.submit(partial(self._search, request, budget))
+        try:
+            return future.result(budget)
+        except Exception as error:
+            future.cancel()
+            return _degraded(error, budget, on_error)
+
+    async def arecall(
+        self,
+        query: MessagesLike,
+        *,
+        scope: ScopeLike | None = None,
+        limit: int = 5,
+        threshold: float | None = None,
+        filters: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+        as_of: datetime | None = None,
+        on_error: OnError | None = None,
+    ) -> Recall:
+        """Async twin of `recall`."""
+        request, budget, on_error = self._plan_recall(
+            query,
+            scope,
+            limit=limit,
+            threshold=threshold,
+            filters=filters,
+            timeout=timeout,
+            as_of=as_of,
+            on_error=on_error,
+        )
+        future = self._searches.submit(partial(self._search, request, budget))
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), budget)
+        except Exception as error:
+            return _degraded(error, budget, on_error)
+
+    def remember(
+        self,
+        messages: MessagesLike,
+        *,
+        scope: ScopeLike | None = None,
+        infer: bool = True,
+        metadata: Mapping[str, object] | None = None,
+        key: str | None = None,
+        background: bool = False,
+        timeout: float | None = None,
+        created_at: datetime | None = None,
+        include_tool_messages: bool = False,
+        on_error: OnError | None = None,
+    ) -> WriteResult:
+        """Remember a turn of a conversation.
+
+        The write is on disk, in the outbox, before anything else happens: it survives the end
+        of the process, is retried when it fails, and kept as a dead letter in the end.
+
+        Args:
+            messages: What was said. System messages, tool messages and recalled memories are
+                left out.
+            scope: Whose memory it becomes; else the scope of `connect`.
+            infer: Whether to extract statements; else each message is kept as it is.
+            metadata: Values of the application, JSON-serialisable, to filter by later.
+            key: Makes the write happen once: the scope accepts a key one time.
+            background: Whether to return at once, with status `queued`.
+            timeout: Seconds to wait for the write; after that it goes on and the status is
+                `queued`. None to wait until it is done or given up.
+            created_at: When it was said (aware); now if left out.
+            include_tool_messages: Whether to learn from what tools answered, too.
+            on_error: `degrade` or `raise`, for a write that was waited for; else as connected.
+
+        Returns:
+            What became of it.
+
+        Raises:
+            InvalidInputError: An argument is malformed; nothing was written.
+            OutboxFullError: Too many writes are queued, and the outbox is to raise then.
+            StorageError: The write could not be put on disk; it was not accepted.
+            BackendError: The write failed, and `on_error` is `raise`; it is kept.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect() as memory:
+            ...     memory.remember("My name is Priya.", scope={"user_id": "u"}).status
+            'stored'
+        """
+        on_error = self._checked_on_error(on_error)
+        _check_timeout("timeout", timeout)
+        request = self._plan_add(
+            messages,
+            scope,
+            infer=infer,
+            metadata=metadata,
+            key=key,
+            created_at=created_at,
+            include_tool_messages=include_tool_messages,
+        )
+        if not request.messages:
+            return WriteResult("nothing", key=key)
+        receipt = self._accept(request)
+        if background or receipt.done.done():
+            return _reported(receipt.accepted if background else receipt.done.result(), on_error)
+        try:
+            return _reported(receipt.done.result(timeout), on_error)
+        except TimeoutError:
+            return receipt.accepted
+
+    async def aremember(
+        self,
+        messages: MessagesLike,
+        *,
+        scope: ScopeLike | None = None,
+        infer: bool = True,
+        metadata: Mapping[str, object] | None = None,
+        key: str | None = None,
+        background: bool = False,
+        timeout: float | None = None,
+        created_at: datetime | None = None,
+        include_tool_messages: bool = False,
+        on_error: OnError | None = None,
+    ) -> WriteResult:
+        """Async twin of `remember`. Cancelling it does not lose a write that was accepted."""
+        on_error = self._checked_on_error(on_error)
+        _check_timeout("timeout", timeout)
+        request = self._plan_add(
+            messages,
+            scope,
+            infer=infer,
+            metadata=metadata,
+            key=key,
+            created_at=created_at,
+            include_tool_messages=include_tool_messages,
+        )
+        if not request.messages:
+            return WriteResult("nothing", key=key)
+        receipt = await self._in_thread(partial(self._accept, request))
+        if background:
+            return receipt.accepted
+        try:
+            done = asyncio.wrap_future(receipt.done)
+            return _reported(await asyncio.wait_for(done, timeout), on_error)
+        except TimeoutError:
+            return receipt.accepted
+
+    def remember_many(
+        self,
+        messages: Iterable[MessageLike],
+        *,
+        scope: ScopeLike | None = None,
+        infer: bool = False,
+        metadata: Mapping[str, object] | None = None,
+        thread_id: str | None = None,
+        batch_size: int = 128,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> BulkResult:
+        """Import many messages: each becomes a memory, or its statements do.
+
+        They are embedded and inserted in batches where the backend can. An import that broke
+        off can be repeated: what was stored is skipped.
+
+        Args:
+            messages: The messages, oldest first; a mapping may carry `id` and `created_at`
+                (an ISO 8601 string or an aware `datetime`).
+            scope: Whose memories they become; else the scope of `connect`.
+            infer: Whether to extract statements from each message.
+            metadata: Values of the application for all of them.
+            thread_id: Names the conversation; part of the keys and of the metadata.
+            batch_size: Messages per batch.
+            on_progress: Called after each batch with the number of messages done so far.
+
+        Raises:
+            InvalidInputError: A message or argument is malformed; batches before it are
+                stored.
+            BackendError: A batch failed; batches before it are stored.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect() as memory:
+            ...     memory.remember_many(["I like tea.", "I live in Oslo."], scope={"user_id": "u"})
+            BulkResult(stored=2, nothing=0, duplicates=0)
+        """
+        if batch_size < 1:
+            raise InvalidInputError(f"batch_size must be at least 1, not {batch_size}.")
+        found = self._scope_of(scope)
+        requests = plan_import(
+            messages, found, infer=infer, metadata=metadata, thread_id=thread_id, now=self._clock()
+        )
+        total = BulkResult()
+        for batch in in_batches(requests, batch_size):
+            result = self._import_batch(found, batch)
+            total = BulkResult(
+                stored=total.stored + result.stored,
+                nothing=total.nothing + result.nothing,
+                duplicates=total.duplicates + result.duplicates,
+            )
+            if on_progress is not None:
+                on_progress(total.stored + total.nothing + total.duplicates)
+        return total
+
+    async def aremember_many(
+        self,
+        messages: Iterable[MessageLike],
+        *,
+        scope: ScopeLike | None = None,
+        infer: bool = False,
+        metadata: Mapping[str, object] | None = None,
+        thread_id: str | None = None,
+        batch_size: int = 128,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> BulkResult:
+        """Async twin of `remember_many`; `on_progress` is called in another thread."""
+        return await self._in_thread(
+            partial(
+                self.remember_many,
+                messages,
+                scope=scope,
+                infer=infer,
+                metadata=metadata,
+                thread_id=thread_id,
+                batch_size=batch_size,
+                on_progress=on_progress,
+            )
+        )
+
+    def list(
+        self,
+        *,
+        scope: ScopeLike | None = None,
+        filters: Mapping[str, object] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> builtins.list[Memory]:
+        """Return a page of the memories of a scope, newest first.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            BackendError: Memory could not be read.
+        """
+        check_page(limit, offset, filters)
+        return self._read(
+            partial(
+                self._backend.list,
+                self._scope_of(scope),
+                filters=filters,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def alist(
+        self,
+        *,
+        scope: ScopeLike | None = None,
+        filters: Mapping[str, object] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> builtins.list[Memory]:
+        """Async twin of `list`."""
+        return await self._in_thread(
+            partial(self.list, scope=scope, filters=filters, limit=limit, offset=offset)
+        )
+
+    def get(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
+        """Return a memory of a scope, or None.
+
+        Raises:
+            ScopeError: There is no scope.
+            BackendError: Memory could not be read.
+        """
+        return self._read(partial(self._backend.get, self._scope_of(scope), memory_id))
+
+    async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
+        """Async twin of `get`."""
+        return await self._in_thread(partial(self.get, memory_id, scope=scope))
+
+    def update(
+        self,
+        memory_id: str,
+        *,
+        scope: ScopeLike | None = None,
+        text: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Memory:
+        """Change the text of a memory, or some of its metadata.
+
+        Raises:
+            InvalidInputError: There is nothing to change, or an argument is malformed.
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        if text is None and metadata is None:
+            raise InvalidInputError("update needs a text, metadata, or both.")
+        if text is not None and not text.strip():
+            raise InvalidInputError("text is empty; delete the memory instead.")
+        return self._read(
+            partial(
+                self._backend.update,
+                self._scope_of(scope),
+                memory_id,
+                text=text,
+                metadata=None if metadata is None else check_metadata(metadata),
+            )
+        )
+
+    async def aupdate(
+        self,
+        memory_id: str,
+        *,
+        scope: ScopeLike | None = None,
+        text: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Memory:
+        """Async twin of `update`."""
+        return await self._in_thread(
+            partial(self.update, memory_id, scope=scope, text=text, metadata=metadata)
+        )
+
+    def delete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
+        """Delete a memory; its history stays until `forget`.
+
+        Raises:
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        self._backend.delete(self._scope_of(scope), memory_id)
+
+    async def adelete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
+        """Async twin of `delete`."""
+        await self._in_thread(partial(self.delete, memory_id, scope=scope))
+
+    def history(
+        self, memory_id: str, *, scope: ScopeLike | None = None
+    ) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory, oldest first; also of one that was deleted here.
+
+        Raises:
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        return self._read(partial(self._backend.history, self._scope_of(scope), memory_id))
+
+    async def ahistory(
+        self, memory_id: str, *, scope: ScopeLike | None = None
+    ) -> builtins.list[MemoryChange]:
+        """Async twin of `history`."""
+        return await self._in_thread(partial(self.history, memory_id, scope=scope))
+
+    def forget(self, scope: ScopeLike) -> ForgetResult:
+        """Erase everything of a scope: memories, history, raw messages, queued writes, keys.
+
+        Args:
+            scope: Whose; it must be given. A `user_id` alone covers what all agents and runs
+                stored for that user.
+
+        Raises:
+            ScopeError: The scope is empty.
+            BackendError: Mem0 failed; some of it may be erased. Call it again.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect() as memory:
+            ...     result = memory.remember("I like tea.", scope={"user_id": "u"})
+            ...     memory.forget({"user_id": "u"}).memories
+            1
+        """
+        if scope is None:
+            raise ScopeError("forget needs the scope that is to be erased.")
+        erased = Scope.of(scope)
+        with self._outbox.forgetting(erased) as writes:
+            result = self._retry.run(partial(self._backend.forget, erased))
+        return dataclasses.replace(result, writes=writes)
+
+    async def aforget(self, scope: ScopeLike) -> ForgetResult:
+        """Async twin of `forget`."""
+        return await self._in_thread(partial(self.forget, scope))
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until the outbox has delivered, or given up, everything.
+
+        Args:
+            timeout: Seconds; None to wait without an end.
+
+        Returns:
+            Whether it did so in time.
+        """
+        _check_timeout("timeout", timeout)
+        return self._outbox.flush(timeout)
+
+    async def aflush(self, timeout: float | None = None) -> bool:
+        """Async twin of `flush`."""
+        return await self._in_thread(partial(self.flush, timeout))
+
+    def outbox_counts(self) -> OutboxCounts:
+        """Count the writes that are queued, given up and delivered."""
+        return self._outbox.ledger.counts()
+
+    def dead_letters(self) -> builtins.list[DeadLetter]:
+        """Return the writes that were given up, oldest first."""
+        return self._outbox.ledger.dead_letters()
+
+    def replay(self) -> int:
+        """Queue all dead letters again; returns how many."""
+        return self._outbox.replay()
+
+    def describe(self) -> dict[str, str]:
+        """Say which Mem0, store, models and outbox these are, and where they lie."""
+        return {**self._backend.describe(), "outbox": str(self._outbox.ledger.path)}
+
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Deliver what is queued, then close what `connect` opened.
+
+        What is not delivered in time stays on disk and is delivered after the next `connect`.
+
+        Args:
+            timeout: Seconds to wait; None to wait without an end.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._searches.shutdown()
+        self._calls.shutdown()
+        if self._on_close is not None:
+            self._on_close(timeout)
+
+    async def aclose(self, timeout: float | None = 10.0) -> None:
+        """Async twin of `close`."""
+        await asyncio.to_thread(self.close, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _plan_recall(
+        self,
+        query: MessagesLike,
+        scope: ScopeLike | None,
+        *,
+        limit: int,
+        threshold: float | None,
+        filters: Mapping[str, object] | None,
+        timeout: float | None,
+        as_of: datetime | None,
+        on_error: OnError | None,
+    ) -> tuple[SearchRequest, float, OnError]:
+        _check_timeout("timeout", timeout)
+        request = plan_search(
+            query,
+            self._scope_of(scope),
+            limit=limit,
+            threshold=threshold,
+            filters=filters,
+            as_of=as_of,
+        )
+        budget = self._recall_timeout if timeout is None else timeout
+        return request, budget, self._checked_on_error(on_error)
+
+    def _search(self, request: SearchRequest, budget: float) -> Recall:
+        # Some more, because near-duplicates are dropped.
+        wider = dataclasses.replace(request, limit=request.limit * 2)
+        found = self._retry.run(partial(self._backend.search, wider), deadline=budget)
+        return Recall(memories=tuple(drop_near_duplicates(found)[: request.limit]))
+
+    def _plan_add(
+        self,
+        messages: MessagesLike,
+        scope: ScopeLike | None,
+        *,
+        infer: bool,
+        metadata: Mapping[str, object] | None,
+        key: str | None,
+        created_at: datetime | None,
+        include_tool_messages: bool,
+    ) -> AddRequest:
+        return plan_add(
+            messages,
+            self._scope_of(scope),
+            infer=infer,
+            metadata=metadata,
+            key=key,
+            created_at=self._clock() if created_at is None else created_at,
+            include_tool_messages=include_tool_messages,
+        )
+
+    def _accept(self, request: AddRequest) -> Receipt:
+        self._require_open()
+        return self._outbox.accept(request, partial(deliver, self._backend))
+
+    def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
+        self._require_open()
+        known = self._outbox.ledger.known(scope, [request.key for request in batch])
+        new = {request.key: request for request in batch if request.key not in known}
+        stored = self._retry.run(partial(self._backend.add_many, list(new.values())))
+        statuses: dict[str, Status] = {
+            key: "stored" if count else "nothing" for key, count in zip(new, stored, strict=True)
+        }
+        self._outbox.ledger.record(scope, statuses)
+        return BulkResult(
+            stored=sum(map(bool, stored)),
+            nothing=sum(not count for count in stored),
+            duplicates=len(batch) - len(new),
+        )
+
+    def _read(self, call: Callable[[], T]) -> T:
+        self._require_open()
+        return self._retry.run(call)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._calls.submit(call))
+
+    def _scope_of(self, scope: ScopeLike | None) -> Scope:
+        if scope is not None:
+            return Scope.of(scope)
+        if self._scope is None:
+            raise ScopeError(
+                "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
+            )
+        return self._scope
+
+    def _checked_on_error(self, on_error: OnError | None) -> OnError:
+        if on_error is None:
+            return self._on_error
+        _check_on_error(on_error)
+        return on_error
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("The memory is closed; connect() again.")
+
+
+def deliver(backend: Backend, request: AddRequest) -> list[Memory]:
+    """Carry a write out, unless an earlier attempt has got through."""
+    return backend.find(request.scope, request.key) or backend.add(request)
+
+
+def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:
+    if isinstance(error, InvalidInputError | ClosedError):
+        raise error
+    if isinstance(error, TimeoutError) and not isinstance(error, BackendError):
+        error = BackendTimeoutError(
+            f"Memory did not answer within {budget:g} s. Check the vector store and the embedder "
+            f"with `mem0-integrations doctor`, or allow more time with timeout=.",
+            retryable=True,
+        )
+    if on_error == "raise":
+        raise error
+    # The message of the error may quote the query: it goes into the result, not into the log.
+    logger.warning("Recall degraded: %s.", type(error).__name__)
+    return Recall(degraded=f"{type(error).__name__}: {error}")
+
+
+def _reported(result: WriteResult, on_error: OnError) -> WriteResult:
+    if result.status == "failed" and on_error == "raise":
+        raise BackendError(
+            f"The write failed: {result.error} It is kept as a dead letter; retry it with "
+            f"`mem0-integrations doctor --replay`."
+        )
+    return result
+
+
+def _check_timeout(name: str, timeout: float | None) -> None:
+    if timeout is not None and not timeout > 0:
+        raise InvalidInputError(f"{name} must be a positive number of seconds, not {timeout!r}.")
+
+
+def _check_on_error(on_error: str) -> None:
+    if on_error not in ("degrade", "raise"):
+        raise InvalidInputError(f"on_error must be 'degrade' or 'raise', not {on_error!r}.")

@@ -1,0 +1,1 @@
+"""The places where memories live, behind one protocol."""

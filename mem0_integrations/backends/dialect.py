@@ -1,0 +1,119 @@
+"""Mem0's open-source dialect: how ids, payloads and times are spelled there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, unquote
+
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import MAX_ID_LENGTH, SCOPE_KEYS, Scope
+
+__all__ = [
+    "KEY_FIELD",
+    "RESERVED_METADATA",
+    "memory_of",
+    "parse_time",
+    "record_of",
+    "scope_filters",
+]
+
+KEY_FIELD: Final = "idempotency_key"
+RESERVED_METADATA: Final = frozenset(
+    {
+        *SCOPE_KEYS,
+        "actor_id",
+        "attributed_to",
+        "created_at",
+        "data",
+        "expiration_date",
+        "hash",
+        "id",
+        KEY_FIELD,
+        "role",
+        "text_lemmatized",
+        "updated_at",
+    }
+)
+_MEM0_IDS: Final = ("user_id", "agent_id", "run_id")
+_ESCAPED: Final = "mem0-integrations:"
+
+
+def scope_filters(scope: Scope) -> dict[str, str]:
+    """Return a scope's ids as Mem0 accepts them.
+
+    Mem0 rejects white space inside an id, and its vector stores read `*` as "any": such ids
+    are percent-encoded behind a prefix, all others stay as they are, so that memories written
+    without this package are found.
+
+    Example:
+        >>> scope_filters(Scope(user_id="Jane Doe"))
+        {'user_id': 'mem0-integrations:Jane%20Doe'}
+    """
+    return {key: _encode(value) for key, value in scope.ids.items()}
+
+
+def memory_of(item: Mapping[str, object]) -> Memory:
+    """Read one result of `mem0.Memory` (`get`, `get_all`, `search`)."""
+    extra = item.get("metadata")
+    metadata = dict(extra) if isinstance(extra, Mapping) else {}
+    metadata.pop(KEY_FIELD, None)
+    app_id = metadata.pop("app_id", None)
+    ids = (*((key, item.get(key)) for key in _MEM0_IDS), ("app_id", app_id))
+    categories = metadata.pop("categories", None)
+    for key in ("role", "actor_id", "attributed_to"):
+        if item.get(key) is not None:
+            metadata[key] = item[key]
+    score = item.get("score")
+    return Memory(
+        id=str(item["id"]),
+        text=str(item.get("memory") or ""),
+        scope=_scope_of(ids),
+        score=min(1.0, max(0.0, float(score))) if isinstance(score, int | float) else None,
+        created_at=parse_time(item.get("created_at")),
+        updated_at=parse_time(item.get("updated_at")),
+        metadata=metadata,
+        categories=tuple(map(str, categories)) if isinstance(categories, list) else (),
+    )
+
+
+def record_of(memory: Memory) -> dict[str, object]:
+    """Return what a metadata filter can ask about a memory."""
+    return {
+        **memory.metadata,
+        "text": memory.text,
+        "categories": list(memory.categories),
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+    }
+
+
+def parse_time(value: object) -> datetime | None:
+    """Read an ISO 8601 time as aware UTC; a time without a zone is UTC; None if it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+@lru_cache(maxsize=1024)
+def _scope_of(ids: tuple[tuple[str, object], ...]) -> Scope:
+    decoded = {key: _decode(str(value)).strip() for key, value in ids if value}
+    # Memories that were not written by this package may carry longer ids.
+    return Scope(**{key: value[:MAX_ID_LENGTH] for key, value in decoded.items() if value})
+
+
+def _encode(value: str) -> str:
+    plain = value.isprintable() and not any(map(str.isspace, value))
+    if plain and value != "*" and not value.startswith(_ESCAPED):
+        return value
+    return _ESCAPED + quote(value, safe="")
+
+
+def _decode(value: str) -> str:
+    return unquote(value.removeprefix(_ESCAPED)) if value.startswith(_ESCAPED) else value

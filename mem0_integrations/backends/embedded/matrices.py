@@ -1,0 +1,166 @@
+"""A bounded cache of the vectors of the scopes that were searched last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+from typing import Final, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Ids", "Matrix", "MatrixCache", "Stamp"]
+
+Ids: TypeAlias = frozenset[tuple[str, str]]
+"""The indexed columns of a filter or of a memory, as (column, value) pairs."""
+Stamp: TypeAlias = tuple[int, int]
+"""SQLite's `data_version` (other processes' changes) and `total_changes` (our own)."""
+_Key: TypeAlias = tuple[str, Ids]
+_Number = TypeVar("_Number", np.int64, np.float32)
+
+_MAX_BYTES: Final = 64 * 2**20
+# An insert looks at every matrix, so there must not be many.
+_MAX_MATRICES: Final = 64
+
+
+class Matrix:
+    """The vectors of one scope, in rows that grow in place.
+
+    Args:
+        seqs: The memories' row numbers in the file, shape (n,).
+        vectors: Their unit vectors, shape (n, dimension).
+    """
+
+    def __init__(self, seqs: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]) -> None:
+        self._length = len(seqs)
+        self._seqs = seqs
+        self._vectors = vectors
+
+    @property
+    def seqs(self) -> npt.NDArray[np.int64]:
+        """The row numbers, shape (n,)."""
+        return self._seqs[: self._length]
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """The unit vectors, shape (n, dimension)."""
+        return self._vectors[: self._length]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, in bytes."""
+        return self._seqs.nbytes + self._vectors.nbytes
+
+    def append(self, seqs: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]) -> None:
+        """Add rows at the end.
+
+        Args:
+            seqs: Row numbers, shape (n,).
+            vectors: Unit vectors, shape (n, dimension).
+        """
+        length = self._length + len(seqs)
+        if length > len(self._seqs):
+            # In proportion, so that adding one by one stays linear.
+            capacity = length + length // 4 + 8
+            self._seqs = _grown(self.seqs, capacity)
+            self._vectors = _grown(self.vectors, capacity)
+        self._seqs[self._length : length] = seqs
+        self._vectors[self._length : length] = vectors
+        self._length = length
+
+
+def _grown(rows: npt.NDArray[_Number], capacity: int) -> npt.NDArray[_Number]:
+    grown = np.empty((capacity, *rows.shape[1:]), dtype=rows.dtype)
+    grown[: len(rows)] = rows
+    return grown
+
+
+class MatrixCache:
+    """The matrices of the scopes that were searched last; the caller holds the lock.
+
+    A matrix is exact or absent. Every change of the file moves its stamp; a change that was not
+    reported here, by another process or cut short by an exception, leaves the stamps unequal,
+    and then everything is forgotten.
+
+    Args:
+        max_bytes: Memory that all matrices together may take, in bytes.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._matrices: OrderedDict[_Key, Matrix] = OrderedDict()
+        self._stamp: Stamp | None = None
+
+    def get(self, collection: str, ids: Ids, stamp: Stamp) -> Matrix | None:
+        """Return the matrix of a scope, if it is known and current.
+
+        Args:
+            collection: The collection.
+            ids: The columns that select the scope.
+            stamp: The file's stamp now.
+        """
+        if stamp != self._stamp:
+            self._matrices.clear()
+            self._stamp = stamp
+        matrix = self._matrices.get((collection, ids))
+        if matrix is not None:
+            self._matrices.move_to_end((collection, ids))
+        return matrix
+
+    def put(self, collection: str, ids: Ids, matrix: Matrix) -> None:
+        """Keep the matrix of a scope, just after `get` did not find it.
+
+        Args:
+            collection: The collection.
+            ids: The columns that select the scope.
+            matrix: Its vectors.
+        """
+        self._matrices[collection, ids] = matrix
+        self._evict()
+
+    def extend(
+        self,
+        collection: str,
+        owners: Iterable[Ids],
+        added: Matrix,
+        change: tuple[Stamp, Stamp],
+    ) -> None:
+        """Report a change that only added memories.
+
+        Args:
+            collection: The collection.
+            owners: The columns of each new memory.
+            added: Their rows.
+            change: The file's stamps before and after.
+        """
+        rows_of: defaultdict[Ids, list[int]] = defaultdict(list)
+        for row, owner in enumerate(owners):
+            rows_of[owner].append(row)
+        for (name, ids), matrix in self._matrices.items():
+            rows = sorted(row for owner, own in rows_of.items() if ids <= owner for row in own)
+            if name == collection and rows:
+                matrix.append(added.seqs[rows], added.vectors[rows])
+        self._evict()
+        self._advance(*change)
+
+    def drop(self, collection: str, change: tuple[Stamp, Stamp]) -> None:
+        """Report any other change of a collection.
+
+        Args:
+            collection: The collection.
+            change: The file's stamps before and after.
+        """
+        for key in [key for key in self._matrices if key[0] == collection]:
+            del self._matrices[key]
+        self._advance(*change)
+
+    def _advance(self, before: Stamp, after: Stamp) -> None:
+        # Last of all, so that an interrupted report leaves the stamps unequal.
+        if self._stamp == before:
+            self._stamp = after
+
+    def _evict(self) -> None:
+        total = sum(matrix.nbytes for matrix in self._matrices.values())
+        while total > self._max_bytes or len(self._matrices) > _MAX_MATRICES:
+            _, matrix = self._matrices.popitem(last=False)
+            total -= matrix.nbytes

@@ -1,0 +1,101 @@
+"""Mem0's filter dialect, split into what SQLite selects and what Python checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeGuard
+
+from mem0_integrations.backends.embedded.matrices import Ids
+from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS
+from mem0_integrations.errors import InvalidFilterError
+from mem0_integrations.filters import Predicate, compile_filters
+
+__all__ = ["Filters", "Selection", "is_text", "select"]
+
+Filters: TypeAlias = Mapping[str, object]
+
+# Mem0 renames them before it calls a store.
+_LOGICAL: Final = {"$and": "AND", "$or": "OR", "$not": "NOT"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The memories that a filter selects.
+
+    Args:
+        ids: What indexed columns must equal, literally.
+        matches: What the payload must satisfy too, if anything.
+    """
+
+    ids: Ids
+    matches: Predicate | None
+
+    def where(self, collection: str) -> tuple[str, list[str]]:
+        """Return the SQL after `FROM memories`, and its parameters.
+
+        Args:
+            collection: The collection to select from.
+        """
+        wanted = dict(self.ids)
+        columns = [column for column in COLUMNS if column in wanted]
+        # Left to itself, SQLite may take the index of an agent that serves every user.
+        index = f"INDEXED BY memories_{columns[0]} " if columns else ""
+        conditions = " AND ".join(f"{column} = ?" for column in ["collection", *columns])
+        return f"{index}WHERE {conditions}", [collection, *(wanted[c] for c in columns)]
+
+
+def select(filters: Filters | None) -> Selection:
+    """Read filters as Mem0 passes them to a vector store.
+
+    An id is always literal: "*" is a user like any other. In a condition on another key, a list
+    means any of its values, as in Mem0; the rest is the grammar of `mem0_integrations.filters`.
+
+    Args:
+        filters: Ids and conditions on the payload, all of which must hold; None selects all.
+
+    Raises:
+        InvalidFilterError: An id is not text, or a condition is malformed.
+
+    Example:
+        >>> select({"user_id": "ann"}).where("memories")
+        ('INDEXED BY memories_user_id WHERE collection = ? AND user_id = ?', ['memories', 'ann'])
+    """
+    ids: dict[str, str] = {}
+    conditions: dict[str, object] = {}
+    for key, value in (filters or {}).items():
+        if key in COLUMNS and is_text(value):
+            ids[key] = value
+        elif key in ID_COLUMNS:
+            raise InvalidFilterError(f"filters.{key}: an id is valid text, got {value!r}")
+        else:
+            conditions[key] = value
+    matches = compile_filters(_translated(conditions)) if conditions else None
+    return Selection(frozenset(ids.items()), matches)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether SQLite can hold a value as text; half a surrogate pair is not UTF-8.
+
+    Args:
+        value: Any value.
+    """
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def _translated(conditions: Filters) -> Filters:
+    translated: dict[str, object] = {}
+    for given, value in conditions.items():
+        key = _LOGICAL.get(given, given)
+        if key in translated:
+            raise InvalidFilterError(f"filters: {given!r} and {key!r} mean the same; use one")
+        if not isinstance(value, list | tuple):
+            translated[key] = value
+        elif key in _LOGICAL.values():
+            translated[key] = [_translated(p) if isinstance(p, Mapping) else p for p in value]
+        else:
+            translated[key] = {"in": value}
+    return translated

@@ -1,0 +1,265 @@
+"""Mem0's vector store interface on one SQLite file, searched exactly with numpy."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from mem0.vector_stores.base import VectorStoreBase
+
+from mem0_integrations.backends.embedded.matrices import MatrixCache
+from mem0_integrations.backends.embedded.rows import (
+    Payload,
+    Record,
+    Vector,
+    check_ids,
+    columns,
+    to_json,
+    unit_vectors,
+)
+from mem0_integrations.backends.embedded.schema import open_file
+from mem0_integrations.backends.embedded.selection import Filters, select
+from mem0_integrations.backends.embedded.table import Table
+from mem0_integrations.errors import (
+    DimensionMismatchError,
+    InvalidFilterError,
+    InvalidInputError,
+    MemoryNotFoundError,
+)
+
+__all__ = ["SQLiteVectorStore"]
+
+
+class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
+    """A Mem0 vector store in one SQLite file; safe in any thread.
+
+    Search is exact: it compares the query with every vector of the ids in the filter, and reads
+    nothing of other users. Ids in filters are literal, "*" included; see `selection.select` for
+    the rest of a filter. Every method raises `ClosedError` after `close`, and `StorageError`
+    when the file cannot be read or written.
+
+    Args:
+        path: The file; it is created if missing, in a folder that exists.
+        dimension: Length of the vectors, which must be that of an existing file.
+        collection: Name of the collection; a file holds any number, see `collection`.
+
+    Raises:
+        DimensionMismatchError: The file holds vectors of another length.
+        CorruptFileError: The file is not what this package wrote.
+        StorageError: The file cannot be opened or created.
+
+    Example:
+        >>> store = SQLiteVectorStore(Path(":memory:"), dimension=2)
+        >>> store.insert([[1, 0], [0, 1]], [{"user_id": "ann"}, {"user_id": "bob"}], ["1", "2"])
+        >>> [(hit.id, hit.score) for hit in store.search("", [1, 0], filters={"user_id": "ann"})]
+        [('1', 1.0)]
+        >>> store.close()
+    """
+
+    def __init__(self, path: Path, *, dimension: int, collection: str = "memories") -> None:
+        self.path = str(path)
+        self.embedding_model_dims = dimension
+        self.collection_name = collection
+        self._database = open_file(path, dimension)
+        self._table = Table(self._database, dimension, MatrixCache(), collection)
+
+    def collection(self, name: str) -> SQLiteVectorStore:
+        """Return another collection of the same file; closing either closes both.
+
+        Args:
+            name: The collection; it need not exist.
+        """
+        other = copy.copy(self)
+        other.collection_name = name
+        other._table = self._table.sibling(name)
+        return other
+
+    def create_col(self, name: str, vector_size: int, distance: str = "cosine") -> None:
+        """Do nothing, for a collection exists once it has a memory; Mem0 requires the method.
+
+        Args:
+            name: The collection.
+            vector_size: Length of its vectors.
+            distance: Must be "cosine".
+
+        Raises:
+            DimensionMismatchError: The file holds vectors of another length.
+            InvalidInputError: Another distance is asked for.
+        """
+        if vector_size != self.embedding_model_dims:
+            raise DimensionMismatchError(
+                f"{self.path}: holds vectors of dimension {self.embedding_model_dims}, "
+                f"not {vector_size}"
+            )
+        if distance != "cosine":
+            raise InvalidInputError(f"distance: only 'cosine' is available, got {distance!r}")
+
+    def insert(
+        self,
+        vectors: Sequence[Vector],
+        payloads: Sequence[Payload] | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> None:
+        """Store memories, all or none; one with a known id is replaced.
+
+        Args:
+            vectors: The vectors, each of length `dimension`; scaled to length 1.
+            payloads: A JSON object each; by default empty ones.
+            ids: An id each; by default random UUIDs.
+
+        Raises:
+            DimensionMismatchError: A vector has another length.
+            InvalidInputError: A vector is not finite, a payload is not JSON, or the lists differ
+                in length.
+        """
+        units = unit_vectors(vectors, self.embedding_model_dims)
+        payloads = [{}] * len(units) if payloads is None else payloads
+        ids = [str(uuid.uuid4()) for _ in units] if ids is None else ids
+        if not len(units) == len(payloads) == len(ids):
+            raise InvalidInputError(
+                f"insert: got {len(units)} vectors, {len(payloads)} payloads and {len(ids)} ids"
+            )
+        check_ids(ids)
+        self._table.add(ids, [columns(p) for p in payloads], [to_json(p) for p in payloads], units)
+
+    def search(
+        self, query: str, vectors: Vector, top_k: int = 5, filters: Filters | None = None
+    ) -> builtins.list[Record]:
+        """Find the memories nearest to a vector.
+
+        Args:
+            query: The text that was embedded; not used.
+            vectors: The query's vector, of length `dimension`.
+            top_k: The most results wanted.
+            filters: Ids and conditions on the payload; None searches the whole collection.
+
+        Returns:
+            The nearest first, with their cosine similarity, clipped to [0, 1].
+
+        Raises:
+            InvalidFilterError: A filter is malformed.
+            DimensionMismatchError: The vector has another length.
+        """
+        (unit,) = unit_vectors([vectors], self.embedding_model_dims)
+        return self._table.nearest(select(filters), unit, top_k)
+
+    def keyword_search(self, query: str, top_k: int = 5, filters: Filters | None = None) -> None:
+        """Return None: words are not searched here. Without the method Mem0 logs a warning.
+
+        Args:
+            query: The words.
+            top_k: The most results wanted.
+            filters: Ids and conditions on the payload.
+        """
+
+    def get(self, vector_id: str) -> Record | None:
+        """Return one memory, or None if there is none with this id.
+
+        Args:
+            vector_id: The memory's id.
+        """
+        return self._table.find(vector_id)
+
+    def list(
+        self, filters: Filters | None = None, top_k: int | None = None
+    ) -> builtins.list[builtins.list[Record]]:
+        """List memories, the last added first.
+
+        Args:
+            filters: Ids and conditions on the payload; None lists the whole collection.
+            top_k: The most results wanted; None lists all.
+
+        Returns:
+            A list with one list of records, as from Mem0's other stores.
+
+        Raises:
+            InvalidFilterError: A filter is malformed.
+        """
+        return [self._table.newest(select(filters), top_k)]
+
+    def count(self, filters: Filters | None = None) -> int:
+        """Count memories.
+
+        Args:
+            filters: Ids and conditions on the payload; None counts the whole collection.
+
+        Raises:
+            InvalidFilterError: A filter is malformed.
+        """
+        return self._table.count(select(filters))
+
+    def update(
+        self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
+    ) -> None:
+        """Replace the vector, the payload or both of one memory.
+
+        Args:
+            vector_id: The memory's id.
+            vector: The new vector, of length `dimension`; None keeps the old one.
+            payload: The new payload, as a whole; None keeps the old one.
+
+        Raises:
+            MemoryNotFoundError: There is no memory with this id.
+            DimensionMismatchError: The vector has another length.
+            InvalidInputError: The vector is not finite, or the payload is not JSON.
+        """
+        unit = None if vector is None else unit_vectors([vector], self.embedding_model_dims)[0]
+        row = None if payload is None else (columns(payload), to_json(payload))
+        if not self._table.replace(vector_id, unit, row):
+            raise MemoryNotFoundError(f"{self.path}: there is no memory {vector_id!r}")
+
+    def delete(self, vector_id: str) -> None:
+        """Delete one memory, if there is one with this id.
+
+        Args:
+            vector_id: The memory's id.
+        """
+        self._table.delete(vector_id)
+
+    def delete_where(self, filters: Filters) -> int:
+        """Delete every memory that a filter selects, in one transaction.
+
+        Args:
+            filters: Ids and conditions on the payload, at least one.
+
+        Returns:
+            How many memories were deleted.
+
+        Raises:
+            InvalidFilterError: The filter is empty or malformed.
+        """
+        if not filters:
+            raise InvalidFilterError("delete_where: an empty filter would delete everything")
+        return self._table.delete_selected(select(filters))
+
+    def list_cols(self) -> builtins.list[str]:
+        """Return the names of the file's collections that have a memory."""
+        return self._table.names()
+
+    def col_info(self) -> dict[str, str | int]:
+        """Return the collection's name, file, dimension and number of memories."""
+        return {
+            "name": self.collection_name,
+            "path": self.path,
+            "dimension": self.embedding_model_dims,
+            "count": self.count(),
+        }
+
+    def delete_col(self) -> None:
+        """Delete every memory of the collection."""
+        self._table.delete_selected(select(None))
+
+    def reset(self) -> None:
+        """Delete every memory of the collection."""
+        self.delete_col()
+
+    def compact(self) -> None:
+        """Rewrite the file, so that no byte of it is left of what was deleted."""
+        self._database.compact()
+
+    def close(self) -> None:
+        """Close the file, for every collection of it; a second call does nothing."""
+        self._database.close()

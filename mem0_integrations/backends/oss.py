@@ -1,0 +1,469 @@
+"""The backend on `mem0.Memory`: any vector store, embedder and model that Mem0 can be given."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import dataclasses
+import hashlib
+import json
+import logging
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from typing import Final
+
+from mem0.memory.main import Memory as Mem0
+
+from mem0_integrations.backends import vector_stores
+from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
+from mem0_integrations.backends.dialect import (
+    KEY_FIELD,
+    memory_of,
+    parse_time,
+    record_of,
+    scope_filters,
+)
+from mem0_integrations.backends.history import History
+from mem0_integrations.errors import (
+    BackendError,
+    Mem0IntegrationsError,
+    MemoryNotFoundError,
+    ScopeError,
+    StorageError,
+)
+from mem0_integrations.extraction import (
+    CheckedLLM,
+    Extractor,
+    LangChainEmbedder,
+    LangChainLLM,
+)
+from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.retry import is_retryable, retry_after_seconds
+from mem0_integrations.scope import SCOPE_KEYS, Scope
+
+__all__ = ["OSSBackend"]
+
+logger = logging.getLogger(__name__)
+
+_PAGE: Final = 10_000
+_NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
+
+
+class OSSBackend(Backend):
+    """`AgentMemory`'s operations on a `mem0.Memory`.
+
+    Mem0's open-source dialect has no `app_id`: it is kept in the metadata and filtered there.
+    Mem0's own extraction still sees the other applications' memories of the same user.
+
+    Args:
+        memory: The Mem0 to use; it is not changed, except that a local Qdrant client gets a
+            lock, without which it loses writes under threads.
+        llm: A model in place of the one that `memory` has.
+        embedder: An embedder in place of the one that `memory` has.
+        extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
+        owned: Whether `close` closes `memory`.
+
+    Raises:
+        DimensionMismatchError: The store holds vectors of another dimension.
+    """
+
+    def __init__(
+        self,
+        memory: Mem0,
+        *,
+        llm: LangChainLLM | None = None,
+        embedder: LangChainEmbedder | None = None,
+        extractor: Extractor | None = None,
+        owned: bool = False,
+    ) -> None:
+        with _translated("open the memory"):
+            vector_stores.check_dimension(
+                memory.vector_store, embedder.embedding_dims if embedder else None
+            )
+            vector_stores.lock_local_qdrant(memory.vector_store)
+            # A copy, so that the application's own object keeps its own models.
+            self._memory = copy.copy(memory)
+            model = memory.llm if llm is None else llm
+            self._memory.llm = CheckedLLM(model)
+            self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
+            self._history = History(memory.db)
+        self._original = memory
+        self._model_name = vector_stores.name_of(model)
+        self._extractor = extractor
+        self._owned = owned
+
+    def search(self, request: SearchRequest) -> list[Memory]:
+        """Return the nearest memories of the scope, nearest first."""
+        pushed, rest = split_equalities(request.filters or {})
+        filters: dict[str, object] = {**pushed, **_ids(request.scope)}
+        selective = rest is not None or request.as_of is not None
+        top_k = request.limit * 4 if selective else request.limit
+        options = {} if request.threshold is None else {"threshold": request.threshold}
+        while True:
+            with _translated("search"):
+                results = self._memory.search(
+                    request.query, filters=filters, top_k=top_k, **options
+                )["results"]
+            found = self._kept(results, request.scope, request.filters, request.as_of)
+            if len(found) >= request.limit or len(results) < top_k:
+                return found[: request.limit]
+            top_k *= 4
+
+    def add(self, request: AddRequest) -> builtins.list[Memory]:
+        """Store a turn and return the memories that it became."""
+        if request.infer and self._extractor is None:
+            return self._add_through_mem0(request)
+        with _translated("add"):
+            return self._insert([request])[0]
+
+    def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
+        """Store many turns with one embedding call and one insert."""
+        if self._extractor is None and any(request.infer for request in requests):
+            # An import that broke off may have got some of them through.
+            return [
+                len(self.find(request.scope, request.key) or self.add(request))
+                for request in requests
+            ]
+        with _translated("add"):
+            return [len(memories) for memories in self._insert(requests)]
+
+    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
+        """Return what was stored under an idempotency key."""
+        with _translated("look a write up"):
+            found: list[Memory] = []
+            while item := self._memory.get(_memory_id(scope, key, len(found))):
+                found.append(memory_of(item))
+            if found or self._extractor is not None:
+                return found
+            stored = map(memory_of, self._all({**_ids(scope), KEY_FIELD: key}))
+            # The filter also finds what a scope within this one stored under the same key.
+            return [memory for memory in stored if memory.scope == scope]
+
+    def list(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Return a page of the scope's memories, newest first."""
+        pushed, _ = split_equalities(filters or {})
+        wanted: dict[str, object] = {**pushed, **_ids(scope)}
+        with _translated("list"):
+            results = self._all(wanted)
+        found = self._kept(results, scope, filters, None)
+        # Python's sort is stable: by id first, so that pages never overlap.
+        found.sort(key=lambda memory: memory.id)
+        found.sort(key=_age, reverse=True)
+        return found[offset : offset + limit]
+
+    def get(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope, or None."""
+        if not _is_uuid(memory_id):
+            return None
+        with _translated("get"):
+            item = self._memory.get(memory_id)
+        try:
+            memory = memory_of(item) if item else None
+        except ScopeError:
+            return None
+        return memory if memory is not None and scope.covers(memory.scope) else None
+
+    def update(
+        self,
+        scope: Scope,
+        memory_id: str,
+        *,
+        text: str | None,
+        metadata: Mapping[str, object] | None,
+    ) -> Memory:
+        """Change a memory of the scope."""
+        self._require(scope, memory_id)
+        with _translated("update"):
+            self._memory.update(
+                memory_id, text=text, metadata=None if metadata is None else dict(metadata)
+            )
+        return self._require(scope, memory_id)
+
+    def delete(self, scope: Scope, memory_id: str) -> None:
+        """Delete a memory of the scope."""
+        memory = self._require(scope, memory_id)
+        with _translated("delete"):
+            self._history.mark_deleted([memory_id], scope_filters(memory.scope))
+            self._memory.delete(memory_id)
+
+    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory of the scope, oldest first, also after its deletion."""
+        if self.get(scope, memory_id) is None:
+            with _translated("read the history"):
+                owner = self._history.deleted_by(memory_id)
+            if owner is None or not _ids(scope).items() <= owner.items():
+                raise _not_found(scope, memory_id)
+        with _translated("read the history"):
+            entries = self._memory.history(memory_id)
+        return [
+            MemoryChange(
+                memory_id=memory_id,
+                event=entry["event"],
+                old_text=entry["old_memory"],
+                new_text=entry["new_memory"],
+                at=parse_time(entry["updated_at"] or entry["created_at"]),
+            )
+            for entry in entries
+        ]
+
+    def forget(self, scope: Scope) -> ForgetResult:
+        """Erase the memories, their history, Mem0's entities and its retained messages.
+
+        What a store keeps of deleted data is the store's own affair: Qdrant and PostgreSQL
+        overwrite it when they optimise or vacuum. The embedded store leaves nothing behind.
+        """
+        ids = _ids(scope)
+        with _translated("forget"):
+            doomed = [str(item["id"]) for item in self._all(ids)]
+            # First of all: when this breaks off, the next forget still knows whose history it is.
+            self._history.mark_deleted(doomed, ids)
+            vector_stores.erase(self._memory.vector_store, ids, doomed)
+            vector_stores.erase_entities(self._memory, ids)
+            history, messages = self._history.erase(ids)
+            if left := len(self._all(ids)):
+                raise BackendError(
+                    f"{left} memories of {scope} are still there after forget(); the store "
+                    f"deletes late, or something is writing. Call forget() again.",
+                    retryable=True,
+                )
+            vector_stores.compact(self._memory.vector_store)
+        return ForgetResult(memories=len(doomed), history=history, messages=messages)
+
+    def describe(self) -> dict[str, str]:
+        """Say which Mem0, store and models these are."""
+        extraction = (
+            type(self._extractor).__name__
+            if self._extractor is not None
+            else f"Mem0's pipeline with {self._model_name}"
+        )
+        return {
+            "Mem0": f"mem0ai {version('mem0ai')} ({type(self._original).__name__})",
+            "store": vector_stores.describe(self._memory.vector_store),
+            "embedder": vector_stores.name_of(self._memory.embedding_model),
+            "extraction": extraction,
+            "history": str(self._memory.db.db_path),
+        }
+
+    def close(self) -> None:
+        """Close the Mem0 that this backend was given to own."""
+        if self._owned:
+            vector_stores.close(self._original.vector_store)
+            self._original.close()
+
+    def _add_through_mem0(self, request: AddRequest) -> builtins.list[Memory]:
+        ids = _ids(request.scope)
+        metadata = {
+            **request.metadata,
+            KEY_FIELD: request.key,
+            "created_at": request.created_at.isoformat(),
+            **({"app_id": ids.pop("app_id")} if "app_id" in ids else {}),
+        }
+        with _translated("add"):
+            results = self._memory.add(
+                [dict(message) for message in request.messages], metadata=metadata, **ids
+            )["results"]
+        return [
+            Memory(
+                id=str(result["id"]),
+                text=result["memory"],
+                scope=request.scope,
+                created_at=request.created_at,
+                updated_at=request.created_at,
+                metadata=dict(request.metadata),
+            )
+            for result in results
+        ]
+
+    def _insert(self, requests: Sequence[AddRequest]) -> builtins.list[builtins.list[Memory]]:
+        from mem0.utils.lemmatization import lemmatize_for_bm25
+
+        stored: list[list[Memory]] = []
+        rows: list[tuple[str, dict[str, object]]] = []
+        known: set[tuple[Scope, str]] = set()
+        for request in requests:
+            memories: list[Memory] = []
+            time = request.created_at.isoformat()
+            for text, role, name in self._statements(request, known):
+                memory_id = _memory_id(request.scope, request.key, len(memories))
+                extra = {"role": role} | ({"actor_id": name} if name else {})
+                payload: dict[str, object] = {
+                    **request.metadata,
+                    **extra,
+                    **_ids(request.scope),
+                    KEY_FIELD: request.key,
+                    "data": text,
+                    "hash": _hash(text),
+                    "text_lemmatized": lemmatize_for_bm25(text),
+                    "created_at": time,
+                    "updated_at": time,
+                }
+                rows.append((memory_id, payload))
+                memories.append(
+                    Memory(
+                        id=memory_id,
+                        text=text,
+                        scope=request.scope,
+                        created_at=request.created_at,
+                        updated_at=request.created_at,
+                        metadata={**request.metadata, **extra},
+                    )
+                )
+            stored.append(memories)
+        if rows:
+            texts = [str(payload["data"]) for _, payload in rows]
+            vectors = self._memory.embedding_model.embed_batch(texts, "add")
+            vector_stores.insert(self._memory.vector_store, rows, vectors)
+            self._memory.db.batch_add_history(
+                [
+                    {
+                        "memory_id": memory_id,
+                        "new_memory": payload["data"],
+                        "event": "ADD",
+                        "created_at": payload["created_at"],
+                        "updated_at": payload["updated_at"],
+                        "actor_id": payload.get("actor_id"),
+                        "role": payload["role"],
+                    }
+                    for memory_id, payload in rows
+                ]
+            )
+        return stored
+
+    def _statements(
+        self, request: AddRequest, known: set[tuple[Scope, str]]
+    ) -> Iterator[tuple[str, str, str | None]]:
+        if not request.infer or self._extractor is None:
+            for message in request.messages:
+                yield message["content"], message["role"], message.get("name")
+            return
+        for text in self._extractor.extract(request.messages):
+            # The user said it before: one memory is enough.
+            if (request.scope, text) in known or self._is_known(request.scope, text):
+                continue
+            known.add((request.scope, text))
+            yield text, "user", None
+
+    def _is_known(self, scope: Scope, text: str) -> bool:
+        ids = _ids(scope)
+        filters = {**ids, "hash": _hash(text)}
+        rows = vector_stores.rows(self._memory.vector_store.list(filters=filters, top_k=_PAGE))
+        # Not what a scope within this one said: it is forgotten apart.
+        return any(
+            ids == {key: row.payload.get(key) for key in SCOPE_KEYS if row.payload.get(key)}
+            for row in rows
+        )
+
+    def _all(self, filters: Mapping[str, object]) -> builtins.list[dict[str, object]]:
+        top_k = _PAGE
+        while True:
+            results: list[dict[str, object]] = self._memory.get_all(
+                filters=dict(filters), top_k=top_k, show_expired=True
+            )["results"]
+            if len(results) < top_k:
+                return results
+            top_k *= 8
+
+    def _kept(
+        self,
+        results: Sequence[Mapping[str, object]],
+        scope: Scope,
+        filters: Mapping[str, object] | None,
+        as_of: datetime | None,
+    ) -> builtins.list[Memory]:
+        passes = compile_filters(filters)
+        kept: list[Memory] = []
+        for memory in map(memory_of, results):
+            if not scope.covers(memory.scope):
+                logger.error(
+                    "The vector store returned a memory of another scope; it was dropped. Check "
+                    "whether %s filters by metadata.",
+                    type(self._memory.vector_store).__name__,
+                )
+                continue
+            known = memory if as_of is None else self._as_of(memory, as_of)
+            if known is not None and passes(record_of(known)):
+                kept.append(known)
+        return kept
+
+    def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
+        if memory.created_at is None or memory.created_at > time:
+            return None
+        if memory.updated_at is None or memory.updated_at <= time:
+            return memory
+        changes = self.history(memory.scope, memory.id)
+        texts = [change.new_text for change in changes if change.at and change.at <= time]
+        if not texts or texts[-1] is None:
+            return None
+        return dataclasses.replace(memory, text=texts[-1])
+
+    def _require(self, scope: Scope, memory_id: str) -> Memory:
+        memory = self.get(scope, memory_id)
+        if memory is None:
+            raise _not_found(scope, memory_id)
+        return memory
+
+
+def _ids(scope: Scope) -> dict[str, str]:
+    ids = scope_filters(scope)
+    if not ids.keys() - {"app_id"}:
+        raise ScopeError(
+            f"{scope} has no user_id, agent_id or run_id; Mem0's open-source Memory needs one of "
+            f"them beside app_id."
+        )
+    return ids
+
+
+def _memory_id(scope: Scope, key: str, index: int) -> str:
+    # Derived, so that writing a turn again overwrites it.
+    return str(uuid.uuid5(_NAMESPACE, json.dumps([scope.ids, key, index], sort_keys=True)))
+
+
+def _hash(text: str) -> str:
+    # Mem0's own, which it compares to skip texts that it knows.
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _age(memory: Memory) -> float:
+    return memory.created_at.timestamp() if memory.created_at else 0.0
+
+
+def _not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:
+    return MemoryNotFoundError(f"{scope} has no memory with id {memory_id!r}.")
+
+
+@contextmanager
+def _translated(doing: str) -> Iterator[None]:
+    """Turn what Mem0 and its parts raise into our own errors."""
+    try:
+        yield
+    except Mem0IntegrationsError:
+        raise
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"Mem0 could not {doing}: its history database says: {error}. Check the free space "
+            f"and the permissions of its folder."
+        ) from error
+    except Exception as error:
+        cause = error.__cause__
+        if isinstance(cause, Mem0IntegrationsError):
+            raise cause from error
+        raise BackendError(
+            f"Mem0 could not {doing}: {type(error).__name__}: {error}",
+            retryable=is_retryable(error, idempotent=True),
+            retry_after=retry_after_seconds(error),
+        ) from error

@@ -1,0 +1,208 @@
+"""What has to be known about single vector stores behind Mem0's common interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from mem0.memory.main import Memory as Mem0
+from mem0.memory.main import _entity_collection_name
+from mem0.vector_stores.base import VectorStoreBase
+
+from mem0_integrations.errors import DimensionMismatchError
+
+__all__ = [
+    "Row",
+    "check_dimension",
+    "close",
+    "compact",
+    "describe",
+    "erase",
+    "erase_entities",
+    "insert",
+    "lock_local_qdrant",
+    "name_of",
+    "rows",
+]
+
+_PAGE: Final = 10_000
+_LOCATIONS: Final = ("path", "_path", "host", "url", "collection_name")
+
+
+class Row(Protocol):
+    """What a Mem0 vector store returns for a memory."""
+
+    id: str
+    payload: Mapping[str, object]
+
+
+def rows(listed: object) -> list[Row]:
+    """Unwrap what `VectorStoreBase.list` returns: rows, or a list or tuple that begins with them.
+
+    Mem0's stores do not agree on it.
+    """
+    if isinstance(listed, list | tuple) and listed and isinstance(listed[0], list | tuple):
+        return list(listed[0])
+    return list(listed) if isinstance(listed, list | tuple) else []
+
+
+def check_dimension(store: VectorStoreBase, embedder_dimension: int | None) -> None:
+    """Compare the dimension of a store's existing vectors to that of the vectors to come.
+
+    Args:
+        store: The store.
+        embedder_dimension: The dimension that the embedder makes, if known; else what the
+            store is configured with counts.
+
+    Raises:
+        DimensionMismatchError: They differ.
+    """
+    wanted = embedder_dimension or getattr(store, "embedding_model_dims", None)
+    existing = _existing_dimension(store)
+    if wanted and existing and wanted != existing:
+        raise DimensionMismatchError(
+            f"The collection {getattr(store, 'collection_name', '?')!r} holds vectors of dimension "
+            f"{existing}, but the embedder makes {wanted}. Use the embedder that it was filled "
+            f"with, or another collection_name."
+        )
+
+
+def lock_local_qdrant(store: VectorStoreBase) -> None:
+    """Let one thread at a time into a local Qdrant, which is not safe under threads."""
+    client = getattr(store, "client", None)
+    if getattr(store, "is_local", False) and client and not isinstance(client, _Locked):
+        store.client = _Locked(client)
+
+
+class _Locked:
+    """Passes every call on to an object, one at a time."""
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+        self._lock = threading.RLock()
+
+    def __getattr__(self, name: str) -> object:
+        value = getattr(self._target, name)
+        return self._one_at_a_time(value) if callable(value) else value
+
+    def _one_at_a_time(self, call: Callable[..., object]) -> Callable[..., object]:
+        def locked(*args: object, **options: object) -> object:
+            with self._lock:
+                return call(*args, **options)
+
+        return locked
+
+
+def insert(
+    store: VectorStoreBase,
+    items: Sequence[tuple[str, dict[str, object]]],
+    vectors: Sequence[Sequence[float]],
+) -> None:
+    """Insert ids with payloads; items that are there already are left as they are.
+
+    pgvector's insert refuses a known id, and an earlier attempt may have got through.
+    """
+    try:
+        _insert(store, items, vectors)
+    except Exception:
+        missing = [index for index, (item_id, _) in enumerate(items) if store.get(item_id) is None]
+        if len(missing) == len(items):
+            raise
+        _insert(store, [items[index] for index in missing], [vectors[index] for index in missing])
+
+
+def erase(store: VectorStoreBase, ids: Mapping[str, str], doomed: Sequence[str]) -> None:
+    """Delete the given memories of a scope."""
+    delete_where = getattr(store, "delete_where", None)
+    if delete_where is not None:
+        delete_where(dict(ids))
+        return
+    for memory_id in doomed:
+        store.delete(vector_id=memory_id)
+
+
+def erase_entities(memory: Mem0, ids: Mapping[str, str]) -> None:
+    """Delete what Mem0 keeps of the entities of a scope, in a collection of their own."""
+    name = _entity_collection_name(memory.config.vector_store.provider, memory.collection_name)
+    if memory._entity_store is None and name not in _collections(memory.vector_store):
+        return
+    wanted = {key: value for key, value in ids.items() if key != "app_id"}
+    store = memory.entity_store
+    full = True
+    while full:
+        entities = [str(entity.id) for entity in rows(store.list(filters=wanted, top_k=_PAGE))]
+        erase(store, wanted, entities)
+        full = len(entities) == _PAGE
+
+
+def compact(store: VectorStoreBase) -> None:
+    """Overwrite deleted data, where the store can be asked to."""
+    if hasattr(store, "compact"):
+        store.compact()
+
+
+def close(store: VectorStoreBase) -> None:
+    """Close the connections of a store, where it has any to close."""
+    for holder in (store, getattr(store, "client", None), getattr(store, "connection_pool", None)):
+        if callable(closing := getattr(holder, "close", None)):
+            closing()
+
+
+def describe(store: VectorStoreBase) -> str:
+    """Name a store and where it lies, without credentials."""
+    places = [
+        f"{name.strip('_')}={value}"
+        for name in _LOCATIONS
+        if isinstance(value := getattr(store, name, None), str) and "@" not in value
+    ]
+    return f"{name_of(store)}({', '.join(places)})"
+
+
+def name_of(part: object) -> str:
+    """Name a part of Mem0: its class, and the model that it uses."""
+    wrapped = getattr(part, "model", getattr(part, "embeddings", None))
+    if wrapped is not None and not isinstance(wrapped, str):
+        return name_of(wrapped)
+    config = getattr(part, "config", None)
+    names = (getattr(config, "model", None), getattr(part, "model_name", None), wrapped)
+    model = next((name for name in names if isinstance(name, str)), None)
+    return f"{type(part).__name__}({model})" if model else type(part).__name__
+
+
+def _insert(
+    store: VectorStoreBase,
+    items: Sequence[tuple[str, dict[str, object]]],
+    vectors: Sequence[Sequence[float]],
+) -> None:
+    store.insert(
+        vectors=list(vectors),
+        payloads=[payload for _, payload in items],
+        ids=[item_id for item_id, _ in items],
+    )
+
+
+def _collections(store: VectorStoreBase) -> list[str]:
+    listed = store.list_cols()
+    names = getattr(listed, "collections", listed)
+    return [str(getattr(item, "name", item)) for item in names or ()]
+
+
+def _existing_dimension(store: VectorStoreBase) -> int | None:
+    kind = type(store).__name__
+    if kind == "Qdrant":
+        size = store.client.get_collection(store.collection_name).config.params.vectors.size
+        return int(size)
+    if kind == "PGVector":
+        # For a column of pgvector's type, PostgreSQL's type modifier is the dimension.
+        with store._get_cursor() as cursor:
+            cursor.execute(
+                "SELECT atttypmod FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
+                "WHERE relname = %s AND attname = 'vector'",
+                (store.collection_name,),
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row and row[0] > 0 else None
+    if kind == "SQLiteVectorStore":
+        return int(store.embedding_model_dims)
+    return None

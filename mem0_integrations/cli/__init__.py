@@ -1,0 +1,113 @@
+"""The command `mem0-integrations`: chat, demo, doctor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Long-term memory for agents, kept by Mem0.",
+)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder for everything that is written; else MEM0_DIR, else the user's."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="A Mem0 config (JSON); else the embedded one."),
+]
+
+
+@app.command()
+def chat(
+    user: Annotated[str, typer.Option(help="Whose memories.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="For example openai:gpt-5-mini, anthropic:claude-..., ollama:qwen3."),
+    ] = None,
+    thread: Annotated[
+        str | None, typer.Option(help="Name of the conversation; new if not given.")
+    ] = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Talk to a customer-support agent that remembers you."""
+    _require_langgraph()
+    from mem0_integrations.cli.chat import run_chat
+
+    run_chat(user=user, model=model, thread=thread, config=read_config(config), data_dir=data_dir)
+
+
+@app.command()
+def demo(
+    data_dir: DataDir = None,
+    visit: Annotated[int | None, typer.Option(hidden=True, min=1, max=2)] = None,
+) -> None:
+    """Hold two conversations in two processes, days apart, with one customer."""
+    _require_langgraph()
+    from mem0_integrations.cli.demo import run_demo, run_visit
+
+    if visit is None:
+        raise typer.Exit(run_demo(data_dir))
+    run_visit(visit, data_dir)
+
+
+@app.command()
+def doctor(
+    config: Config = None,
+    data_dir: DataDir = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Deliver the dead letters again.")
+    ] = False,
+) -> None:
+    """Say what is installed, whether memory answers, what the outbox holds, what to fix."""
+    from mem0_integrations.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(read_config(config), data_dir, replay=replay))
+
+
+def main() -> None:
+    """Run the command; errors of this package are one line and exit code 1."""
+    try:
+        app()
+    except Mem0IntegrationsError as error:
+        Console(stderr=True).print(
+            f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        sys.exit(1)
+
+
+def read_config(path: Path | None) -> dict[str, Any] | None:
+    """Read a Mem0 config from a JSON file.
+
+    Raises:
+        ConfigurationError: It is not a JSON object.
+    """
+    if path is None:
+        return None
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigurationError(f"{path} must hold a JSON object, as Memory.from_config takes it.")
+    return config
+
+
+def _require_langgraph() -> None:
+    # Before a module that uses LangGraph directly: this one says which extra is missing.
+    import mem0_integrations.langgraph  # noqa: F401

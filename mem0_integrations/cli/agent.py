@@ -1,0 +1,130 @@
+"""The customer-support agent of the command line: recall, answer, remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.errors import ConfigurationError, MissingExtraError
+from mem0_integrations.extraction import SentenceExtractor
+from mem0_integrations.langgraph import recall_node, remember_node
+from mem0_integrations.records import Recall
+from mem0_integrations.rendering import recall_text
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+__all__ = ["build_agent", "chat_model", "extractive_answer"]
+
+_PROMPT: Final = (
+    "You are a friendly and precise customer-support agent. Use what you know about the "
+    "customer; do not ask again for what they have told you."
+)
+# Scores of the embedded default: less similar memories are about something else.
+_RELATED: Final = 0.2
+# Near enough to be brought up although nobody asked.
+_VERY_NEAR: Final = 0.6
+# What is much less similar than the best one is not quoted beside it.
+_NEAR_BEST: Final = 0.75
+
+
+class SupportState(MessagesState):
+    """The conversation, and what was recalled for the customer's last message."""
+
+    recalled: dict[str, Any]
+
+
+def build_agent(
+    memory: AgentMemory, model: BaseChatModel | None = None, *, background: bool = True
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Build the agent.
+
+    Args:
+        memory: Its long-term memory.
+        model: Answers; without one the agent quotes what it remembers.
+        background: Whether turns are remembered while the agent goes on.
+    """
+
+    def respond(state: SupportState) -> dict[str, list[BaseMessage]]:
+        recalled = state["recalled"]
+        if model is None:
+            said = str(state["messages"][-1].text)
+            return {"messages": [AIMessage(extractive_answer(said, recalled))]}
+        system = SystemMessage("\n\n".join(filter(None, (_PROMPT, recalled["text"]))))
+        return {"messages": [model.invoke([system, *state["messages"]])]}
+
+    builder = StateGraph(SupportState)
+    builder.add_node("recall", recall_node(memory, output_key="recalled", render=_plain))
+    builder.add_node("respond", respond)
+    builder.add_node("remember", remember_node(memory, background=background))
+    builder.add_edge(START, "recall")
+    builder.add_edge("recall", "respond")
+    builder.add_edge("respond", "remember")
+    builder.add_edge("remember", END)
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+def extractive_answer(said: str, recalled: Mapping[str, Any]) -> str:
+    """Answer by quoting what is remembered; no model is involved.
+
+    Args:
+        said: What the customer said.
+        recalled: What was recalled for it: `memories` and `degraded`.
+    """
+    if recalled["degraded"]:
+        return "I cannot look up my notes right now, so I do not know what you told me before."
+    stated = SentenceExtractor().extract([{"role": "user", "content": said}])
+    asked = "?" in said or not stated
+    quotes = _quotable(recalled["memories"], least=_RELATED if asked else _VERY_NEAR)
+    if quotes:
+        told = "\n".join(f"- {_date(memory)}: “{memory['memory']}”" for memory in quotes)
+        return f"This is what you told me about it:\n{told}"
+    if stated:
+        return "Thank you, I have noted that."
+    if "?" in said:
+        return "You have not told me anything about that yet."
+    return "How can I help you?"
+
+
+def chat_model(name: str) -> BaseChatModel:
+    """Make a chat model of a name such as `openai:gpt-5-mini`.
+
+    Raises:
+        MissingExtraError: LangChain is not installed.
+        ConfigurationError: There is no such model, or its package or key is missing.
+    """
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError as error:
+        raise MissingExtraError("--model", "langchain") from error
+    try:
+        model: BaseChatModel = init_chat_model(name)
+    except Exception as error:
+        # What follows the first line is a list of every provider, or a link.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigurationError(f"The model {name!r} cannot be used: {reason}") from error
+    return model
+
+
+def _plain(recall: Recall) -> dict[str, object]:
+    return {
+        "text": recall_text(recall),
+        "memories": [memory.to_dict() for memory in recall.memories],
+        "degraded": recall.degraded,
+    }
+
+
+def _quotable(memories: Sequence[Mapping[str, Any]], *, least: float) -> list[Mapping[str, Any]]:
+    best = max((memory["score"] or 0.0 for memory in memories), default=0.0)
+    least = max(least, _NEAR_BEST * best)
+    return [memory for memory in memories if (memory["score"] or 0.0) >= least]
+
+
+def _date(memory: Mapping[str, Any]) -> str:
+    return str(memory["created_at"] or "some time ago")[:10]

@@ -1,0 +1,130 @@
+"""`mem0-integrations chat`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.cli.agent import build_agent, chat_model
+from mem0_integrations.connection import connect
+from mem0_integrations.errors import Mem0IntegrationsError
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
+
+__all__ = ["run_chat"]
+
+_HELP: Final = "/memories shows what I know, /forget erases it, /quit ends the conversation."
+_WITHOUT_MODEL: Final = (
+    "No model: I answer by quoting what you told me. For a real conversation: "
+    "--model openai:..., anthropic:..., ollama:..."
+)
+_WITH_MODEL: Final = "Answers and extracted memories come from {model}."
+
+
+def run_chat(
+    *,
+    user: str,
+    model: str | None,
+    thread: str | None,
+    config: Mapping[str, Any] | None,
+    data_dir: Path | None,
+) -> None:
+    """Hold a conversation on the terminal."""
+    console = Console()
+    scope = Scope(user_id=user)
+    llm = None if model is None else chat_model(model)
+    with connect("embedded" if config is None else config, llm=llm, data_dir=data_dir) as memory:
+        agent = build_agent(memory, llm)
+        run = {"configurable": {"thread_id": thread or uuid.uuid4().hex, "user_id": scope.user_id}}
+        console.print(f"[bold]Customer support for {escape(user)}.[/] {_HELP}", highlight=False)
+        console.print(
+            f"[dim]{_WITH_MODEL.format(model=model) if model else _WITHOUT_MODEL}[/]",
+            highlight=False,
+        )
+        while (said := _ask(console, "\n[bold cyan]You:[/] ")) != "/quit":
+            if said == "/memories":
+                memory.flush(timeout=30)
+                _show(console, memory.list(scope=scope))
+            elif said == "/forget":
+                _forget(console, memory, scope)
+            elif said.startswith("/"):
+                console.print(_HELP, highlight=False)
+            elif said:
+                _answer(console, agent, said, run)
+        if not memory.flush(timeout=30):
+            console.print("[yellow]Some memories are still queued; the next start stores them.[/]")
+
+
+def _ask(console: Console, prompt: str) -> str:
+    try:
+        return console.input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        console.print()
+        return "/quit"
+
+
+def _answer(console: Console, agent: Any, said: str, run: Mapping[str, Any]) -> None:
+    console.print("[bold green]Agent:[/] ", end="")
+    notes: list[str] = []
+    try:
+        for mode, part in agent.stream(
+            {"messages": [("user", said)]}, run, stream_mode=["messages", "custom"]
+        ):
+            if mode == "messages":
+                text = str(part[0].text)
+                console.print(text, end="", highlight=False, markup=False, soft_wrap=True)
+            else:
+                notes.extend(_notes(part))
+    except Mem0IntegrationsError:
+        raise
+    except Exception as error:
+        # A model may fail in any way, and the next message may get through.
+        notes.append(f"(the model failed: {type(error).__name__}: {error})")
+    console.print()
+    for note in notes:
+        console.print(f"[dim]{escape(note)}[/]", highlight=False)
+
+
+def _notes(event: Mapping[str, Any]) -> list[str]:
+    if event["event"] == "memory.recalled":
+        if event["degraded"]:
+            return [f"(memory could not be read: {event['degraded']})"]
+        return [f"({_count(len(event['memories']))} recalled)"] if event["memories"] else []
+    if event["event"] == "memory.remembered" and event["status"] == "failed":
+        return [f"(not remembered: {event['error']})"]
+    return []
+
+
+def _count(memories: int) -> str:
+    return f"{memories} {'memory' if memories == 1 else 'memories'}"
+
+
+def _show(console: Console, memories: list[Memory]) -> None:
+    if not memories:
+        console.print("I do not remember anything.")
+        return
+    table = Table("said at (UTC)", "memory", title=_count(len(memories)), title_justify="left")
+    for memory in memories:
+        date = f"{memory.created_at:%Y-%m-%d %H:%M}" if memory.created_at else ""
+        table.add_row(date, escape(memory.text))
+    console.print(table)
+
+
+def _forget(console: Console, memory: AgentMemory, scope: Scope) -> None:
+    question = f"Erase everything about {scope.user_id}? [y/N] "
+    if _ask(console, escape(question)).lower() not in ("y", "yes"):
+        console.print("Nothing was erased.")
+        return
+    erased = memory.forget(scope)
+    console.print(
+        f"Erased {_count(erased.memories)} and what belongs to them (entries of the history: "
+        f"{erased.history}, raw messages: {erased.messages}, accepted writes: {erased.writes}).",
+        highlight=False,
+    )

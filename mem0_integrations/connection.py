@@ -1,0 +1,348 @@
+"""`connect`: whatever the user has -> an `AgentMemory`."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import logging
+import os
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from mem0_integrations.agent_memory import AgentMemory, OnError, _now, deliver
+from mem0_integrations.data_folder import data_folder, make_folder
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+from mem0_integrations.extraction import (
+    Extractor,
+    LangChainEmbedder,
+    LangChainLLM,
+    SentenceExtractor,
+)
+from mem0_integrations.outbox import Outbox
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import ScopeLike
+from mem0_integrations.shared import SharedResources
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.language_models import BaseChatModel
+    from mem0 import AsyncMemory, Memory
+
+    from mem0_integrations.backends.embedded.memory import EmbeddedMemory
+    from mem0_integrations.backends.oss import OSSBackend
+    from mem0_integrations.records import Memory as MemoryRecord
+
+    Target: TypeAlias = Mapping[str, Any] | Memory | AsyncMemory | AgentMemory | Literal["embedded"]
+
+__all__ = ["OutboxOptions", "connect"]
+
+logger = logging.getLogger(__name__)
+
+_EMBEDDED: Final = "embedded"
+_OUTBOX: Final = "outbox.db"
+_PLACE_OF_STORE: Final = (
+    "path",
+    "url",
+    "host",
+    "port",
+    "dbname",
+    "database",
+    "db_name",
+    "connection_string",
+    "index_name",
+    "collection_name",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxOptions:
+    """How writes are kept until they are delivered.
+
+    Args:
+        path: The SQLite file; else one in the data folder, for each store its own.
+        workers: The most writes that are delivered at the same time, for different scopes.
+        max_queued: The most writes that may wait.
+        when_full: What a write does then: `block` until there is room, or `raise`.
+
+    Example:
+        >>> OutboxOptions(workers=2).when_full
+        'block'
+    """
+
+    path: str | Path | None = None
+    workers: int = 4
+    max_queued: int = 10_000
+    when_full: Literal["block", "raise"] = "block"
+
+
+def connect(
+    target: Target | None = None,
+    *,
+    scope: ScopeLike | None = None,
+    llm: BaseChatModel | None = None,
+    embedder: Embeddings | None = None,
+    extractor: Extractor | None = None,
+    data_dir: str | Path | None = None,
+    outbox: OutboxOptions | None = None,
+    retry: RetryPolicy | None = None,
+    recall_timeout: float = 5.0,
+    on_error: OnError = "degrade",
+    clock: Callable[[], datetime] = _now,
+) -> AgentMemory:
+    """Make an `AgentMemory` of whatever you have.
+
+    Mem0's telemetry is off before `mem0` is imported, unless `MEM0_TELEMETRY` is set.
+
+    Args:
+        target: Nothing, or `"embedded"`: the embedded default, which needs no key, no server
+            and no network. A Mem0 config (a mapping, as for `mem0.Memory.from_config`). A
+            `mem0.Memory` or `mem0.AsyncMemory`, which stays open after `close`. An
+            `AgentMemory`, which is returned as it is.
+        scope: Whose memories, where a call does not say.
+        llm: A LangChain chat model for Mem0's extraction.
+        embedder: A LangChain embeddings object, in place of the configured embedder.
+        extractor: Finds the statements to keep, in place of Mem0's extraction with a model.
+        data_dir: The folder for everything that is written; else `MEM0_DIR`, else the
+            platform's user-data folder.
+        outbox: How writes are kept until they are delivered.
+        retry: How failures that may pass are retried.
+        recall_timeout: Seconds that a recall may take before it is reported as degraded.
+        on_error: What a failed recall or write does: `degrade` or `raise`.
+        clock: Tells the time that writes carry (aware); for imports and simulations.
+
+    Raises:
+        ConfigurationError: There is no way from `target` to a memory.
+        FolderLockedError: Another process uses the embedded default's folder.
+        StorageError: The data folder cannot be used.
+
+    Example:
+        >>> with connect() as memory:
+        ...     memory.remember("I am allergic to peanuts.", scope={"user_id": "customer-1"}).status
+        'stored'
+    """
+    if isinstance(target, AgentMemory):
+        return target
+    options = outbox or OutboxOptions()
+    retry = retry or RetryPolicy()
+    folder = make_folder(_folder(data_dir))
+    os.environ.setdefault("MEM0_DIR", str(folder))
+    opened = _open(target, folder, llm=llm, embedder=embedder, extractor=extractor)
+    try:
+        path = Path(options.path).expanduser().absolute() if options.path else opened.outbox_path
+        make_folder(path.parent)
+        shared_outbox = _OUTBOXES.acquire(
+            path,
+            partial(
+                Outbox,
+                path,
+                deliver=partial(deliver, opened.backend),
+                undo=partial(_undo, opened.backend),
+                retry=retry,
+                workers=options.workers,
+                max_queued=options.max_queued,
+                when_full=options.when_full,
+            ),
+        )
+    except BaseException:
+        opened.close(None)
+        raise
+
+    def on_close(timeout: float | None) -> None:
+        _OUTBOXES.release(path, timeout)
+        opened.close(timeout)
+
+    try:
+        memory = AgentMemory(
+            opened.backend,
+            shared_outbox,
+            scope=scope,
+            retry=retry,
+            recall_timeout=recall_timeout,
+            on_error=on_error,
+            clock=clock,
+            on_close=on_close,
+        )
+    except BaseException:
+        on_close(None)
+        raise
+    _OPEN.add(memory)
+    return memory
+
+
+def embedded_outbox_path(data_dir: str | Path | None) -> Path:
+    """Return where the outbox of the embedded default lies."""
+    return _folder(data_dir) / _EMBEDDED / _OUTBOX
+
+
+def _folder(data_dir: str | Path | None) -> Path:
+    return Path(data_dir).expanduser().absolute() if data_dir else data_folder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A backend, where its outbox lies, and how to close it."""
+
+    backend: OSSBackend
+    outbox_path: Path
+    close: Callable[[float | None], None]
+
+
+def _open(
+    target: object,
+    folder: Path,
+    *,
+    llm: BaseChatModel | None,
+    embedder: Embeddings | None,
+    extractor: Extractor | None,
+) -> _Opened:
+    if target is None and os.environ.get("MEM0_API_KEY"):
+        raise ConfigurationError(
+            "MEM0_API_KEY is set, but the Mem0 Platform is not supported yet. Unset it, or say "
+            "which memory you mean: connect('embedded'), or connect() with a Mem0 config."
+        )
+    from mem0_integrations.backends.mem0_setup import import_mem0
+
+    mem0 = import_mem0()
+    if target is None or target == _EMBEDDED:
+        return _open_embedded(folder / _EMBEDDED, llm=llm, embedder=embedder, extractor=extractor)
+    if isinstance(target, Mapping):
+        memory = _from_config(mem0.Memory, target, folder, llm=llm, embedder=embedder)
+        owned = True
+    elif isinstance(target, mem0.Memory):
+        memory, owned = target, False
+    elif isinstance(target, mem0.AsyncMemory):
+        # The same parts behind blocking methods: AsyncMemory runs some of them on the loop.
+        memory, owned = mem0.Memory.__new__(mem0.Memory), False
+        vars(memory).update(vars(target))
+    else:
+        raise ConfigurationError(
+            f"connect() cannot use a {type(target).__name__}; give it a Mem0 config, a "
+            f"mem0.Memory, a mem0.AsyncMemory, 'embedded', or nothing."
+        )
+    from mem0_integrations.backends.oss import OSSBackend
+
+    backend = OSSBackend(
+        memory,
+        llm=None if llm is None else LangChainLLM(llm),
+        embedder=None if embedder is None else _mem0_embedder(embedder),
+        extractor=extractor,
+        owned=owned,
+    )
+    outbox_path = folder / f"outbox-{_store_digest(memory)}.db"
+    return _Opened(backend, outbox_path, lambda _: backend.close())
+
+
+def _open_embedded(
+    folder: Path,
+    *,
+    llm: BaseChatModel | None,
+    embedder: Embeddings | None,
+    extractor: Extractor | None,
+) -> _Opened:
+    from mem0_integrations.backends.embedded.memory import EmbeddedMemory
+    from mem0_integrations.backends.oss import OSSBackend
+
+    own_embedder = None if embedder is None else _mem0_embedder(embedder)
+    memory = _EMBEDDED_MEMORIES.acquire(
+        folder, lambda: EmbeddedMemory(folder, embedder=own_embedder)
+    )
+    if llm is None and extractor is None:
+        extractor = SentenceExtractor()
+        logger.info(
+            "Embedded memory in %s: it keeps the user's own sentences; connect(llm=...) lets a "
+            "model extract.",
+            folder,
+        )
+    close = partial(_EMBEDDED_MEMORIES.release, folder)
+    try:
+        backend = OSSBackend(
+            memory,
+            llm=None if llm is None else LangChainLLM(llm),
+            embedder=own_embedder,
+            extractor=extractor,
+        )
+    except BaseException:
+        close(None)
+        raise
+    return _Opened(backend, folder / _OUTBOX, close)
+
+
+def _from_config(
+    memory_class: type[Memory],
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    llm: BaseChatModel | None,
+    embedder: Embeddings | None,
+) -> Memory:
+    if "graph_store" in config:
+        raise ConfigurationError(
+            "The config has a 'graph_store', which Mem0 2.x ignores: no graph would be built. "
+            "Remove it to go on without a graph."
+        )
+    config = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()
+    }
+    # Mem0 would take the folder that it was imported with.
+    config.setdefault("history_db_path", str(folder / "history.db"))
+    # Mem0 builds the parts of its config in any case, and the default ones want a key.
+    placeholder = {"provider": "openai", "config": {"api_key": "replaced"}}
+    if llm is not None:
+        config["llm"] = placeholder
+    if embedder is not None:
+        config["embedder"] = placeholder
+        dims = _mem0_embedder(embedder).config.embedding_dims
+        store = config.setdefault("vector_store", {"provider": "qdrant"})
+        if isinstance(store, dict) and isinstance(given := store.get("config") or {}, Mapping):
+            store["config"] = {"embedding_model_dims": dims, **given}
+    try:
+        return memory_class.from_config(config)
+    except Mem0IntegrationsError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"Mem0 cannot be built from this config: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _mem0_embedder(embedder: Embeddings) -> LangChainEmbedder:
+    return LangChainEmbedder(embedder, dims=len(embedder.embed_query("dimension")))
+
+
+def _store_digest(memory: Memory) -> str:
+    """Name the store behind a memory, so that no outbox delivers to another one."""
+    store = memory.config.vector_store
+    place = {
+        name: re.sub(r"//[^@/]*@", "//", str(value))
+        for name in _PLACE_OF_STORE
+        if (value := getattr(store.config, name, None)) is not None
+    }
+    identity = json.dumps([store.provider, place], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _undo(backend: OSSBackend, memories: list[MemoryRecord]) -> None:
+    for memory in memories:
+        backend.delete(memory.scope, memory.id)
+
+
+def _close_all() -> None:
+    for memory in list(_OPEN):
+        memory.close(timeout=5.0)
+
+
+_EMBEDDED_MEMORIES: Final[SharedResources[EmbeddedMemory]] = SharedResources(
+    lambda memory, _: memory.close()
+)
+_OUTBOXES: Final[SharedResources[Outbox]] = SharedResources(
+    lambda outbox, timeout: outbox.close(timeout)
+)
+_OPEN: Final[weakref.WeakSet[AgentMemory]] = weakref.WeakSet()
+atexit.register(_close_all)

@@ -1,0 +1,330 @@
+"""The file behind the outbox: queued writes, dead letters, and the keys that were accepted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from mem0_integrations.backends.base import AddRequest
+from mem0_integrations.scope import Scope
+from mem0_integrations.sqlite import Database
+
+__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite", "lane_of"]
+
+Status = Literal["queued", "stored", "nothing", "dead"]
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS writes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    body TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    first_failed_at REAL,
+    error TEXT,
+    accepted_at REAL NOT NULL,
+    finished_at REAL,
+    UNIQUE (lane, key)
+);
+CREATE INDEX IF NOT EXISTS queued_writes ON writes (id) WHERE status = 'queued';
+CREATE INDEX IF NOT EXISTS dead_writes ON writes (id) WHERE status = 'dead';
+"""
+_KEEP_KEYS_SECONDS: Final = 180 * 24 * 3600
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The row of a write, and whether this call brought it in."""
+
+    row: int
+    status: Status
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedWrite:
+    """A write on its way.
+
+    Attributes:
+        row: Its place in the queue.
+        request: What to store.
+        attempts: How often it was tried.
+        first_failed_at: When it failed first, in seconds since the epoch.
+    """
+
+    row: int
+    request: AddRequest
+    attempts: int
+    first_failed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A write that was given up, without its content.
+
+    Attributes:
+        row: Its number, for `replay`.
+        scope: Whose it is.
+        attempts: How often it was tried.
+        error: The last failure.
+        accepted_at: When it was accepted (aware UTC).
+    """
+
+    row: int
+    scope: Scope
+    attempts: int
+    error: str
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxCounts:
+    """How many writes the outbox holds.
+
+    Attributes:
+        queued: On their way.
+        dead: Given up, kept for a replay.
+        done: Delivered; only their keys are kept.
+    """
+
+    queued: int = 0
+    dead: int = 0
+    done: int = 0
+
+
+class Ledger:
+    """The writes of one outbox in a SQLite file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CorruptFileError: The file is not one of ours.
+        StorageError: It cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _SCHEMA)
+        with self._database.write() as connection:
+            connection.execute(
+                "DELETE FROM writes WHERE status IN ('stored', 'nothing') AND finished_at < ?",
+                (time.time() - _KEEP_KEYS_SECONDS,),
+            )
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    def accept(self, request: AddRequest) -> Accepted:
+        """Put a write on disk, unless its scope has accepted the key before.
+
+        A dead letter with this key is queued again.
+        """
+        lane = lane_of(request.scope)
+        with self._database.write() as connection:
+            known = connection.execute(
+                "SELECT id, status FROM writes WHERE lane = ? AND key = ?", (lane, request.key)
+            ).fetchone()
+            if known is not None and known[1] != "dead":
+                return Accepted(known[0], known[1], new=False)
+            if known is not None:
+                connection.execute("DELETE FROM writes WHERE id = ?", (known[0],))
+            row = connection.execute(
+                "INSERT INTO writes (lane, key, status, body, accepted_at) "
+                "VALUES (?, ?, 'queued', ?, ?)",
+                (lane, request.key, _dump(request), time.time()),
+            ).lastrowid
+        assert row is not None
+        return Accepted(row, "queued", new=True)
+
+    def queued(self, after: int) -> list[tuple[int, str, float]]:
+        """Return row, lane and earliest time of the queued writes behind a row, in order."""
+        with self._database.read() as connection:
+            return connection.execute(
+                "SELECT id, lane, not_before FROM writes "
+                "WHERE status = 'queued' AND id > ? ORDER BY id",
+                (after,),
+            ).fetchall()
+
+    def load(self, row: int) -> QueuedWrite | None:
+        """Return a queued write; None when it was erased or finished meanwhile."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                "SELECT lane, key, body, attempts, first_failed_at FROM writes "
+                "WHERE id = ? AND status = 'queued'",
+                (row,),
+            ).fetchone()
+        if found is None:
+            return None
+        lane, key, body, attempts, first_failed_at = found
+        return QueuedWrite(row, _load(lane, key, body), attempts, first_failed_at)
+
+    def status(self, row: int) -> tuple[Status, str | None] | None:
+        """Return the status of a write and its last error; None when it was erased."""
+        with self._database.read() as connection:
+            found: tuple[Status, str | None] | None = connection.execute(
+                "SELECT status, error FROM writes WHERE id = ?", (row,)
+            ).fetchone()
+        return found
+
+    def finish(self, row: int, status: Status) -> bool:
+        """Keep only the key of a write; returns False when it was erased meanwhile."""
+        with self._database.write() as connection:
+            return bool(
+                connection.execute(
+                    "UPDATE writes SET status = ?, body = NULL, error = NULL, finished_at = ? "
+                    "WHERE id = ?",
+                    (status, time.time(), row),
+                ).rowcount
+            )
+
+    def postpone(self, row: int, not_before: float, error: str) -> None:
+        """Note a failed attempt that is repeated later."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE writes SET attempts = attempts + 1, not_before = ?, error = ?, "
+                "first_failed_at = COALESCE(first_failed_at, ?) WHERE id = ?",
+                (not_before, error, time.time(), row),
+            )
+
+    def bury(self, row: int, error: str) -> None:
+        """Make a write a dead letter; its content is kept."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE writes SET status = 'dead', attempts = attempts + 1, error = ?, "
+                "finished_at = ? WHERE id = ?",
+                (error, time.time(), row),
+            )
+
+    def known(self, scope: Scope, keys: Sequence[str]) -> set[str]:
+        """Return those of the keys that the scope has accepted."""
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for start in range(0, len(keys), _BATCH):
+                batch = keys[start : start + _BATCH]
+                marks = ", ".join("?" * len(batch))
+                found |= {
+                    key
+                    for (key,) in connection.execute(
+                        f"SELECT key FROM writes WHERE lane = ? AND key IN ({marks})",
+                        (lane_of(scope), *batch),
+                    )
+                }
+        return found
+
+    def record(self, scope: Scope, statuses: Mapping[str, Status]) -> None:
+        """Note keys of writes that were delivered without being queued."""
+        now = time.time()
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO writes (lane, key, status, accepted_at, finished_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                [(lane_of(scope), key, status, now, now) for key, status in statuses.items()],
+            )
+
+    def counts(self) -> OutboxCounts:
+        """Count the writes by status."""
+        with self._database.read() as connection:
+            found = dict(
+                connection.execute("SELECT status, COUNT(*) FROM writes GROUP BY status").fetchall()
+            )
+        return OutboxCounts(
+            queued=found.get("queued", 0),
+            dead=found.get("dead", 0),
+            done=found.get("stored", 0) + found.get("nothing", 0),
+        )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Return the writes that were given up, oldest first."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                "SELECT id, lane, attempts, error, accepted_at FROM writes "
+                "WHERE status = 'dead' ORDER BY id"
+            ).fetchall()
+        return [
+            DeadLetter(
+                row, Scope(**json.loads(lane)), attempts, error, datetime.fromtimestamp(at, UTC)
+            )
+            for row, lane, attempts, error, at in found
+        ]
+
+    def replay(self) -> int:
+        """Queue all dead letters again, in order and behind what is queued; returns how many."""
+        with self._database.write() as connection:
+            dead = connection.execute(
+                "SELECT id, lane, key, body, accepted_at FROM writes "
+                "WHERE status = 'dead' ORDER BY id"
+            ).fetchall()
+            for row, *write in dead:
+                # A new row: the process that delivers looks for rows behind the last it saw.
+                connection.execute("DELETE FROM writes WHERE id = ?", (row,))
+                connection.execute(
+                    "INSERT INTO writes (lane, key, status, body, accepted_at) "
+                    "VALUES (?, ?, 'queued', ?, ?)",
+                    write,
+                )
+        return len(dead)
+
+    def queued_count(self) -> int:
+        """Count the writes that are on their way."""
+        with self._database.read() as connection:
+            (count,) = connection.execute(
+                "SELECT COUNT(*) FROM writes WHERE status = 'queued'"
+            ).fetchone()
+        return int(count)
+
+    def erase(self, scope: Scope) -> int:
+        """Erase everything of a scope: queued writes, dead letters, keys."""
+        with self._database.write() as connection:
+            lanes = [
+                lane
+                for (lane,) in connection.execute("SELECT DISTINCT lane FROM writes")
+                if scope.covers(Scope(**json.loads(lane)))
+            ]
+            erased = sum(
+                connection.execute("DELETE FROM writes WHERE lane = ?", (lane,)).rowcount
+                for lane in lanes
+            )
+        self._database.compact()
+        return erased
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def lane_of(scope: Scope) -> str:
+    """Return the name of the queue that keeps the order of a scope's writes."""
+    return json.dumps(scope.ids, sort_keys=True)
+
+
+def _dump(request: AddRequest) -> str:
+    return json.dumps(
+        {
+            "messages": request.messages,
+            "created_at": request.created_at.isoformat(),
+            "infer": request.infer,
+            "metadata": request.metadata,
+        }
+    )
+
+
+def _load(lane: str, key: str, body: str) -> AddRequest:
+    data = json.loads(body)
+    return AddRequest(
+        messages=tuple(data["messages"]),
+        scope=Scope(**json.loads(lane)),
+        key=key,
+        created_at=datetime.fromisoformat(data["created_at"]),
+        infer=data["infer"],
+        metadata=data["metadata"],
+    )

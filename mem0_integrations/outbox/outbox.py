@@ -1,0 +1,431 @@
+"""The outbox: accepts writes durably and delivers them in the background."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import filelock
+
+from mem0_integrations.backends.base import AddRequest
+from mem0_integrations.errors import (
+    BackendTimeoutError,
+    ClosedError,
+    InvalidInputError,
+    Mem0IntegrationsError,
+    OutboxFullError,
+    StorageError,
+)
+from mem0_integrations.outbox.ledger import Ledger, lane_of
+from mem0_integrations.records import Memory, WriteResult
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import Scope
+
+__all__ = ["Outbox", "Receipt"]
+
+logger = logging.getLogger(__name__)
+
+_WATCH_SECONDS: Final = 0.2
+_FOLLOW_SECONDS: Final = 0.02
+_STORAGE_RETRY_SECONDS: Final = 5.0
+_FORGET_PATIENCE_SECONDS: Final = 60.0
+_FORGOTTEN: Final = "Its scope was forgotten before it was stored."
+
+
+Deliver = Callable[[AddRequest], list[Memory]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A write that this process accepted."""
+
+    request: AddRequest
+    deliver: Deliver
+    done: Future[WriteResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a write when it was accepted, and what becomes of it in the end.
+
+    Attributes:
+        accepted: Status `queued` or `duplicate`.
+        done: Resolves when the write was delivered or given up.
+    """
+
+    accepted: WriteResult
+    done: Future[WriteResult]
+
+
+class Outbox:
+    """Writes that are on disk before they are carried out.
+
+    Writes of one scope are delivered in the order in which they were accepted, those of
+    different scopes in parallel. A write that fails is tried again after a while, as `retry`
+    says, and becomes a dead letter in the end; the writes behind it then go on.
+
+    Several processes may use the file: the first one delivers for all of them, and another
+    takes over when it ends.
+
+    Args:
+        path: The SQLite file.
+        deliver: Carries a write out, or returns what an earlier attempt has stored.
+        undo: Takes back what was stored for a write that was erased meanwhile.
+        retry: How failures are retried.
+        workers: The most writes that are delivered at the same time.
+        max_queued: The most writes that wait; from then on `accept` waits too, or raises.
+        when_full: `block` or `raise`.
+
+    Raises:
+        CorruptFileError: The file is not an outbox.
+        StorageError: The file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        deliver: Deliver,
+        undo: Callable[[list[Memory]], None],
+        retry: RetryPolicy,
+        workers: int = 4,
+        max_queued: int = 10_000,
+        when_full: Literal["block", "raise"] = "block",
+    ) -> None:
+        if workers < 1 or max_queued < 1 or when_full not in ("block", "raise"):
+            raise InvalidInputError(
+                f"Outbox needs workers >= 1, max_queued >= 1 and when_full 'block' or 'raise'; got "
+                f"{workers}, {max_queued} and {when_full!r}."
+            )
+        self.ledger = Ledger(path)
+        self._deliver = deliver
+        self._undo = undo
+        self._retry = retry
+        self._max_queued = max_queued
+        self._when_full = when_full
+        # Taken first, around the file and the queue: rows enter the queue in their order.
+        self._intake = threading.Lock()
+        self._changed = threading.Condition()
+        self._lanes: dict[str, deque[int]] = {}
+        self._ready: deque[str] = deque()
+        self._delayed: list[tuple[float, str]] = []
+        self._busy: set[str] = set()
+        self._paused: list[Scope] = []
+        self._waiting: dict[int, _Waiting] = {}
+        self._last_row = 0
+        self._closed = False
+        self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+        self._look_for_writes()
+        jobs = [self._watch, *[self._work] * workers]
+        for number, job in enumerate(jobs):
+            threading.Thread(target=job, name=f"mem0-outbox-{number}", daemon=True).start()
+
+    def accept(self, request: AddRequest, deliver: Deliver | None = None) -> Receipt:
+        """Put a write on disk, once for each key of a scope.
+
+        Args:
+            request: The write.
+            deliver: Carries this write out, while the process lives; else the outbox's own.
+
+        Raises:
+            OutboxFullError: It is full, and `when_full` is `raise`.
+            StorageError: The write could not be put on disk; it was not accepted.
+            ClosedError: The outbox is closed.
+        """
+        self._wait_for_room()
+        done: Future[WriteResult] = Future()
+        with self._intake:
+            if self._closed:
+                raise ClosedError("The outbox is closed; connect() again.")
+            accepted = self.ledger.accept(request)
+            if not accepted.new:
+                duplicate = WriteResult("duplicate", key=request.key)
+                done.set_result(duplicate)
+                return Receipt(duplicate, done)
+            with self._changed:
+                self._waiting[accepted.row] = _Waiting(request, deliver or self._deliver, done)
+                if self._delivers:
+                    self._enqueue(accepted.row, lane_of(request.scope), 0.0)
+                self._changed.notify_all()
+        return Receipt(WriteResult("queued", key=request.key), done)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until no write is queued.
+
+        Args:
+            timeout: Seconds; None to wait without an end.
+
+        Returns:
+            Whether everything was delivered or given up in time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self._queued():
+            left = None if deadline is None else deadline - time.monotonic()
+            if self._closed or (left is not None and left <= 0):
+                return False
+            with self._changed:
+                if not self._delivers or self._lanes:
+                    pause = _WATCH_SECONDS if self._delivers else _FOLLOW_SECONDS
+                    self._changed.wait(pause if left is None else min(pause, left))
+        return True
+
+    def replay(self) -> int:
+        """Queue all dead letters again; returns how many."""
+        count = self.ledger.replay()
+        self._look_for_writes()
+        return count
+
+    @contextmanager
+    def forgetting(self, scope: Scope) -> Iterator[int]:
+        """Erase the writes of a scope, and hold back new ones until the block ends.
+
+        Yields:
+            How many writes and keys were erased.
+
+        Raises:
+            BackendTimeoutError: A write of the scope is being carried out and does not end.
+        """
+        with self._changed:
+            self._paused.append(scope)
+        try:
+            self._wait_until_idle(scope)
+            with self._intake, self._changed:
+                erased = self.ledger.erase(scope)
+                dropped = self._drop(scope)
+            for row in dropped:
+                self._resolve(row, WriteResult("failed", error=_FORGOTTEN))
+            yield erased
+        finally:
+            with self._changed:
+                self._paused.remove(scope)
+                self._ready.extend(lane for lane in self._lanes if scope.covers(_scope_of(lane)))
+                self._changed.notify_all()
+
+    def close(self, timeout: float | None = 10.0) -> None:
+        """Deliver what is queued, then stop; what is left stays on disk for the next start.
+
+        Args:
+            timeout: Seconds to wait for the deliveries; None to wait without an end.
+        """
+        if self._closed:
+            return
+        began = time.monotonic()
+        self.flush(timeout)
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        with self._intake, self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            idle = self._changed.wait_for(lambda: not self._busy, left)
+        for row in list(self._waiting):
+            self._resolve(row, WriteResult("queued"))
+        self.ledger.close()
+        if idle:
+            # Otherwise another process could carry out what is still being carried out here.
+            self._process_lock.release()
+
+    @property
+    def _delivers(self) -> bool:
+        return bool(self._process_lock.is_locked)
+
+    def _queued(self) -> int:
+        if self._closed:
+            return 0
+        if self._delivers:
+            with self._changed:
+                return sum(map(len, self._lanes.values()))
+        return self.ledger.queued_count()
+
+    def _wait_for_room(self) -> None:
+        while self._queued() >= self._max_queued:
+            if self._when_full == "raise":
+                raise OutboxFullError(
+                    f"The outbox holds {self._max_queued} writes that wait for delivery; this one "
+                    f"was not accepted. Find out with `mem0-integrations doctor` what holds them "
+                    f"up, or connect() with a larger max_queued."
+                )
+            with self._changed:
+                self._changed.wait(_WATCH_SECONDS if self._delivers else _FOLLOW_SECONDS)
+
+    def _look_for_writes(self) -> None:
+        with self._intake:
+            if self._closed:
+                return
+            if not self._delivers:
+                try:
+                    self._process_lock.acquire(timeout=0)
+                except filelock.Timeout:
+                    return
+            found = self.ledger.queued(after=self._last_row)
+            with self._changed:
+                for row, lane, not_before in found:
+                    self._enqueue(row, lane, not_before)
+                if found:
+                    self._changed.notify_all()
+
+    def _enqueue(self, row: int, lane: str, not_before: float) -> None:
+        self._last_row = max(self._last_row, row)
+        queue = self._lanes.setdefault(lane, deque())
+        queue.append(row)
+        if len(queue) == 1 and lane not in self._busy:
+            self._schedule(lane, not_before - time.time())
+
+    def _schedule(self, lane: str, delay: float) -> None:
+        if delay > 0:
+            heapq.heappush(self._delayed, (time.monotonic() + delay, lane))
+        else:
+            self._ready.append(lane)
+
+    def _wait_until_idle(self, scope: Scope) -> None:
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: not any(scope.covers(_scope_of(lane)) for lane in self._busy),
+                _FORGET_PATIENCE_SECONDS,
+            ):
+                raise BackendTimeoutError(
+                    f"A write of {scope} has been under way for more than "
+                    f"{_FORGET_PATIENCE_SECONDS:.0f} s; nothing was forgotten. Try again.",
+                    retryable=True,
+                )
+
+    def _drop(self, scope: Scope) -> list[int]:
+        rows: list[int] = []
+        for lane in [lane for lane in self._lanes if scope.covers(_scope_of(lane))]:
+            rows.extend(self._lanes.pop(lane))
+        return rows
+
+    def _watch(self) -> None:
+        while not self._closed:
+            if self._delivers:
+                time.sleep(_WATCH_SECONDS)
+            else:
+                with self._changed:
+                    self._changed.wait(_FOLLOW_SECONDS if self._waiting else _WATCH_SECONDS)
+            try:
+                self._look_for_writes()
+                if not self._delivers:
+                    self._look_for_results()
+            except ClosedError:
+                return
+            except Mem0IntegrationsError as error:
+                logger.warning("The outbox could not be read: %s", type(error).__name__)
+
+    def _look_for_results(self) -> None:
+        for row, waiting in list(self._waiting.items()):
+            key = waiting.request.key
+            status, error = self.ledger.status(row) or ("dead", _FORGOTTEN)
+            if status == "stored":
+                memories = tuple(waiting.deliver(waiting.request))
+                self._resolve(row, WriteResult("stored", memories, key=key))
+            elif status == "nothing":
+                self._resolve(row, WriteResult("nothing", key=key))
+            elif status == "dead":
+                self._resolve(row, WriteResult("failed", key=key, error=error))
+
+    def _work(self) -> None:
+        while (taken := self._next()) is not None:
+            lane, row = taken
+            try:
+                outcome = self._attempt(row)
+            except ClosedError:
+                outcome = 0.0
+            except StorageError as error:
+                logger.warning("The outbox could not note a delivery: %s", error)
+                outcome = _STORAGE_RETRY_SECONDS
+            self._settle(lane, row, outcome)
+
+    def _next(self) -> tuple[str, int] | None:
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                while self._delayed and self._delayed[0][0] <= now:
+                    self._ready.append(heapq.heappop(self._delayed)[1])
+                while self._ready:
+                    lane = self._ready.popleft()
+                    if lane in self._busy or lane not in self._lanes or self._is_paused(lane):
+                        continue
+                    self._busy.add(lane)
+                    return lane, self._lanes[lane][0]
+                self._changed.wait(self._delayed[0][0] - now if self._delayed else None)
+        return None
+
+    def _is_paused(self, lane: str) -> bool:
+        return any(scope.covers(_scope_of(lane)) for scope in self._paused)
+
+    def _attempt(self, row: int) -> WriteResult | float:
+        """Deliver a write; returns what became of it, or the seconds until the next attempt."""
+        write = self.ledger.load(row)
+        if write is None:
+            return WriteResult("failed", error=_FORGOTTEN)
+        key = write.request.key
+        waiting = self._waiting.get(row)
+        try:
+            memories = (waiting.deliver if waiting else self._deliver)(write.request)
+        except Exception as error:
+            return self._failed(row, key, write.attempts + 1, write.first_failed_at, error)
+        if not self.ledger.finish(row, "stored" if memories else "nothing"):
+            self._undo(memories)
+            return WriteResult("failed", key=key, error=_FORGOTTEN)
+        return WriteResult("stored" if memories else "nothing", tuple(memories), key=key)
+
+    def _failed(
+        self, row: int, key: str, attempt: int, first_failed_at: float | None, error: Exception
+    ) -> WriteResult | float:
+        spent = 0.0 if first_failed_at is None else time.time() - first_failed_at
+        delay = self._retry.delay(attempt, error, spent=spent)
+        reason = f"{type(error).__name__}: {error}"
+        # The reason may quote what was to be stored: it goes to the file, not to the log.
+        if delay is None:
+            self.ledger.bury(row, reason)
+            logger.error(
+                "Write %d failed after %d attempts (%s) and is kept as a dead letter; see "
+                "`mem0-integrations doctor`.",
+                row,
+                attempt,
+                type(error).__name__,
+            )
+            return WriteResult("failed", key=key, error=reason)
+        self.ledger.postpone(row, time.time() + delay, reason)
+        logger.warning(
+            "Write %d failed (attempt %d, %s); next attempt in %.1f s.",
+            row,
+            attempt,
+            type(error).__name__,
+            delay,
+        )
+        return delay
+
+    def _settle(self, lane: str, row: int, outcome: WriteResult | float) -> None:
+        with self._changed:
+            self._busy.discard(lane)
+            queue = self._lanes.get(lane)
+            if isinstance(outcome, float):
+                if queue:
+                    self._schedule(lane, outcome)
+            elif queue and queue[0] == row:
+                queue.popleft()
+                if queue:
+                    self._ready.append(lane)
+                else:
+                    del self._lanes[lane]
+            self._changed.notify_all()
+        if isinstance(outcome, WriteResult):
+            self._resolve(row, outcome)
+
+    def _resolve(self, row: int, result: WriteResult) -> None:
+        waiting = self._waiting.pop(row, None)
+        if waiting is not None and waiting.done.set_running_or_notify_cancel():
+            waiting.done.set_result(result)
+
+
+def _scope_of(lane: str) -> Scope:
+    return Scope(**json.loads(lane))

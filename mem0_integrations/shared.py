@@ -1,0 +1,44 @@
+"""Resources that several `AgentMemory` objects of one process use together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["SharedResources"]
+
+T = TypeVar("T")
+
+
+class SharedResources(Generic[T]):
+    """Opens a resource for its first user, and closes it after its last.
+
+    Args:
+        close: Closes a resource; the second argument is the seconds that it may take.
+    """
+
+    def __init__(self, close: Callable[[T, float | None], None]) -> None:
+        self._close = close
+        self._lock = threading.Lock()
+        self._users: dict[Hashable, tuple[T, int]] = {}
+
+    def acquire(self, key: Hashable, create: Callable[[], T]) -> T:
+        """Return the resource of a key; create it if nobody uses it yet."""
+        with self._lock:
+            resource, users = self._users.get(key, (None, 0))
+            if resource is None:
+                resource = create()
+            self._users[key] = resource, users + 1
+            return resource
+
+    def release(self, key: Hashable, timeout: float | None) -> None:
+        """Give a resource back."""
+        with self._lock:
+            resource, users = self._users[key]
+            if users > 1:
+                self._users[key] = resource, users - 1
+                return
+            # Still under the lock: nobody may open it again before it is closed.
+            del self._users[key]
+            self._close(resource, timeout)

@@ -1,0 +1,121 @@
+"""SQLite files: opened for durability and erasure, with errors that say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
+
+__all__ = ["Database", "sqlite_errors"]
+
+_BUSY_TIMEOUT: Final = 30.0
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of SQLite about a file into our own.
+
+    Raises:
+        CorruptFileError: The file is not a database, or is damaged.
+        StorageError: Anything else: a full disk, no permission, an I/O error.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _CORRUPT:
+            raise CorruptFileError(
+                f"{path} is damaged or not a database of this package ({error}). It was left as "
+                f"it is: move it away to start afresh, or restore it from a backup."
+            ) from error
+        raise StorageError(
+            f"Cannot use {path}: {error}. Make it writable, free some space, or set MEM0_DIR to "
+            f"another folder."
+        ) from error
+
+
+class Database:
+    """One connection to a SQLite file, used by one thread at a time.
+
+    A commit is on disk when it returns (WAL, `synchronous=FULL`); deleted content is
+    overwritten (`secure_delete`).
+
+    Args:
+        path: The file; it is created if need be.
+        schema: Statements that create what is missing.
+
+    Raises:
+        CorruptFileError: The file is not a database.
+        StorageError: It cannot be opened or written.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with sqlite_errors(path):
+            self._connection: sqlite3.Connection | None = sqlite3.connect(
+                path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute("PRAGMA secure_delete = ON")
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+                self._connection.executescript(schema)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection for reading.
+
+        Raises:
+            ClosedError: The file was closed.
+            StorageError: Reading failed.
+        """
+        with self._lock, sqlite_errors(self.path):
+            yield self._open()
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection in a transaction: all of it is written, or nothing.
+
+        Raises:
+            ClosedError: The file was closed.
+            StorageError: Writing failed; nothing was written.
+        """
+        with self._lock, sqlite_errors(self.path):
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def compact(self) -> None:
+        """Rewrite the file without what was deleted, and empty its journal."""
+        with self.read() as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """Close the file; a second time is harmless."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ClosedError(f"{self.path.name} is closed; connect() again.")
+        return self._connection

@@ -1,0 +1,392 @@
+"""The outbox: durable, ordered, retried, once."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mem0_integrations import (
+    BackendError,
+    CorruptFileError,
+    InvalidInputError,
+    Memory,
+    OutboxFullError,
+    RetryPolicy,
+    Scope,
+    StorageError,
+    WriteResult,
+)
+from mem0_integrations.backends.base import AddRequest
+from mem0_integrations.outbox import Outbox, OutboxCounts
+from mem0_integrations.outbox.ledger import Ledger
+
+ANN = Scope(user_id="ann")
+BOB = Scope(user_id="bob")
+QUICK = RetryPolicy(attempts=3, base=0.001, cap=0.002)
+
+
+def write(text: str, scope: Scope = ANN, key: str | None = None) -> AddRequest:
+    return AddRequest(
+        messages=({"role": "user", "content": text},),
+        scope=scope,
+        key=key or text,
+        created_at=datetime.now(UTC),
+    )
+
+
+class Destination:
+    """A place that writes are delivered to; it can be slow, or fail."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.undone: list[str] = []
+        self.failures: list[Exception] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Semaphore(0)
+
+    def deliver(self, request: AddRequest) -> list[Memory]:
+        self.entered.release()
+        assert self.open.wait(30)
+        if self.failures:
+            raise self.failures.pop(0)
+        text = request.messages[0]["content"]
+        self.texts.append(text)
+        return [Memory(id=text, text=text, scope=request.scope)] if text != "nothing" else []
+
+    def undo(self, memories: list[Memory]) -> None:
+        self.undone.extend(memory.text for memory in memories)
+
+
+Open = Callable[..., Outbox]
+
+
+@pytest.fixture
+def destination() -> Destination:
+    return Destination()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, destination: Destination) -> Iterator[Open]:
+    """Opens outboxes on one file, and closes them."""
+    outboxes: list[Outbox] = []
+
+    def open_outbox(**options: object) -> Outbox:
+        options = {"deliver": destination.deliver, "undo": destination.undo, "retry": QUICK} | options
+        outbox = Outbox(tmp_path / "outbox.db", **options)  # type: ignore[arg-type]
+        outboxes.append(outbox)
+        return outbox
+
+    yield open_outbox
+    destination.open.set()
+    for outbox in outboxes:
+        outbox.close(timeout=30)
+
+
+def done(outbox: Outbox, request: AddRequest) -> WriteResult:
+    return outbox.accept(request).done.result(30)
+
+
+def test_a_write_is_on_disk_before_accept_returns(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """Else a crash right after a turn would lose it."""
+    destination.open.clear()
+    receipt = opened().accept(write("hello"))
+    assert receipt.accepted.status == "queued"
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as file:
+        assert file.execute("SELECT status, body LIKE '%hello%' FROM writes").fetchall() == [
+            ("queued", 1)
+        ]
+
+
+def test_writes_of_one_scope_arrive_in_order_and_once(
+    opened: Open, destination: Destination
+) -> None:
+    """A later correction must not be overtaken by what it corrects."""
+    outbox = opened()
+    receipts = [outbox.accept(write(str(number))) for number in range(50)]
+    assert all(receipt.done.result(30).status == "stored" for receipt in receipts)
+    assert destination.texts == [str(number) for number in range(50)]
+
+
+def test_writes_accepted_by_many_threads_arrive_in_the_order_of_acceptance(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """The order on disk is the order of delivery, also under contention."""
+    outbox = opened()
+    destination.open.clear()
+
+    def send(thread: int) -> None:
+        for number in range(20):
+            outbox.accept(write(f"{thread}-{number}"))
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as file:
+        accepted = [key for (key,) in file.execute("SELECT key FROM writes ORDER BY id")]
+    destination.open.set()
+    assert outbox.flush(30)
+    assert destination.texts == accepted
+    assert len(accepted) == 160
+
+
+def test_scopes_do_not_wait_for_each_other(opened: Open, destination: Destination) -> None:
+    """One user's slow write must not hold up another's."""
+    outbox = opened(workers=2)
+    destination.open.clear()
+    outbox.accept(write("slow", ANN))
+    outbox.accept(write("other", BOB))
+    assert destination.entered.acquire(timeout=30)
+    assert destination.entered.acquire(timeout=30), "the second scope was not started"
+
+
+def test_a_key_is_accepted_once_in_its_scope(opened: Open, destination: Destination) -> None:
+    """Replays and retries write a turn once; another scope's key is another key."""
+    outbox = opened()
+    assert done(outbox, write("first", ANN, "k")).status == "stored"
+    assert outbox.accept(write("again", ANN, "k")).accepted.status == "duplicate"
+    assert done(outbox, write("bob's", BOB, "k")).status == "stored"
+    assert destination.texts == ["first", "bob's"]
+
+
+def test_a_key_is_remembered_by_the_next_process(opened: Open, destination: Destination) -> None:
+    """A replay may happen after a restart."""
+    outbox = opened()
+    done(outbox, write("first", key="k"))
+    outbox.close()
+    assert opened().accept(write("again", key="k")).accepted.status == "duplicate"
+
+
+def test_nothing_worth_keeping_is_a_status_of_its_own(opened: Open) -> None:
+    """It must not look like a failure, nor like a memory."""
+    assert done(opened(), write("nothing")).status == "nothing"
+
+
+def test_a_failure_that_may_pass_is_retried_in_order(
+    opened: Open, destination: Destination
+) -> None:
+    """A short outage costs no memory, and no order."""
+    destination.failures = [ConnectionError("down"), BackendError("busy", retryable=True)]
+    outbox = opened()
+    receipts = [outbox.accept(write(text)) for text in ("a", "b")]
+    assert [receipt.done.result(30).status for receipt in receipts] == ["stored", "stored"]
+    assert destination.texts == ["a", "b"]
+
+
+def test_a_write_that_keeps_failing_becomes_a_dead_letter_that_can_be_replayed(
+    opened: Open, destination: Destination
+) -> None:
+    """It is kept and shown, and does not stop the writes behind it."""
+    destination.failures = [ConnectionError("down")] * QUICK.attempts
+    outbox = opened()
+    first, second = (outbox.accept(write(text)) for text in ("a", "b"))
+    failed = first.done.result(30)
+    assert (failed.status, failed.error) == ("failed", "ConnectionError: down")
+    assert second.done.result(30).status == "stored"
+    (letter,) = outbox.ledger.dead_letters()
+    assert (letter.scope, letter.attempts, letter.error) == (ANN, 3, "ConnectionError: down")
+    assert outbox.replay() == 1
+    assert outbox.flush(30)
+    assert destination.texts == ["b", "a"]
+    assert outbox.ledger.counts() == OutboxCounts(queued=0, dead=0, done=2)
+
+
+def test_a_failure_that_cannot_pass_is_not_retried(opened: Open, destination: Destination) -> None:
+    """A bad request stays bad; repeating it only costs."""
+    destination.failures = [BackendError("bad request")]
+    assert done(opened(), write("a")).status == "failed"
+    assert not destination.failures
+    assert destination.texts == []
+
+
+def test_the_key_of_a_dead_letter_may_be_sent_again(
+    opened: Open, destination: Destination
+) -> None:
+    """The caller's own retry must not be refused as a duplicate of a failure."""
+    destination.failures = [BackendError("bad request")]
+    outbox = opened()
+    done(outbox, write("a", key="k"))
+    assert done(outbox, write("a", key="k")).status == "stored"
+    assert outbox.ledger.counts() == OutboxCounts(done=1)
+
+
+def test_what_was_not_delivered_is_delivered_after_a_restart(
+    opened: Open, destination: Destination
+) -> None:
+    """Closing in time does not mean waiting for ever, nor losing."""
+    destination.open.clear()
+    outbox = opened(workers=1)
+    receipts = [outbox.accept(write(text)) for text in ("a", "b", "c")]
+    destination.open.set()
+    receipts[0].done.result(30)
+    outbox.close()
+    assert opened().flush(30)
+    assert destination.texts == ["a", "b", "c"]
+
+
+def test_a_full_outbox_raises_or_waits_and_never_drops(
+    opened: Open, destination: Destination
+) -> None:
+    """Back-pressure is visible."""
+    destination.open.clear()
+    outbox = opened(max_queued=2, when_full="raise")
+    outbox.accept(write("a"))
+    outbox.accept(write("b"))
+    with pytest.raises(OutboxFullError, match="2 writes"):
+        outbox.accept(write("c"))
+    outbox._when_full = "block"
+    accepted = threading.Event()
+    sender = threading.Thread(target=lambda: (outbox.accept(write("c")), accepted.set()))
+    sender.start()
+    assert not accepted.wait(0.2)
+    destination.open.set()
+    assert accepted.wait(30)
+    assert outbox.flush(30)
+    assert destination.texts == ["a", "b", "c"]
+
+
+def test_a_second_user_of_the_file_lets_the_first_deliver_and_takes_over(
+    opened: Open, destination: Destination
+) -> None:
+    """Several server processes share one outbox, in order."""
+    leader, follower = opened(), opened()
+    assert done(follower, write("by the other")).memories[0].text == "by the other"
+    leader.close()
+    assert done(follower, write("taken over")).status == "stored"
+    assert destination.texts[0] == "by the other"
+    assert destination.texts[-1] == "taken over"
+
+
+def test_forgetting_drops_what_is_queued_and_waits_for_what_is_under_way(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """Nothing of the scope may arrive after it was forgotten, nor stay in the file."""
+    outbox = opened(workers=2)
+    destination.open.clear()
+    first, second = (outbox.accept(write(text)) for text in ("under way", "queued"))
+    other = outbox.accept(write("bob's", BOB))
+    assert destination.entered.acquire(timeout=30)
+    threading.Timer(0.2, destination.open.set).start()
+    with outbox.forgetting(ANN) as erased:
+        assert erased == 2
+        assert first.done.result(30).status == "stored"
+        assert second.done.result(30).status == "failed"
+        later = outbox.accept(write("later"))
+        assert other.done.result(30).status == "stored"
+        assert not later.done.done()
+    assert later.done.result(30).status == "stored"
+    assert "queued" not in destination.texts
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"under way" not in content
+
+
+def test_a_write_that_is_erased_while_it_is_delivered_is_undone(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """Another process may forget the scope meanwhile."""
+    outbox = opened()
+    destination.open.clear()
+    receipt = outbox.accept(write("erased"))
+    assert destination.entered.acquire(timeout=30)
+    with closing(Ledger(tmp_path / "outbox.db")) as other_process:
+        assert other_process.erase(ANN) == 1
+    destination.open.set()
+    assert receipt.done.result(30).status == "failed"
+    assert destination.undone == ["erased"]
+
+
+def test_keys_survive_but_contents_do_not(opened: Open, tmp_path: Path) -> None:
+    """The ledger is no second copy of the conversations."""
+    outbox = opened()
+    done(outbox, write("a very private sentence", key="k"))
+    outbox.close()
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"private sentence" not in content
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is not a database " * 40, b"SQLite format 3\0" + b"\x42" * 8000]
+)
+def test_a_file_that_is_no_outbox_is_left_alone(
+    opened: Open, tmp_path: Path, content: bytes
+) -> None:
+    """The error names the file, and nothing is overwritten."""
+    path = tmp_path / "outbox.db"
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match=r"outbox\.db"):
+        opened()
+    assert path.read_bytes() == content
+
+
+def test_a_full_disk_refuses_the_write_and_keeps_the_queue(
+    opened: Open, destination: Destination
+) -> None:
+    """Not accepted is said; what was accepted stays."""
+    outbox = opened()
+    destination.open.clear()
+    kept = outbox.accept(write("kept"))
+    with outbox.ledger._database.read() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError, match="full"):
+        outbox.accept(write("x" * 90_000))
+    with outbox.ledger._database.read() as connection:
+        connection.execute("PRAGMA max_page_count = 1000000")
+    destination.open.set()
+    assert kept.done.result(30).status == "stored"
+    assert destination.texts == ["kept"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Run as another user: root may write anywhere."""
+    tmp_path.chmod(0o555)
+    for parent in tmp_path.parents:
+        if parent.is_relative_to("/tmp") and parent != Path("/tmp"):
+            parent.chmod(0o755)
+    script = f"""
+import os
+from pathlib import Path
+from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations import StorageError
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    Ledger(Path({str(tmp_path)!r}) / "outbox.db")
+except StorageError as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "outbox.db" in result.stdout, result.stderr
+    assert "MEM0_DIR" in result.stdout
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, {"max_queued": 0}, {"when_full": "drop"}])
+def test_senseless_options_are_refused(opened: Open, options: dict[str, object]) -> None:
+    """At once, not when the first write is lost."""
+    with pytest.raises(InvalidInputError):
+        opened(**options)
+
+
+def test_flush_gives_up_in_time(opened: Open, destination: Destination) -> None:
+    """A hanging store must not hang the program."""
+    outbox = opened()
+    destination.open.clear()
+    outbox.accept(write("a"))
+    began = time.monotonic()
+    assert not outbox.flush(0.2)
+    assert time.monotonic() - began < 10

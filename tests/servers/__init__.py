@@ -1,0 +1,1 @@
+"""Real servers for the tests: each starts in a temporary folder and reaches no network."""
