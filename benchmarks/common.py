@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from langchain_core.embeddings import Embeddings
 from rich.console import Console
 from rich.table import Table
 
 from mem0_integrations import AgentMemory, connect
+from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
 
 CONSOLE = Console(width=110)
 USER = {"user_id": "customer-1"}
@@ -35,6 +37,23 @@ def question(number: int) -> str:
     """A question about some of the statements."""
     thing, fault = _THINGS[number % len(_THINGS)], _FAULTS[number // 3 % len(_FAULTS)]
     return f"Which {thing} {fault}? (case {number})"
+
+
+class Embedder(Embeddings):
+    """The embedded default's embedder for every store, with a stop-watch."""
+
+    def __init__(self) -> None:
+        self._embedder = MiniLMEmbedder()
+        self.seconds = 0.0
+
+    def embed_query(self, text: str) -> list[float]:
+        began = time.perf_counter()
+        vector = self._embedder.embed(text)
+        self.seconds += time.perf_counter() - began
+        return vector
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._embedder.embed_batch(texts)
 
 
 @contextmanager

@@ -11,11 +11,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.embeddings import Embeddings
-
-from benchmarks.common import CONSOLE, USER, median, p95, question, statement, table
-from mem0_integrations import AgentMemory, connect
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+from benchmarks.common import (
+    CONSOLE,
+    USER,
+    Embedder,
+    median,
+    p95,
+    question,
+    statement,
+    table,
+)
+from mem0_integrations import AgentMemory, SentenceExtractor, connect
 from tests.servers.postgres import running_postgres, with_iterative_scan
 
 SIZES = (100, 1_000, 10_000)
@@ -23,26 +29,13 @@ OTHERS = 100
 ROUNDS = 40
 
 
-class Embedder(Embeddings):
-    """The embedded default's embedder for every store, with a stop-watch."""
-
-    def __init__(self) -> None:
-        self._embedder = MiniLMEmbedder()
-        self.seconds = 0.0
-
-    def embed_query(self, text: str) -> list[float]:
-        began = time.perf_counter()
-        vector = self._embedder.embed(text)
-        self.seconds += time.perf_counter() - began
-        return vector
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self._embedder.embed_batch(texts)
-
-
 @contextmanager
 def stores(embedder: Embedder) -> Iterator[dict[str, AgentMemory]]:
-    common: dict[str, Any] = {"embedder": embedder, "recall_timeout": 60}
+    common: dict[str, Any] = {
+        "embedder": embedder,
+        "extractor": SentenceExtractor(),
+        "recall_timeout": 60,
+    }
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         url = with_iterative_scan(stack.enter_context(running_postgres()))

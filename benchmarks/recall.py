@@ -25,12 +25,8 @@ def main() -> None:
         mem0 = memory._backend._original  # type: ignore[attr-defined]
         times = side_by_side(
             {
-                "mem0.Memory.search": lambda n: mem0.search(
-                    question(n), filters=USER, top_k=LIMIT
-                ),
-                "AgentMemory.recall": lambda n: memory.recall(
-                    question(n), scope=USER, limit=LIMIT
-                ),
+                "mem0.Memory.search": lambda n: mem0.search(question(n), filters=USER, top_k=LIMIT),
+                "AgentMemory.recall": lambda n: memory.recall(question(n), scope=USER, limit=LIMIT),
             },
             rounds=ROUNDS,
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Final, Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
 from mem0_integrations.concurrency import WorkerPool
@@ -21,45 +20,43 @@ from mem0_integrations.errors import (
     InvalidInputError,
     ScopeError,
 )
+from mem0_integrations.memory_access import POOL_SIZE, MemoryAccess
 from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
 from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.planning import (
-    check_metadata,
-    check_page,
+    OnError,
+    check_on_error,
+    check_timeout,
     in_batches,
     plan_add,
     plan_import,
     plan_search,
 )
-from mem0_integrations.ranking import drop_near_duplicates
+from mem0_integrations.ranking import distinct
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
     Memory,
-    MemoryChange,
     Recall,
     WriteResult,
 )
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 
-__all__ = ["AgentMemory", "OnError"]
+__all__ = ["AgentMemory"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-OnError = Literal["degrade", "raise"]
-
-_POOL_SIZE: Final = 8
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class AgentMemory:
+class AgentMemory(MemoryAccess):
     """The long-term memory of an agent. Make one with `connect`.
 
     Every method has an async twin whose name begins with `a`; it never blocks the event loop.
@@ -96,30 +93,21 @@ class AgentMemory:
         clock: Callable[[], datetime] = _now,
         on_close: Callable[[float | None], None] | None = None,
     ) -> None:
-        _check_timeout("recall_timeout", recall_timeout)
-        _check_on_error(on_error)
-        self._backend = backend
+        check_timeout("recall_timeout", recall_timeout)
+        check_on_error(on_error)
+        super().__init__(backend, scope=scope, retry=retry or RetryPolicy())
         self._outbox = outbox
-        self._scope = None if scope is None else Scope.of(scope)
-        self._retry = retry or RetryPolicy()
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
         self._on_close = on_close
-        self._closed = False
         # Apart, so that a full outbox or a slow listing does not hold up a recall.
-        self._searches = WorkerPool(_POOL_SIZE)
-        self._calls = WorkerPool(_POOL_SIZE)
+        self._searches = WorkerPool(POOL_SIZE)
 
     @property
     def on_error(self) -> OnError:
         """What a failed recall or write does, where a call does not say."""
         return self._on_error
-
-    @property
-    def default_scope(self) -> Scope | None:
-        """The scope that it was connected with."""
-        return self._scope
 
     def recall(
         self,
@@ -259,7 +247,7 @@ class AgentMemory:
             'stored'
         """
         on_error = self._checked_on_error(on_error)
-        _check_timeout("timeout", timeout)
+        check_timeout("timeout", timeout)
         request = self._plan_add(
             messages,
             scope,
@@ -295,7 +283,7 @@ class AgentMemory:
     ) -> WriteResult:
         """Async twin of `remember`. Cancelling it does not lose a write that was accepted."""
         on_error = self._checked_on_error(on_error)
-        _check_timeout("timeout", timeout)
+        check_timeout("timeout", timeout)
         request = self._plan_add(
             messages,
             scope,
@@ -396,129 +384,6 @@ class AgentMemory:
             )
         )
 
-    def list(
-        self,
-        *,
-        scope: ScopeLike | None = None,
-        filters: Mapping[str, object] | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> builtins.list[Memory]:
-        """Return a page of the memories of a scope, newest first.
-
-        Raises:
-            InvalidInputError: An argument is malformed.
-            BackendError: Memory could not be read.
-        """
-        check_page(limit, offset, filters)
-        return self._read(
-            partial(
-                self._backend.list,
-                self._scope_of(scope),
-                filters=filters,
-                limit=limit,
-                offset=offset,
-            )
-        )
-
-    async def alist(
-        self,
-        *,
-        scope: ScopeLike | None = None,
-        filters: Mapping[str, object] | None = None,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> builtins.list[Memory]:
-        """Async twin of `list`."""
-        return await self._in_thread(
-            partial(self.list, scope=scope, filters=filters, limit=limit, offset=offset)
-        )
-
-    def get(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
-        """Return a memory of a scope, or None.
-
-        Raises:
-            ScopeError: There is no scope.
-            BackendError: Memory could not be read.
-        """
-        return self._read(partial(self._backend.get, self._scope_of(scope), memory_id))
-
-    async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
-        """Async twin of `get`."""
-        return await self._in_thread(partial(self.get, memory_id, scope=scope))
-
-    def update(
-        self,
-        memory_id: str,
-        *,
-        scope: ScopeLike | None = None,
-        text: str | None = None,
-        metadata: Mapping[str, object] | None = None,
-    ) -> Memory:
-        """Change the text of a memory, or some of its metadata.
-
-        Raises:
-            InvalidInputError: There is nothing to change, or an argument is malformed.
-            MemoryNotFoundError: The scope has no such memory.
-            BackendError: Mem0 failed.
-        """
-        if text is None and metadata is None:
-            raise InvalidInputError("update needs a text, metadata, or both.")
-        if text is not None and not text.strip():
-            raise InvalidInputError("text is empty; delete the memory instead.")
-        return self._read(
-            partial(
-                self._backend.update,
-                self._scope_of(scope),
-                memory_id,
-                text=text,
-                metadata=None if metadata is None else check_metadata(metadata),
-            )
-        )
-
-    async def aupdate(
-        self,
-        memory_id: str,
-        *,
-        scope: ScopeLike | None = None,
-        text: str | None = None,
-        metadata: Mapping[str, object] | None = None,
-    ) -> Memory:
-        """Async twin of `update`."""
-        return await self._in_thread(
-            partial(self.update, memory_id, scope=scope, text=text, metadata=metadata)
-        )
-
-    def delete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
-        """Delete a memory; its history stays until `forget`.
-
-        Raises:
-            MemoryNotFoundError: The scope has no such memory.
-            BackendError: Mem0 failed.
-        """
-        self._backend.delete(self._scope_of(scope), memory_id)
-
-    async def adelete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
-        """Async twin of `delete`."""
-        await self._in_thread(partial(self.delete, memory_id, scope=scope))
-
-    def history(
-        self, memory_id: str, *, scope: ScopeLike | None = None
-    ) -> builtins.list[MemoryChange]:
-        """Return the changes of a memory, oldest first; also of one that was deleted here.
-
-        Raises:
-            MemoryNotFoundError: The scope has no such memory.
-            BackendError: Mem0 failed.
-        """
-        return self._read(partial(self._backend.history, self._scope_of(scope), memory_id))
-
-    async def ahistory(
-        self, memory_id: str, *, scope: ScopeLike | None = None
-    ) -> builtins.list[MemoryChange]:
-        """Async twin of `history`."""
-        return await self._in_thread(partial(self.history, memory_id, scope=scope))
-
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, keys.
 
@@ -557,7 +422,7 @@ class AgentMemory:
         Returns:
             Whether it did so in time.
         """
-        _check_timeout("timeout", timeout)
+        check_timeout("timeout", timeout)
         return self._outbox.flush(timeout)
 
     async def aflush(self, timeout: float | None = None) -> bool:
@@ -568,17 +433,33 @@ class AgentMemory:
         """Count the writes that are queued, given up and delivered."""
         return self._outbox.ledger.counts()
 
-    def dead_letters(self) -> builtins.list[DeadLetter]:
+    async def aoutbox_counts(self) -> OutboxCounts:
+        """Async twin of `outbox_counts`."""
+        return await self._in_thread(self.outbox_counts)
+
+    def dead_letters(self) -> list[DeadLetter]:
         """Return the writes that were given up, oldest first."""
         return self._outbox.ledger.dead_letters()
+
+    async def adead_letters(self) -> list[DeadLetter]:
+        """Async twin of `dead_letters`."""
+        return await self._in_thread(self.dead_letters)
 
     def replay(self) -> int:
         """Queue all dead letters again; returns how many."""
         return self._outbox.replay()
 
+    async def areplay(self) -> int:
+        """Async twin of `replay`."""
+        return await self._in_thread(self.replay)
+
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store, models and outbox these are, and where they lie."""
         return {**self._backend.describe(), "outbox": str(self._outbox.ledger.path)}
+
+    async def adescribe(self) -> dict[str, str]:
+        """Async twin of `describe`."""
+        return await self._in_thread(self.describe)
 
     def close(self, timeout: float | None = 10.0) -> None:
         """Deliver what is queued, then close what `connect` opened.
@@ -634,7 +515,7 @@ class AgentMemory:
         as_of: datetime | None,
         on_error: OnError | None,
     ) -> tuple[SearchRequest, float, OnError]:
-        _check_timeout("timeout", timeout)
+        check_timeout("timeout", timeout)
         request = plan_search(
             query,
             self._scope_of(scope),
@@ -647,10 +528,10 @@ class AgentMemory:
         return request, budget, self._checked_on_error(on_error)
 
     def _search(self, request: SearchRequest, budget: float) -> Recall:
-        # Some more, because near-duplicates are dropped.
-        wider = dataclasses.replace(request, limit=request.limit * 2)
-        found = self._retry.run(partial(self._backend.search, wider), deadline=budget)
-        return Recall(memories=tuple(drop_near_duplicates(found)[: request.limit]))
+        def found() -> list[Memory]:
+            return distinct(self._backend.search(request), request.limit)
+
+        return Recall(memories=tuple(self._retry.run(found, deadline=budget)))
 
     def _plan_add(
         self,
@@ -692,31 +573,9 @@ class AgentMemory:
             duplicates=len(batch) - len(new),
         )
 
-    def _read(self, call: Callable[[], T]) -> T:
-        self._require_open()
-        return self._retry.run(call)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.wrap_future(self._calls.submit(call))
-
-    def _scope_of(self, scope: ScopeLike | None) -> Scope:
-        if scope is not None:
-            return Scope.of(scope)
-        if self._scope is None:
-            raise ScopeError(
-                "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
-            )
-        return self._scope
-
     def _checked_on_error(self, on_error: OnError | None) -> OnError:
-        if on_error is None:
-            return self._on_error
-        _check_on_error(on_error)
-        return on_error
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ClosedError("The memory is closed; connect() again.")
+        check_on_error(on_error)
+        return self._on_error if on_error is None else on_error
 
 
 def deliver(backend: Backend, request: AddRequest) -> list[Memory]:
@@ -747,13 +606,3 @@ def _reported(result: WriteResult, on_error: OnError) -> WriteResult:
             f"`mem0-integrations doctor --replay`."
         )
     return result
-
-
-def _check_timeout(name: str, timeout: float | None) -> None:
-    if timeout is not None and not timeout > 0:
-        raise InvalidInputError(f"{name} must be a positive number of seconds, not {timeout!r}.")
-
-
-def _check_on_error(on_error: str) -> None:
-    if on_error not in ("degrade", "raise"):
-        raise InvalidInputError(f"on_error must be 'degrade' or 'raise', not {on_error!r}.")

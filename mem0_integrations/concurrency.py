@@ -8,13 +8,15 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from mem0_integrations.errors import ClosedError
 
 __all__ = ["WorkerPool"]
 
 T = TypeVar("T")
+
+_Job: TypeAlias = tuple[Future[Any], Callable[[], Any]]
 
 _numbers = itertools.count(1)
 
@@ -33,10 +35,10 @@ class WorkerPool:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._idle = threading.Semaphore(0)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
         self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
@@ -46,39 +48,35 @@ class WorkerPool:
             ClosedError: The pool was shut down.
         """
         future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = contextvars.Context().run(call)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
         with self._lock:
             if self._closed:
                 raise ClosedError("The memory is closed; connect() again.")
-            self._calls.put(run)
-            if not self._idle.acquire(blocking=False) and len(self._threads) < self._size:
-                thread = threading.Thread(
+            self._jobs.put((future, call))
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < self._size:
+                self._threads += 1
+                threading.Thread(
                     target=self._work, name=f"mem0-integrations-{next(_numbers)}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+                ).start()
         return future
 
     def shutdown(self) -> None:
         """Let the threads end after the calls that they were given; does not wait."""
         with self._lock:
             self._closed = True
-            for _ in self._threads:
-                self._calls.put(None)
+            for _ in range(self._threads):
+                self._jobs.put(None)
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
+        while (job := self._jobs.get()) is not None:
+            future, call = job
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(contextvars.Context().run(call))
+                except BaseException as error:
+                    future.set_exception(error)
             # The call may hold the caller's data until the next one arrives.
-            del call
-            self._idle.release()
+            del job, future, call
+            with self._lock:
+                self._idle += 1

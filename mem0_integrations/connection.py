@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
-import json
 import logging
 import os
-import re
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,16 +13,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from mem0_integrations.agent_memory import AgentMemory, OnError, _now, deliver
+from mem0_integrations.agent_memory import AgentMemory, _now, deliver
+from mem0_integrations.backends.mem0_config import (
+    mem0_embedder,
+    memory_from_config,
+    store_digest,
+)
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.extraction import (
     Extractor,
-    LangChainEmbedder,
     LangChainLLM,
     SentenceExtractor,
 )
 from mem0_integrations.outbox import Outbox
+from mem0_integrations.planning import OnError
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 from mem0_integrations.shared import SharedResources
@@ -47,18 +49,6 @@ logger = logging.getLogger(__name__)
 
 _EMBEDDED: Final = "embedded"
 _OUTBOX: Final = "outbox.db"
-_PLACE_OF_STORE: Final = (
-    "path",
-    "url",
-    "host",
-    "port",
-    "dbname",
-    "database",
-    "db_name",
-    "connection_string",
-    "index_name",
-    "collection_name",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +122,6 @@ def connect(
     options = outbox or OutboxOptions()
     retry = retry or RetryPolicy()
     folder = make_folder(_folder(data_dir))
-    os.environ.setdefault("MEM0_DIR", str(folder))
     opened = _open(target, folder, llm=llm, embedder=embedder, extractor=extractor)
     try:
         path = Path(options.path).expanduser().absolute() if options.path else opened.outbox_path
@@ -209,11 +198,13 @@ def _open(
         )
     from mem0_integrations.backends.mem0_setup import import_mem0
 
-    mem0 = import_mem0()
+    mem0 = import_mem0(folder)
     if target is None or target == _EMBEDDED:
         return _open_embedded(folder / _EMBEDDED, llm=llm, embedder=embedder, extractor=extractor)
     if isinstance(target, Mapping):
-        memory = _from_config(mem0.Memory, target, folder, llm=llm, embedder=embedder)
+        memory = memory_from_config(
+            mem0.Memory, target, folder, llm=llm, embedder=embedder, extractor=extractor
+        )
         owned = True
     elif isinstance(target, mem0.Memory):
         memory, owned = target, False
@@ -231,11 +222,11 @@ def _open(
     backend = OSSBackend(
         memory,
         llm=None if llm is None else LangChainLLM(llm),
-        embedder=None if embedder is None else _mem0_embedder(embedder),
+        embedder=None if embedder is None else mem0_embedder(embedder),
         extractor=extractor,
         owned=owned,
     )
-    outbox_path = folder / f"outbox-{_store_digest(memory)}.db"
+    outbox_path = folder / f"outbox-{store_digest(memory)}.db"
     return _Opened(backend, outbox_path, lambda _: backend.close())
 
 
@@ -249,7 +240,7 @@ def _open_embedded(
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
     from mem0_integrations.backends.oss import OSSBackend
 
-    own_embedder = None if embedder is None else _mem0_embedder(embedder)
+    own_embedder = None if embedder is None else mem0_embedder(embedder)
     memory = _EMBEDDED_MEMORIES.acquire(
         folder, lambda: EmbeddedMemory(folder, embedder=own_embedder)
     )
@@ -272,60 +263,6 @@ def _open_embedded(
         close(None)
         raise
     return _Opened(backend, folder / _OUTBOX, close)
-
-
-def _from_config(
-    memory_class: type[Memory],
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    llm: BaseChatModel | None,
-    embedder: Embeddings | None,
-) -> Memory:
-    if "graph_store" in config:
-        raise ConfigurationError(
-            "The config has a 'graph_store', which Mem0 2.x ignores: no graph would be built. "
-            "Remove it to go on without a graph."
-        )
-    config = {
-        key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()
-    }
-    # Mem0 would take the folder that it was imported with.
-    config.setdefault("history_db_path", str(folder / "history.db"))
-    # Mem0 builds the parts of its config in any case, and the default ones want a key.
-    placeholder = {"provider": "openai", "config": {"api_key": "replaced"}}
-    if llm is not None:
-        config["llm"] = placeholder
-    if embedder is not None:
-        config["embedder"] = placeholder
-        dims = _mem0_embedder(embedder).config.embedding_dims
-        store = config.setdefault("vector_store", {"provider": "qdrant"})
-        if isinstance(store, dict) and isinstance(given := store.get("config") or {}, Mapping):
-            store["config"] = {"embedding_model_dims": dims, **given}
-    try:
-        return memory_class.from_config(config)
-    except Mem0IntegrationsError:
-        raise
-    except Exception as error:
-        raise ConfigurationError(
-            f"Mem0 cannot be built from this config: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _mem0_embedder(embedder: Embeddings) -> LangChainEmbedder:
-    return LangChainEmbedder(embedder, dims=len(embedder.embed_query("dimension")))
-
-
-def _store_digest(memory: Memory) -> str:
-    """Name the store behind a memory, so that no outbox delivers to another one."""
-    store = memory.config.vector_store
-    place = {
-        name: re.sub(r"//[^@/]*@", "//", str(value))
-        for name in _PLACE_OF_STORE
-        if (value := getattr(store.config, name, None)) is not None
-    }
-    identity = json.dumps([store.provider, place], sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def _undo(backend: OSSBackend, memories: list[MemoryRecord]) -> None:

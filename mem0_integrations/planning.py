@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 
 from mem0_integrations.backends.base import AddRequest, SearchRequest
 from mem0_integrations.backends.dialect import RESERVED_METADATA, parse_time
@@ -21,8 +21,20 @@ from mem0_integrations.messages import (
 )
 from mem0_integrations.scope import Scope
 
-__all__ = ["check_metadata", "check_page", "in_batches", "plan_add", "plan_import", "plan_search"]
+__all__ = [
+    "OnError",
+    "check_metadata",
+    "check_on_error",
+    "check_page",
+    "check_search",
+    "check_timeout",
+    "in_batches",
+    "plan_add",
+    "plan_import",
+    "plan_search",
+]
 
+OnError = Literal["degrade", "raise"]
 MAX_LIMIT: Final = 1_000
 
 
@@ -40,10 +52,7 @@ def plan_search(
     Raises:
         InvalidInputError: One of them is malformed.
     """
-    _check_integer("limit", limit, 1, MAX_LIMIT)
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise InvalidInputError(f"threshold must be a score in [0, 1], not {threshold!r}.")
-    validate_filters(filters)
+    check_search(limit, threshold, filters)
     return SearchRequest(
         query=query_text(query),
         scope=scope,
@@ -52,6 +61,38 @@ def plan_search(
         filters=filters,
         as_of=None if as_of is None else _aware("as_of", as_of),
     )
+
+
+def check_search(limit: int, threshold: float | None, filters: Mapping[str, object] | None) -> None:
+    """Check what is the same for every recall of an adapter.
+
+    Raises:
+        InvalidInputError: One of them is malformed.
+    """
+    _check_integer("limit", limit, 1, MAX_LIMIT)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InvalidInputError(f"threshold must be a score in [0, 1], not {threshold!r}.")
+    validate_filters(filters)
+
+
+def check_timeout(name: str, timeout: float | None) -> None:
+    """Check a number of seconds.
+
+    Raises:
+        InvalidInputError: It is not positive.
+    """
+    if timeout is not None and not timeout > 0:
+        raise InvalidInputError(f"{name} must be a positive number of seconds, not {timeout!r}.")
+
+
+def check_on_error(on_error: str | None) -> None:
+    """Check what a failure is to do.
+
+    Raises:
+        InvalidInputError: There is no such way of failing.
+    """
+    if on_error not in ("degrade", "raise", None):
+        raise InvalidInputError(f"on_error must be 'degrade' or 'raise', not {on_error!r}.")
 
 
 def plan_add(
@@ -105,7 +146,8 @@ def plan_import(
                 messages=(converted,),
                 scope=scope,
                 key=message_key(scope, thread_id, str(given or f"position {position}"), converted),
-                created_at=_said_at(message) or now,
+                # One after the other, so that a listing keeps their order.
+                created_at=_said_at(message) or now + timedelta(microseconds=position),
                 infer=infer,
                 metadata=common,
             )

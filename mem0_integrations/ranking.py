@@ -9,7 +9,7 @@ from typing import Final
 
 from mem0_integrations.records import Memory
 
-__all__ = ["drop_near_duplicates"]
+__all__ = ["distinct"]
 
 _WORD: Final = re.compile(r"\w+(?:['’]\w+)?")
 _NEGATIONS: Final = frozenset({"no", "not", "never", "none", "without", "cannot"})
@@ -17,46 +17,46 @@ _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _OVERLAP: Final = 0.9
 
 
-def drop_near_duplicates(memories: Iterable[Memory]) -> list[Memory]:
-    """Keep one of several memories that say the same: the newest, in the best place.
+def distinct(memories: Iterable[Memory], limit: int) -> list[Memory]:
+    """Take memories until there are `limit` of them that say different things.
 
-    Two texts say the same when they have the same words, or nine tenths of their words in
-    common (Jaccard) and agree in every number and negation.
+    Of several that say the same the newest is kept, in the best place. Two texts say the same
+    when they have the same words, or nine tenths of their words in common (Jaccard) and agree
+    in every number and negation.
 
     Args:
-        memories: What was found, best first.
+        memories: What was found, best first; no more is taken than needed.
+        limit: The most memories.
 
     Returns:
-        The memories that are left, best first.
+        The memories that are kept, best first.
 
     Example:
         >>> from mem0_integrations import Memory, Scope
         >>> twice = [Memory(id=i, text="I like tea.", scope=Scope(user_id="u")) for i in "ab"]
-        >>> len(drop_near_duplicates(twice))
+        >>> len(distinct(twice, 5))
         1
     """
-    kept: list[Memory] = []
-    kept_words: list[frozenset[str]] = []
+    kept: list[tuple[Memory, frozenset[str]]] = []
     for memory in memories:
         words = frozenset(_WORD.findall(memory.text.casefold()))
-        for index, known in enumerate(kept_words):
-            if _same_statement(words, known):
-                if _age(memory) > _age(kept[index]):
-                    kept[index], kept_words[index] = memory, words
+        for index, (known, known_words) in enumerate(kept):
+            if _say_the_same(words, known_words):
+                if _age(memory) > _age(known):
+                    kept[index] = memory, words
                 break
         else:
-            kept.append(memory)
-            kept_words.append(words)
-    return kept
+            kept.append((memory, words))
+            if len(kept) == limit:
+                break
+    return [memory for memory, _ in kept]
 
 
-def _same_statement(left: frozenset[str], right: frozenset[str]) -> bool:
-    if left == right:
-        return bool(left)
-    least, most = sorted((len(left), len(right)))
-    if least < _OVERLAP * most or len(left & right) < _OVERLAP * len(left | right):
+def _say_the_same(left: frozenset[str], right: frozenset[str]) -> bool:
+    common = len(left & right)
+    if not common or common < _OVERLAP * (len(left) + len(right) - common):
         return False
-    return not any(_decides(word) for word in left ^ right)
+    return not any(map(_decides, left ^ right))
 
 
 def _decides(word: str) -> bool:

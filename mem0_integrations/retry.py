@@ -39,6 +39,7 @@ _CONNECTION_ERRORS: Final = frozenset(
         "OperationalError",
         "PoolTimeout",
         "RemoteProtocolError",
+        "ResourceExhaustedResponse",
         "ResponseHandlingException",
         "ServiceUnavailable",
         "SessionExpired",
@@ -109,8 +110,13 @@ class RetryPolicy:
         Raises:
             Exception: The last failure.
         """
-        limit = self.deadline if deadline is None else min(deadline, self.deadline)
         began = time.monotonic()
+        try:
+            # Nearly always the only attempt: what tenacity needs is not built for it.
+            return call()
+        except Exception as error:
+            first_error: Exception | None = error
+        limit = self.deadline if deadline is None else min(deadline, self.deadline)
 
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
@@ -119,13 +125,20 @@ class RetryPolicy:
             delay = self.delay(state.attempt_number, error, spent=time.monotonic() - began)
             return limit + 1 if delay is None else delay
 
+        def attempt() -> T:
+            nonlocal first_error
+            if (error := first_error) is not None:
+                first_error = None
+                raise error
+            return call()
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(limit),
             wait=wait,
             retry=tenacity.retry_if_exception(lambda error: is_retryable(error, idempotent=True)),
             reraise=True,
         )
-        return retrying(call)
+        return retrying(attempt)
 
 
 def is_retryable(error: BaseException, *, idempotent: bool) -> bool:
@@ -172,7 +185,8 @@ def retry_after_seconds(error: BaseException) -> float | None:
     """Return how long the service asked to wait, in seconds, or None.
 
     Understands a number of seconds (fractions too) and an HTTP date (RFC 9110, section
-    10.2.3), in a response header, in Mem0's `debug_info`, or in a `BackendError`.
+    10.2.3), in a response header, in Mem0's `debug_info`, in an error of Qdrant's, or in a
+    `BackendError`.
 
     Example:
         >>> from mem0_integrations.errors import BackendError
@@ -182,7 +196,9 @@ def retry_after_seconds(error: BaseException) -> float | None:
     for cause in _causes(error):
         value: object = getattr(cause, "retry_after", None)
         if value is None:
-            headers = getattr(getattr(cause, "response", None), "headers", None) or {}
+            value = getattr(cause, "retry_after_s", None)
+        if value is None:
+            headers = getattr(getattr(cause, "response", cause), "headers", None) or {}
             value = headers.get("retry-after") or headers.get("Retry-After")
         if value is None:
             value = (getattr(cause, "debug_info", None) or {}).get("retry_after")

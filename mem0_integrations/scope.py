@@ -51,7 +51,7 @@ class Scope:
         """Normalise and check the ids."""
         for key in SCOPE_KEYS:
             object.__setattr__(self, key, _clean_id(key, getattr(self, key)))
-        if not self.ids:
+        if not (self.user_id or self.agent_id or self.run_id or self.app_id):
             raise ScopeError(
                 "A scope needs at least one of user_id, agent_id, run_id, app_id: "
                 "say whose memories these are."
@@ -100,7 +100,7 @@ class Scope:
             >>> Scope(user_id="u").covers(Scope(user_id="u", agent_id="a"))
             True
         """
-        return self.ids.items() <= other.ids.items()
+        return self == other or self.ids.items() <= other.ids.items()
 
 
 ScopeLike: TypeAlias = Scope | Mapping[str, str]

@@ -59,7 +59,18 @@ async def test_no_async_method_works_on_the_event_loop(
 
         return call
 
-    names = ("search", "add", "add_many", "find", "list", "get", "update", "delete", "history", "forget")
+    names = (
+        "search",
+        "add",
+        "add_many",
+        "find",
+        "list",
+        "get",
+        "update",
+        "delete",
+        "history",
+        "forget",
+    )
     for name in names:
         monkeypatch.setattr(backend, name, watched(name, getattr(backend, name)))
     accept = type(memory._outbox).accept
@@ -79,11 +90,22 @@ async def test_no_async_method_works_on_the_event_loop(
     assert loop_thread not in threads.values()
 
 
-async def test_cancelling_does_not_lose_an_accepted_write(memory: AgentMemory) -> None:
+async def test_cancelling_does_not_lose_an_accepted_write(
+    memory: AgentMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that disconnects must not undo what it said."""
+    accepted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    accept = memory._outbox.accept
+
+    def watched(*arguments: object) -> object:
+        receipt = accept(*arguments)  # type: ignore[arg-type]
+        loop.call_soon_threadsafe(accepted.set)
+        return receipt
+
+    monkeypatch.setattr(memory._outbox, "accept", watched)
     task = asyncio.create_task(memory.aremember("I like tea.", scope=USER))
-    while not memory.outbox_counts().queued + memory.outbox_counts().done:
-        await asyncio.sleep(0)
+    await accepted.wait()
     task.cancel()
     await asyncio.wait([task])
     assert await memory.aflush(30)

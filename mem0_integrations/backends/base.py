@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +22,7 @@ class SearchRequest:
     Attributes:
         query: The text.
         scope: Whose memories.
-        limit: The most memories.
+        limit: How many memories will be taken, more or less.
         threshold: The least score in [0, 1]; None for Mem0's own default.
         filters: Mem0's metadata filters, checked already.
         as_of: Only what was known at that time (aware UTC).
@@ -61,8 +61,8 @@ class Backend(ABC):
     """One Mem0. Its methods block, may be called from any thread, and raise `BackendError`."""
 
     @abstractmethod
-    def search(self, request: SearchRequest) -> list[Memory]:
-        """Return the nearest memories of the scope, nearest first."""
+    def search(self, request: SearchRequest) -> Iterator[Memory]:
+        """Yield the memories of the scope, nearest first, as many as are taken."""
 
     @abstractmethod
     def add(self, request: AddRequest) -> list[Memory]:

@@ -37,7 +37,6 @@ RESERVED_METADATA: Final = frozenset(
         "updated_at",
     }
 )
-_MEM0_IDS: Final = ("user_id", "agent_id", "run_id")
 _ESCAPED: Final = "mem0-integrations:"
 
 
@@ -61,19 +60,21 @@ def memory_of(item: Mapping[str, object]) -> Memory:
     metadata = dict(extra) if isinstance(extra, Mapping) else {}
     metadata.pop(KEY_FIELD, None)
     app_id = metadata.pop("app_id", None)
-    ids = (*((key, item.get(key)) for key in _MEM0_IDS), ("app_id", app_id))
+    scope = _scope_of(item.get("user_id"), item.get("agent_id"), item.get("run_id"), app_id)
     categories = metadata.pop("categories", None)
     for key in ("role", "actor_id", "attributed_to"):
         if item.get(key) is not None:
             metadata[key] = item[key]
     score = item.get("score")
+    created = parse_time(item.get("created_at"))
+    unchanged = item.get("updated_at") == item.get("created_at")
     return Memory(
         id=str(item["id"]),
         text=str(item.get("memory") or ""),
-        scope=_scope_of(ids),
+        scope=scope,
         score=min(1.0, max(0.0, float(score))) if isinstance(score, int | float) else None,
-        created_at=parse_time(item.get("created_at")),
-        updated_at=parse_time(item.get("updated_at")),
+        created_at=created,
+        updated_at=created if unchanged else parse_time(item.get("updated_at")),
         metadata=metadata,
         categories=tuple(map(str, categories)) if isinstance(categories, list) else (),
     )
@@ -102,8 +103,9 @@ def parse_time(value: object) -> datetime | None:
 
 
 @lru_cache(maxsize=1024)
-def _scope_of(ids: tuple[tuple[str, object], ...]) -> Scope:
-    decoded = {key: _decode(str(value)).strip() for key, value in ids if value}
+def _scope_of(*ids: object) -> Scope:
+    given = zip(SCOPE_KEYS, ids, strict=True)
+    decoded = {key: _decode(str(value)).strip() for key, value in given if value}
     # Memories that were not written by this package may carry longer ids.
     return Scope(**{key: value[:MAX_ID_LENGTH] for key, value in decoded.items() if value})
 

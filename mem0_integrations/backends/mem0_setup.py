@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Final
-
-from mem0_integrations.data_folder import data_folder, make_folder
 
 __all__ = ["import_mem0"]
 
@@ -35,24 +36,38 @@ class _Quiet(logging.Filter):
         return not record.getMessage().startswith(self._prefixes)
 
 
-def import_mem0() -> ModuleType:
+def import_mem0(folder: Path) -> ModuleType:
     """Import `mem0` without telemetry, unless the user turned it on, and without noise.
 
     Mem0 reads its environment when it is imported; where the application has imported it
     before, its own choice stands.
+
+    Args:
+        folder: Where Mem0 writes its own settings, unless `MEM0_DIR` is set.
     """
-    os.environ.setdefault("MEM0_TELEMETRY", "False")
-    if "MEM0_DIR" not in os.environ:
-        os.environ["MEM0_DIR"] = str(make_folder(data_folder()))
     for name, prefixes in _NOISE.items():
         logger = logging.getLogger(name)
         if not any(isinstance(known, _Quiet) for known in logger.filters):
             logger.addFilter(_Quiet(prefixes))
-    import mem0
-    from mem0.utils import spacy_models
+    with _settings_in(folder):
+        import mem0
+        from mem0.utils import spacy_models
 
     if not importlib.util.find_spec("spacy") or not importlib.util.find_spec("en_core_web_sm"):
         # Else Mem0 downloads the model, and spaCy ends the process when a proxy answers 403.
         spacy_models._load_failed_full = spacy_models._load_failed_lemma = True
     module: ModuleType = mem0
     return module
+
+
+@contextmanager
+def _settings_in(folder: Path) -> Iterator[None]:
+    """Set `MEM0_DIR` for as long as Mem0 is imported; later memories may lie elsewhere."""
+    if os.environ.get("MEM0_DIR"):
+        yield
+        return
+    os.environ["MEM0_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["MEM0_DIR"]

@@ -10,9 +10,9 @@ import json
 import logging
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Final
 
@@ -51,6 +51,9 @@ __all__ = ["OSSBackend"]
 logger = logging.getLogger(__name__)
 
 _PAGE: Final = 10_000
+# Asked for beside the limit: some will be near-duplicates, or not pass a filter.
+_SPARE: Final = 3
+_SELECTIVE: Final = 4
 _NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
 
 
@@ -97,21 +100,24 @@ class OSSBackend(Backend):
         self._extractor = extractor
         self._owned = owned
 
-    def search(self, request: SearchRequest) -> list[Memory]:
-        """Return the nearest memories of the scope, nearest first."""
-        pushed, rest = split_equalities(request.filters or {})
+    def search(self, request: SearchRequest) -> Iterator[Memory]:
+        """Yield the memories of the scope, nearest first, as many as are taken."""
+        pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
         filters: dict[str, object] = {**pushed, **_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
-        top_k = request.limit * 4 if selective else request.limit
+        top_k = request.limit * _SELECTIVE if selective else request.limit + _SPARE
         options = {} if request.threshold is None else {"threshold": request.threshold}
+        seen: set[str] = set()
         while True:
             with _translated("search"):
                 results = self._memory.search(
                     request.query, filters=filters, top_k=top_k, **options
                 )["results"]
-            found = self._kept(results, request.scope, request.filters, request.as_of)
-            if len(found) >= request.limit or len(results) < top_k:
-                return found[: request.limit]
+            new = [result for result in results if result["id"] not in seen]
+            yield from self._kept(new, request.scope, request.filters, request.as_of)
+            if len(results) < top_k:
+                return
+            seen.update(result["id"] for result in new)
             top_k *= 4
 
     def add(self, request: AddRequest) -> builtins.list[Memory]:
@@ -152,7 +158,7 @@ class OSSBackend(Backend):
         wanted: dict[str, object] = {**pushed, **_ids(scope)}
         with _translated("list"):
             results = self._all(wanted)
-        found = self._kept(results, scope, filters, None)
+        found = list(self._kept(results, scope, filters, None))
         # Python's sort is stable: by id first, so that pages never overlap.
         found.sort(key=lambda memory: memory.id)
         found.sort(key=_age, reverse=True)
@@ -289,8 +295,9 @@ class OSSBackend(Backend):
         known: set[tuple[Scope, str]] = set()
         for request in requests:
             memories: list[Memory] = []
-            time = request.created_at.isoformat()
             for text, role, name in self._statements(request, known):
+                # One after the other, so that a listing keeps their order.
+                time = request.created_at + timedelta(microseconds=len(memories))
                 memory_id = _memory_id(request.scope, request.key, len(memories))
                 extra = {"role": role} | ({"actor_id": name} if name else {})
                 payload: dict[str, object] = {
@@ -301,8 +308,8 @@ class OSSBackend(Backend):
                     "data": text,
                     "hash": _hash(text),
                     "text_lemmatized": lemmatize_for_bm25(text),
-                    "created_at": time,
-                    "updated_at": time,
+                    "created_at": time.isoformat(),
+                    "updated_at": time.isoformat(),
                 }
                 rows.append((memory_id, payload))
                 memories.append(
@@ -310,8 +317,8 @@ class OSSBackend(Backend):
                         id=memory_id,
                         text=text,
                         scope=request.scope,
-                        created_at=request.created_at,
-                        updated_at=request.created_at,
+                        created_at=time,
+                        updated_at=time,
                         metadata={**request.metadata, **extra},
                     )
                 )
@@ -372,13 +379,12 @@ class OSSBackend(Backend):
 
     def _kept(
         self,
-        results: Sequence[Mapping[str, object]],
+        results: Iterable[Mapping[str, object]],
         scope: Scope,
         filters: Mapping[str, object] | None,
         as_of: datetime | None,
-    ) -> builtins.list[Memory]:
-        passes = compile_filters(filters)
-        kept: list[Memory] = []
+    ) -> Iterator[Memory]:
+        passes = compile_filters(filters) if filters else None
         for memory in map(memory_of, results):
             if not scope.covers(memory.scope):
                 logger.error(
@@ -388,9 +394,8 @@ class OSSBackend(Backend):
                 )
                 continue
             known = memory if as_of is None else self._as_of(memory, as_of)
-            if known is not None and passes(record_of(known)):
-                kept.append(known)
-        return kept
+            if known is not None and (passes is None or passes(record_of(known))):
+                yield known
 
     def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
         if memory.created_at is None or memory.created_at > time:

@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import MessagesState
 from langgraph.runtime import get_runtime
 
-from mem0_integrations.agent_memory import AgentMemory, OnError
+from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import (
     InvalidInputError,
     InvalidMessageError,
@@ -20,6 +20,13 @@ from mem0_integrations.errors import (
 )
 from mem0_integrations.langgraph.checkpoints import aknown_at, known_at
 from mem0_integrations.messages import Turn, last_words, new_turn, turn_key
+from mem0_integrations.planning import (
+    OnError,
+    check_metadata,
+    check_on_error,
+    check_search,
+    check_timeout,
+)
 from mem0_integrations.records import Recall, WriteResult
 from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
@@ -109,6 +116,9 @@ def recall_node(
     """
     if as_of not in ("now", "checkpoint"):
         raise InvalidInputError(f"as_of must be 'now' or 'checkpoint', not {as_of!r}.")
+    check_search(limit, threshold, filters)
+    check_timeout("timeout", timeout)
+    check_on_error(on_error)
     options: dict[str, Any] = {
         "limit": limit,
         "threshold": threshold,
@@ -184,6 +194,9 @@ def remember_node(
     Returns:
         A node for `StateGraph.add_node`, for sync and async graphs.
 
+    Raises:
+        InvalidInputError: An argument is malformed.
+
     Example:
         >>> from langgraph.graph import START, MessagesState, StateGraph
         >>> from mem0_integrations import connect
@@ -197,6 +210,9 @@ def remember_node(
         ...     memory.list(scope={"user_id": "u"})[0].text
         'I like tea.'
     """
+    common = check_metadata(metadata)
+    check_timeout("timeout", timeout)
+    check_on_error(on_error)
 
     def plan(state: object, config: RunnableConfig) -> tuple[_Call, dict[str, Any] | None]:
         call = _call(config, scope, memory)
@@ -213,7 +229,7 @@ def remember_node(
             "messages": turn.messages,
             "scope": call.scope,
             "infer": infer,
-            "metadata": {**(metadata or {}), **_provenance(call, turn)},
+            "metadata": {**common, **_provenance(call, turn)},
             "key": turn_key(call.scope, call.thread_id, turn),
             "background": background,
             "timeout": timeout,

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mem0_integrations.backends.base import AddRequest
+from mem0_integrations.outbox.lanes import lane_of, scope_of
 from mem0_integrations.scope import Scope
 from mem0_integrations.sqlite import Database
 
-__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite", "lane_of"]
+__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite"]
 
 Status = Literal["queued", "stored", "nothing", "dead"]
 
@@ -251,9 +252,7 @@ class Ledger:
                 "WHERE status = 'dead' ORDER BY id"
             ).fetchall()
         return [
-            DeadLetter(
-                row, Scope(**json.loads(lane)), attempts, error, datetime.fromtimestamp(at, UTC)
-            )
+            DeadLetter(row, scope_of(lane), attempts, error, datetime.fromtimestamp(at, UTC))
             for row, lane, attempts, error, at in found
         ]
 
@@ -288,7 +287,7 @@ class Ledger:
             lanes = [
                 lane
                 for (lane,) in connection.execute("SELECT DISTINCT lane FROM writes")
-                if scope.covers(Scope(**json.loads(lane)))
+                if scope.covers(scope_of(lane))
             ]
             erased = sum(
                 connection.execute("DELETE FROM writes WHERE lane = ?", (lane,)).rowcount
@@ -300,11 +299,6 @@ class Ledger:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-
-def lane_of(scope: Scope) -> str:
-    """Return the name of the queue that keeps the order of a scope's writes."""
-    return json.dumps(scope.ids, sort_keys=True)
 
 
 def _dump(request: AddRequest) -> str:
@@ -322,7 +316,7 @@ def _load(lane: str, key: str, body: str) -> AddRequest:
     data = json.loads(body)
     return AddRequest(
         messages=tuple(data["messages"]),
-        scope=Scope(**json.loads(lane)),
+        scope=scope_of(lane),
         key=key,
         created_at=datetime.fromisoformat(data["created_at"]),
         infer=data["infer"],

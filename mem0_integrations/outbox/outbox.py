@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
-import json
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -24,9 +21,9 @@ from mem0_integrations.errors import (
     InvalidInputError,
     Mem0IntegrationsError,
     OutboxFullError,
-    StorageError,
 )
-from mem0_integrations.outbox.ledger import Ledger, lane_of
+from mem0_integrations.outbox.lanes import Lanes, lane_of
+from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.records import Memory, WriteResult
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
@@ -115,14 +112,10 @@ class Outbox:
         self._when_full = when_full
         # Taken first, around the file and the queue: rows enter the queue in their order.
         self._intake = threading.Lock()
+        # Around everything below.
         self._changed = threading.Condition()
-        self._lanes: dict[str, deque[int]] = {}
-        self._ready: deque[str] = deque()
-        self._delayed: list[tuple[float, str]] = []
-        self._busy: set[str] = set()
-        self._paused: list[Scope] = []
+        self._lanes = Lanes()
         self._waiting: dict[int, _Waiting] = {}
-        self._last_row = 0
         self._closed = False
         self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
         self._look_for_writes()
@@ -155,7 +148,7 @@ class Outbox:
             with self._changed:
                 self._waiting[accepted.row] = _Waiting(request, deliver or self._deliver, done)
                 if self._delivers:
-                    self._enqueue(accepted.row, lane_of(request.scope), 0.0)
+                    self._lanes.add(accepted.row, lane_of(request.scope), 0.0)
                 self._changed.notify_all()
         return Receipt(WriteResult("queued", key=request.key), done)
 
@@ -196,19 +189,18 @@ class Outbox:
             BackendTimeoutError: A write of the scope is being carried out and does not end.
         """
         with self._changed:
-            self._paused.append(scope)
+            self._lanes.pause(scope)
         try:
             self._wait_until_idle(scope)
             with self._intake, self._changed:
                 erased = self.ledger.erase(scope)
-                dropped = self._drop(scope)
+                dropped = self._lanes.drop(scope)
             for row in dropped:
                 self._resolve(row, WriteResult("failed", error=_FORGOTTEN))
             yield erased
         finally:
             with self._changed:
-                self._paused.remove(scope)
-                self._ready.extend(lane for lane in self._lanes if scope.covers(_scope_of(lane)))
+                self._lanes.resume(scope)
                 self._changed.notify_all()
 
     def close(self, timeout: float | None = 10.0) -> None:
@@ -225,7 +217,7 @@ class Outbox:
         with self._intake, self._changed:
             self._closed = True
             self._changed.notify_all()
-            idle = self._changed.wait_for(lambda: not self._busy, left)
+            idle = self._changed.wait_for(lambda: not self._lanes.has_taken(), left)
         for row in list(self._waiting):
             self._resolve(row, WriteResult("queued"))
         self.ledger.close()
@@ -242,7 +234,7 @@ class Outbox:
             return 0
         if self._delivers:
             with self._changed:
-                return sum(map(len, self._lanes.values()))
+                return len(self._lanes)
         return self.ledger.queued_count()
 
     def _wait_for_room(self) -> None:
@@ -265,30 +257,17 @@ class Outbox:
                     self._process_lock.acquire(timeout=0)
                 except filelock.Timeout:
                     return
-            found = self.ledger.queued(after=self._last_row)
+            found = self.ledger.queued(after=self._lanes.last_row)
             with self._changed:
                 for row, lane, not_before in found:
-                    self._enqueue(row, lane, not_before)
+                    self._lanes.add(row, lane, time.monotonic() + not_before - time.time())
                 if found:
                     self._changed.notify_all()
-
-    def _enqueue(self, row: int, lane: str, not_before: float) -> None:
-        self._last_row = max(self._last_row, row)
-        queue = self._lanes.setdefault(lane, deque())
-        queue.append(row)
-        if len(queue) == 1 and lane not in self._busy:
-            self._schedule(lane, not_before - time.time())
-
-    def _schedule(self, lane: str, delay: float) -> None:
-        if delay > 0:
-            heapq.heappush(self._delayed, (time.monotonic() + delay, lane))
-        else:
-            self._ready.append(lane)
 
     def _wait_until_idle(self, scope: Scope) -> None:
         with self._changed:
             if not self._changed.wait_for(
-                lambda: not any(scope.covers(_scope_of(lane)) for lane in self._busy),
+                lambda: not self._lanes.is_busy(scope),
                 _FORGET_PATIENCE_SECONDS,
             ):
                 raise BackendTimeoutError(
@@ -296,12 +275,6 @@ class Outbox:
                     f"{_FORGET_PATIENCE_SECONDS:.0f} s; nothing was forgotten. Try again.",
                     retryable=True,
                 )
-
-    def _drop(self, scope: Scope) -> list[int]:
-        rows: list[int] = []
-        for lane in [lane for lane in self._lanes if scope.covers(_scope_of(lane))]:
-            rows.extend(self._lanes.pop(lane))
-        return rows
 
     def _watch(self) -> None:
         while not self._closed:
@@ -338,8 +311,12 @@ class Outbox:
                 outcome = self._attempt(row)
             except ClosedError:
                 outcome = 0.0
-            except StorageError as error:
-                logger.warning("The outbox could not note a delivery: %s", error)
+            except Exception as error:
+                # A worker never dies: the write stays where it is, and is looked at again.
+                logger.warning(
+                    "The outbox could not note a delivery: %s; see `mem0-integrations doctor`.",
+                    type(error).__name__,
+                )
                 outcome = _STORAGE_RETRY_SECONDS
             self._settle(lane, row, outcome)
 
@@ -347,19 +324,11 @@ class Outbox:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                while self._delayed and self._delayed[0][0] <= now:
-                    self._ready.append(heapq.heappop(self._delayed)[1])
-                while self._ready:
-                    lane = self._ready.popleft()
-                    if lane in self._busy or lane not in self._lanes or self._is_paused(lane):
-                        continue
-                    self._busy.add(lane)
-                    return lane, self._lanes[lane][0]
-                self._changed.wait(self._delayed[0][0] - now if self._delayed else None)
+                if (taken := self._lanes.take(now)) is not None:
+                    return taken
+                due = self._lanes.next_due()
+                self._changed.wait(None if due is None else due - now)
         return None
-
-    def _is_paused(self, lane: str) -> bool:
-        return any(scope.covers(_scope_of(lane)) for scope in self._paused)
 
     def _attempt(self, row: int) -> WriteResult | float:
         """Deliver a write; returns what became of it, or the seconds until the next attempt."""
@@ -406,17 +375,10 @@ class Outbox:
 
     def _settle(self, lane: str, row: int, outcome: WriteResult | float) -> None:
         with self._changed:
-            self._busy.discard(lane)
-            queue = self._lanes.get(lane)
             if isinstance(outcome, float):
-                if queue:
-                    self._schedule(lane, outcome)
-            elif queue and queue[0] == row:
-                queue.popleft()
-                if queue:
-                    self._ready.append(lane)
-                else:
-                    del self._lanes[lane]
+                self._lanes.repeat(lane, time.monotonic() + outcome)
+            else:
+                self._lanes.finish(lane)
             self._changed.notify_all()
         if isinstance(outcome, WriteResult):
             self._resolve(row, outcome)
@@ -425,7 +387,3 @@ class Outbox:
         waiting = self._waiting.pop(row, None)
         if waiting is not None and waiting.done.set_running_or_notify_cancel():
             waiting.done.set_result(result)
-
-
-def _scope_of(lane: str) -> Scope:
-    return Scope(**json.loads(lane))

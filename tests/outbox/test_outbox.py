@@ -81,7 +81,11 @@ def opened(tmp_path: Path, destination: Destination) -> Iterator[Open]:
     outboxes: list[Outbox] = []
 
     def open_outbox(**options: object) -> Outbox:
-        options = {"deliver": destination.deliver, "undo": destination.undo, "retry": QUICK} | options
+        options = {
+            "deliver": destination.deliver,
+            "undo": destination.undo,
+            "retry": QUICK,
+        } | options
         outbox = Outbox(tmp_path / "outbox.db", **options)  # type: ignore[arg-type]
         outboxes.append(outbox)
         return outbox
@@ -212,9 +216,7 @@ def test_a_failure_that_cannot_pass_is_not_retried(opened: Open, destination: De
     assert destination.texts == []
 
 
-def test_the_key_of_a_dead_letter_may_be_sent_again(
-    opened: Open, destination: Destination
-) -> None:
+def test_the_key_of_a_dead_letter_may_be_sent_again(opened: Open, destination: Destination) -> None:
     """The caller's own retry must not be refused as a duplicate of a failure."""
     destination.failures = [BackendError("bad request")]
     outbox = opened()

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-DIMENSION = 32
+# That of the model that Mem0 and OpenAI use by default.
+DIMENSION = 1536
 # A heading of Mem0's extraction prompt.
 _EXTRACTION = "## New Messages"
 

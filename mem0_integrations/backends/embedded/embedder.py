@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,9 @@ _MAX_TOKENS: Final = 256
 # The tokenizer reads a whole text before it truncates, 0.6 s for 1 MB. In real text 256 tokens
 # end at about 1,200 characters.
 _MAX_CHARACTERS: Final = 8_192
-# Larger chunks fall out of the CPU's cache; smaller ones pay more for the call.
-_CHUNK: Final = 8
+# Texts that are run at once, by their tokens: more fall out of the CPU's cache, fewer pay more for
+# the call.
+_CHUNK_TOKENS: Final = 512
 # A short sentence does not keep more threads busy, and idle ones spin.
 _THREADS: Final = min(2, os.cpu_count() or 1)
 _ERRORS_ONLY: Final = 3
@@ -107,6 +109,9 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         super().__init__(config or BaseEmbedderConfig(embedding_dims=_DIMENSION))
         self._tokenizer = _load_tokenizer()
         self._session = _load_session()
+        # A run keeps every core busy by itself; several at once would only take turns, and take
+        # them from the event loop of the program too.
+        self._one_at_a_time = threading.Lock()
 
     def embed(self, text: str, memory_action: MemoryAction | None = None) -> list[float]:
         """Embed one text.
@@ -145,10 +150,13 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         # Neighbours in length share a chunk, so that little padding is computed.
         order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         vectors: dict[int, list[float]] = {}
-        for start in range(0, len(order), _CHUNK):
-            chunk = order[start : start + _CHUNK]
+        start = 0
+        while start < len(order):
+            size = max(1, _CHUNK_TOKENS // max(1, len(tokens[order[start]])))
+            chunk = order[start : start + size]
             pooled = self._pooled([tokens[index] for index in chunk])
             vectors.update(zip(chunk, pooled.tolist(), strict=True))
+            start += size
         return [vectors[index] for index in range(len(tokens))]
 
     def _pooled(self, tokens: list[list[int]]) -> npt.NDArray[np.float32]:
@@ -159,7 +167,8 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
             ids[row, : len(text)] = text
             mask[row, : len(text)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
+        with self._one_at_a_time:
+            hidden: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
         # The sum over a text's own tokens: scaling to length 1 makes the mean's division void.
         summed = np.einsum("tld,tl->td", hidden, mask.astype(np.float32))
         unit: npt.NDArray[np.float32] = summed / np.linalg.norm(summed, axis=1, keepdims=True)

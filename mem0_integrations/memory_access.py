@@ -1,0 +1,188 @@
+"""Single memories and pages of them: what `AgentMemory` does beside recall and remember."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
+
+from mem0_integrations.backends.base import Backend
+from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
+from mem0_integrations.planning import check_metadata, check_page
+from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import Scope, ScopeLike
+
+__all__ = ["POOL_SIZE", "MemoryAccess"]
+
+T = TypeVar("T")
+
+POOL_SIZE: Final = 4
+
+
+class MemoryAccess:
+    """Lists, reads and changes single memories.
+
+    Args:
+        backend: The Mem0 behind it.
+        scope: Whose memories, where a call does not say.
+        retry: How failures that may pass are retried.
+    """
+
+    def __init__(self, backend: Backend, *, scope: ScopeLike | None, retry: RetryPolicy) -> None:
+        self._backend = backend
+        self._scope = None if scope is None else Scope.of(scope)
+        self._retry = retry
+        self._closed = False
+        self._calls = WorkerPool(POOL_SIZE)
+
+    @property
+    def default_scope(self) -> Scope | None:
+        """The scope that it was connected with."""
+        return self._scope
+
+    def list(
+        self,
+        *,
+        scope: ScopeLike | None = None,
+        filters: Mapping[str, object] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> builtins.list[Memory]:
+        """Return a page of the memories of a scope, newest first.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            BackendError: Memory could not be read.
+        """
+        check_page(limit, offset, filters)
+        return self._read(
+            partial(
+                self._backend.list,
+                self._scope_of(scope),
+                filters=filters,
+                limit=limit,
+                offset=offset,
+            )
+        )
+
+    async def alist(
+        self,
+        *,
+        scope: ScopeLike | None = None,
+        filters: Mapping[str, object] | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> builtins.list[Memory]:
+        """Async twin of `list`."""
+        return await self._in_thread(
+            partial(self.list, scope=scope, filters=filters, limit=limit, offset=offset)
+        )
+
+    def get(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
+        """Return a memory of a scope, or None.
+
+        Raises:
+            ScopeError: There is no scope.
+            BackendError: Memory could not be read.
+        """
+        return self._read(partial(self._backend.get, self._scope_of(scope), memory_id))
+
+    async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
+        """Async twin of `get`."""
+        return await self._in_thread(partial(self.get, memory_id, scope=scope))
+
+    def update(
+        self,
+        memory_id: str,
+        *,
+        scope: ScopeLike | None = None,
+        text: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Memory:
+        """Change the text of a memory, or some of its metadata.
+
+        Raises:
+            InvalidInputError: There is nothing to change, or an argument is malformed.
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        if text is None and metadata is None:
+            raise InvalidInputError("update needs a text, metadata, or both.")
+        if text is not None and not text.strip():
+            raise InvalidInputError("text is empty; delete the memory instead.")
+        return self._read(
+            partial(
+                self._backend.update,
+                self._scope_of(scope),
+                memory_id,
+                text=text,
+                metadata=None if metadata is None else check_metadata(metadata),
+            )
+        )
+
+    async def aupdate(
+        self,
+        memory_id: str,
+        *,
+        scope: ScopeLike | None = None,
+        text: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+    ) -> Memory:
+        """Async twin of `update`."""
+        return await self._in_thread(
+            partial(self.update, memory_id, scope=scope, text=text, metadata=metadata)
+        )
+
+    def delete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
+        """Delete a memory; its history stays until `forget`.
+
+        Raises:
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        self._backend.delete(self._scope_of(scope), memory_id)
+
+    async def adelete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
+        """Async twin of `delete`."""
+        await self._in_thread(partial(self.delete, memory_id, scope=scope))
+
+    def history(
+        self, memory_id: str, *, scope: ScopeLike | None = None
+    ) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory, oldest first; also of one that was deleted here.
+
+        Raises:
+            MemoryNotFoundError: The scope has no such memory.
+            BackendError: Mem0 failed.
+        """
+        return self._read(partial(self._backend.history, self._scope_of(scope), memory_id))
+
+    async def ahistory(
+        self, memory_id: str, *, scope: ScopeLike | None = None
+    ) -> builtins.list[MemoryChange]:
+        """Async twin of `history`."""
+        return await self._in_thread(partial(self.history, memory_id, scope=scope))
+
+    def _read(self, call: Callable[[], T]) -> T:
+        self._require_open()
+        return self._retry.run(call)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.wrap_future(self._calls.submit(call))
+
+    def _scope_of(self, scope: ScopeLike | None) -> Scope:
+        if scope is not None:
+            return Scope.of(scope)
+        if self._scope is None:
+            raise ScopeError(
+                "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
+            )
+        return self._scope
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("The memory is closed; connect() again.")

@@ -1,0 +1,143 @@
+"""The stores on which a memory must behave alike, and the models that the tests give it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+from mem0_integrations import AgentMemory, OutboxOptions, RetryPolicy, SentenceExtractor, connect
+from mem0_integrations.backends import vector_stores
+from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+from mem0_integrations.backends.mem0_setup import import_mem0
+from tests.servers.postgres import with_iterative_scan
+
+STORES = ("embedded", "qdrant", "pgvector")
+QUICK = RetryPolicy(attempts=2, base=0.01, cap=0.02)
+
+# Mem0 builds its default parts in any case; they are replaced and never called.
+_REPLACED = {"provider": "openai", "config": {"api_key": "replaced"}}
+
+
+class MiniLM(Embeddings):
+    """The embedder that is shipped, as a LangChain one."""
+
+    def __init__(self) -> None:
+        self._embedder = MiniLMEmbedder()
+
+    def embed_query(self, text: str) -> list[float]:
+        return self._embedder.embed(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self._embedder.embed_batch(texts)
+
+
+class Scripted(BaseChatModel):
+    """A chat model that answers with what it was given, or raises it; the last one for ever."""
+
+    answers: list[Any]
+    asked: list[list[BaseMessage]] = []  # noqa: RUF012  (pydantic copies it)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.asked.append(messages)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(answer))])
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store that stays open, so that one memory after the other can be connected to it."""
+
+    target: Any
+    folder: Path
+    embeddings: Embeddings
+
+    def connect(self, outbox: Path, **options: Any) -> AgentMemory:
+        """Connect to it, with an outbox file of one's own."""
+        if options.get("llm") is None:
+            options.setdefault("extractor", SentenceExtractor())
+        options.setdefault("embedder", self.embeddings)
+        options.setdefault("retry", QUICK)
+        return connect(
+            self.target, data_dir=self.folder, outbox=OutboxOptions(path=outbox), **options
+        )
+
+
+def store_config(
+    name: str, folder: Path, dims: int, postgres_url: str | None = None
+) -> dict[str, Any]:
+    """Return a Mem0 config for a new and empty store."""
+    config: dict[str, Any] = {
+        "collection_name": f"memories_{uuid.uuid4().hex}",
+        "embedding_model_dims": dims,
+    }
+    if name == "qdrant":
+        config |= {"path": str(folder / "qdrant"), "on_disk": True}
+    else:
+        assert postgres_url is not None
+        config |= {"connection_string": with_iterative_scan(postgres_url)}
+    return {
+        "vector_store": {"provider": name, "config": config},
+        "history_db_path": str(folder / "history.db"),
+        "embedder": _REPLACED,
+        "llm": _REPLACED,
+    }
+
+
+@contextmanager
+def open_store(
+    name: str, folder: Path, embeddings: Embeddings, request: pytest.FixtureRequest
+) -> Iterator[Store]:
+    """Open a new and empty store; close it at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if name == "embedded":
+        # Held, so that those who connect meanwhile share it.
+        with connect("embedded", data_dir=folder, embedder=embeddings):
+            yield Store("embedded", folder, embeddings)
+        return
+    url = request.getfixturevalue("postgres_url") if name == "pgvector" else None
+    dims = len(embeddings.embed_query("dimension"))
+    memory = import_mem0(folder).Memory.from_config(store_config(name, folder, dims, url))
+    try:
+        yield Store(memory, folder, embeddings)
+    finally:
+        vector_stores.close(memory.vector_store)
+        memory.close()
+
+
+def memory_answer(*texts: str) -> str:
+    """Return what a model answers to Mem0 that found these statements."""
+    return json.dumps({"memory": [{"text": text} for text in texts]})
+
+
+def texts_of(memories: Sequence[Any]) -> list[str]:
+    return [memory.text for memory in memories]
+
+
+@pytest.fixture(scope="session")
+def minilm() -> MiniLM:
+    """The shipped embedder, loaded once."""
+    return MiniLM()

@@ -1,0 +1,234 @@
+"""`AgentMemory` when its parts fail or hang, and how it is opened and closed."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from pydantic import ConfigDict, Field
+
+from mem0_integrations import (
+    AgentMemory,
+    BackendError,
+    BackendTimeoutError,
+    ClosedError,
+    RetryPolicy,
+    connect,
+)
+
+USER = {"user_id": "customer-1"}
+
+
+class Embedder(DeterministicFakeEmbedding):
+    """An embedder that can be made to hang or to fail."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    size: int = 16
+    released: threading.Event
+    error: Exception | None = None
+    outage: list[Exception] = Field(default_factory=list)
+
+    def embed_query(self, text: str) -> list[float]:
+        self._misbehave()
+        return super().embed_query(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self._misbehave()
+        return super().embed_documents(texts)
+
+    def _misbehave(self) -> None:
+        assert self.released.wait(60)
+        if self.outage:
+            raise self.outage.pop()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def embedder() -> Iterator[Embedder]:
+    released = threading.Event()
+    released.set()
+    yield Embedder(released=released)
+    released.set()
+
+
+@pytest.fixture
+def fragile(data_dir: Path, embedder: Embedder) -> Iterator[AgentMemory]:
+    """A memory on the embedded store with that embedder."""
+    retry = RetryPolicy(attempts=3, base=0.01, cap=0.02)
+    with connect("embedded", embedder=embedder, retry=retry) as memory:
+        yield memory
+
+
+def test_a_recall_that_hangs_degrades_within_its_budget(
+    fragile: AgentMemory, embedder: Embedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The agent answers without memory, and knows it."""
+    embedder.released.clear()
+    with caplog.at_level(logging.INFO):
+        recall = fragile.recall("a private question", scope=USER, timeout=0.2)
+    assert not recall
+    assert recall.degraded is not None
+    assert "did not answer within 0.2 s" in recall.degraded
+    assert "Recall degraded" in caplog.text
+    assert "private" not in caplog.text
+
+
+async def test_an_async_recall_that_hangs_degrades_within_its_budget(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """As in sync."""
+    embedder.released.clear()
+    recall = await fragile.arecall("tea", scope=USER, timeout=0.2)
+    assert "did not answer" in str(recall.degraded)
+
+
+def test_a_recall_that_fails_degrades_and_one_that_finds_nothing_does_not(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """An empty recall and a failed one are never the same."""
+    assert fragile.recall("tea", scope=USER).degraded is None
+    embedder.error = ValueError("no such model")
+    recall = fragile.recall("tea", scope=USER)
+    assert recall.degraded == "BackendError: Mem0 could not search: ValueError: no such model"
+
+
+def test_a_recall_raises_when_it_is_to(fragile: AgentMemory, embedder: Embedder) -> None:
+    """For those who would rather not answer at all."""
+    embedder.error = ValueError("no such model")
+    with pytest.raises(BackendError, match="no such model"):
+        fragile.recall("tea", scope=USER, on_error="raise")
+    embedder.released.clear()
+    with pytest.raises(BackendTimeoutError):
+        fragile.recall("tea", scope=USER, timeout=0.1, on_error="raise")
+
+
+def test_a_short_outage_is_bridged_by_retries(fragile: AgentMemory, embedder: Embedder) -> None:
+    """A lost connection costs a moment, not the memory."""
+    fragile.remember("I like tea.", scope=USER)
+    embedder.outage = [ConnectionError("reset"), ConnectionError("refused")]
+    assert fragile.recall("tea", scope=USER, threshold=0.0).memories
+
+
+def test_hanging_recalls_do_not_keep_the_program_from_ending(data_dir: Path) -> None:
+    """A dead store must not need a kill."""
+    script = """
+import threading
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from mem0_integrations import connect
+
+class Hanging(DeterministicFakeEmbedding):
+    def embed_query(self, text):
+        if text == "tea":
+            threading.Event().wait()
+        return super().embed_query(text)
+
+memory = connect("embedded", embedder=Hanging(size=16))
+print(memory.recall("tea", scope={"user_id": "u"}, timeout=0.1).degraded)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "did not answer" in result.stdout
+
+
+def test_a_write_that_hangs_can_be_left_to_the_background(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """Waiting has an end; the write does not."""
+    embedder.released.clear()
+    assert fragile.remember("I like tea.", scope=USER, timeout=0.1).status == "queued"
+    embedder.released.set()
+    assert fragile.flush(30)
+    assert [found.text for found in fragile.list(scope=USER)] == ["I like tea."]
+
+
+def test_a_failed_write_is_reported_kept_and_replayed(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """In the foreground by its status, or by an exception."""
+    embedder.error = ConnectionError("down")
+    result = fragile.remember("I like tea.", scope=USER)
+    assert result.status == "failed"
+    assert "ConnectionError: down" in str(result.error)
+    with pytest.raises(BackendError, match="doctor --replay"):
+        fragile.remember("I like coffee.", scope=USER, on_error="raise")
+    assert [letter.attempts for letter in fragile.dead_letters()] == [3, 3]
+    embedder.error = None
+    assert fragile.replay() == 2
+    assert fragile.flush(30)
+    assert {found.text for found in fragile.list(scope=USER)} == {"I like tea.", "I like coffee."}
+
+
+def test_vectors_of_another_length_are_refused_and_the_turn_is_kept(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """A changed embedder must not spoil the store."""
+    embedder.size = 17
+    result = fragile.remember("I like tea.", scope=USER)
+    assert result.status == "failed"
+    assert "DimensionMismatchError" in str(result.error)
+    assert len(fragile.dead_letters()) == 1
+
+
+def test_what_is_queued_at_the_end_of_a_program_is_delivered(data_dir: Path) -> None:
+    """Without close(): a script just ends."""
+    script = """
+from mem0_integrations import connect
+memory = connect()
+for number in range(20):
+    memory.remember(f"I own item {number}.", scope={"user_id": "u"}, background=True)
+"""
+    subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
+    with connect() as memory:
+        assert len(memory.list(scope={"user_id": "u"})) == 20
+        assert memory.outbox_counts().queued == 0
+
+
+def test_a_closed_memory_says_so(data_dir: Path) -> None:
+    """And closing twice is harmless."""
+    memory = connect()
+    memory.close()
+    memory.close()
+    for call in (
+        lambda: memory.remember("I like tea.", scope=USER),
+        lambda: memory.recall("tea", scope=USER),
+        lambda: memory.list(scope=USER),
+        lambda: memory.forget(USER),
+    ):
+        with pytest.raises(ClosedError):
+            call()
+
+
+async def test_it_is_an_async_context_manager(data_dir: Path) -> None:
+    """Both ways, as the async twins suggest."""
+    async with connect(scope=USER) as memory:
+        assert (await memory.aremember("I like tea.")).status == "stored"
+        assert (await memory.arecall("tea")).memories[0].text == "I like tea."
+    with pytest.raises(ClosedError):
+        await memory.arecall("tea")
+
+
+def test_connecting_to_a_memory_returns_it(memory: AgentMemory) -> None:
+    """So that a library may call connect() on whatever it is given."""
+    assert connect(memory) is memory
+
+
+def test_no_content_is_logged(memory: AgentMemory, caplog: pytest.LogCaptureFixture) -> None:
+    """At INFO and above, in our loggers and in Mem0's."""
+    with caplog.at_level(logging.INFO):
+        memory.remember("My secret is 48213.", scope=USER)
+        (found,) = memory.recall("secret", scope=USER).memories
+        memory.update(found.id, scope=USER, text="My secret is 99999.")
+        memory.delete(found.id, scope=USER)
+        memory.forget(USER)
+    assert "48213" not in caplog.text
+    assert "99999" not in caplog.text
+    assert "secret" not in caplog.text

