@@ -404,7 +404,7 @@ class AgentMemory(MemoryAccess):
         """
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
-        erased = Scope.of(scope)
+        erased = self._scope_of(scope)
         with self._outbox.forgetting(erased) as writes:
             result = self._retry.run(partial(self._backend.forget, erased))
         return dataclasses.replace(result, writes=writes)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
     from mem0_integrations.backends.oss import OSSBackend
-    from mem0_integrations.records import Memory as MemoryRecord
 
     Target: TypeAlias = Mapping[str, Any] | Memory | AsyncMemory | AgentMemory | Literal["embedded"]
 
@@ -132,7 +131,7 @@ def connect(
                 Outbox,
                 path,
                 deliver=partial(deliver, opened.backend),
-                undo=partial(_undo, opened.backend),
+                undo=opened.backend.undo,
                 retry=retry,
                 workers=options.workers,
                 max_queued=options.max_queued,
@@ -263,11 +262,6 @@ def _open_embedded(
         close(None)
         raise
     return _Opened(backend, folder / _OUTBOX, close)
-
-
-def _undo(backend: OSSBackend, memories: list[MemoryRecord]) -> None:
-    for memory in memories:
-        backend.delete(memory.scope, memory.id)
 
 
 def _close_all() -> None:

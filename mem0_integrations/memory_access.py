@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
-from mem0_integrations.planning import check_metadata, check_page
+from mem0_integrations.planning import check_metadata, check_page, check_text
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -112,14 +112,12 @@ class MemoryAccess:
         """
         if text is None and metadata is None:
             raise InvalidInputError("update needs a text, metadata, or both.")
-        if text is not None and not text.strip():
-            raise InvalidInputError("text is empty; delete the memory instead.")
         return self._read(
             partial(
                 self._backend.update,
                 self._scope_of(scope),
                 memory_id,
-                text=text,
+                text=None if text is None else check_text(text),
                 metadata=None if metadata is None else check_metadata(metadata),
             )
         )
@@ -175,13 +173,13 @@ class MemoryAccess:
         return await asyncio.wrap_future(self._calls.submit(call))
 
     def _scope_of(self, scope: ScopeLike | None) -> Scope:
-        if scope is not None:
-            return Scope.of(scope)
-        if self._scope is None:
+        found = self._scope if scope is None else Scope.of(scope)
+        if found is None:
             raise ScopeError(
                 "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
             )
-        return self._scope
+        self._backend.check_scope(found)
+        return found
 
     def _require_open(self) -> None:
         if self._closed:

@@ -27,6 +27,7 @@ __all__ = [
     "check_on_error",
     "check_page",
     "check_search",
+    "check_text",
     "check_timeout",
     "in_batches",
     "plan_add",
@@ -180,6 +181,18 @@ def check_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
             ) from None
     copied: dict[str, object] = json.loads(json.dumps(dict(metadata)))
     return copied
+
+
+def check_text(text: str) -> str:
+    """Return the new text of a memory.
+
+    Raises:
+        InvalidInputError: It is empty, too long, or not valid Unicode.
+    """
+    (message,) = to_mem0_messages(text) or (None,)
+    if message is None:
+        raise InvalidInputError("text is empty; delete the memory instead.")
+    return message["content"]
 
 
 def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) -> None:

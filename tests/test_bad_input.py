@@ -112,6 +112,16 @@ WRITES: dict[str, tuple[type[Mem0IntegrationsError], str, Callable[[AgentMemory]
         "256 characters",
         lambda m: m.remember("I like tea.", scope={"user_id": "u" * 256}),
     ),
+    "a scope that Mem0 cannot keep apart": (
+        ScopeError,
+        "beside app_id",
+        lambda m: m.remember("I like tea.", scope={"app_id": "shop"}),
+    ),
+    "forgetting what Mem0 cannot keep apart": (
+        ScopeError,
+        "beside app_id",
+        lambda m: m.forget({"app_id": "shop"}),
+    ),
     "an unknown scope key": (
         ScopeError,
         "tenant",
@@ -143,6 +153,11 @@ WRITES: dict[str, tuple[type[Mem0IntegrationsError], str, Callable[[AgentMemory]
         InvalidInputError,
         "text is empty",
         lambda m: m.update("some-id", scope=USER, text="  "),
+    ),
+    "an update to what is not Unicode": (
+        InvalidMessageError,
+        "not valid Unicode",
+        lambda m: m.update("some-id", scope=USER, text="\ud800"),
     ),
     "an update of an id that is none": (
         MemoryNotFoundError,

@@ -61,6 +61,10 @@ class Backend(ABC):
     """One Mem0. Its methods block, may be called from any thread, and raise `BackendError`."""
 
     @abstractmethod
+    def check_scope(self, scope: Scope) -> None:
+        """Refuse a scope that this Mem0 cannot keep apart; raises `ScopeError`."""
+
+    @abstractmethod
     def search(self, request: SearchRequest) -> Iterator[Memory]:
         """Yield the memories of the scope, nearest first, as many as are taken."""
 
@@ -71,6 +75,10 @@ class Backend(ABC):
     @abstractmethod
     def add_many(self, requests: Sequence[AddRequest]) -> list[int]:
         """Store many turns at once; returns how many memories each became."""
+
+    @abstractmethod
+    def undo(self, memories: Sequence[Memory]) -> None:
+        """Take back what a write has stored whose scope was forgotten meanwhile."""
 
     @abstractmethod
     def find(self, scope: Scope, key: str) -> list[Memory]:

@@ -61,7 +61,8 @@ def memory_of(item: Mapping[str, object]) -> Memory:
     metadata.pop(KEY_FIELD, None)
     app_id = metadata.pop("app_id", None)
     scope = _scope_of(item.get("user_id"), item.get("agent_id"), item.get("run_id"), app_id)
-    categories = metadata.pop("categories", None)
+    listed = metadata.get("categories")
+    categories = metadata.pop("categories") if isinstance(listed, list) else ()
     for key in ("role", "actor_id", "attributed_to"):
         if item.get(key) is not None:
             metadata[key] = item[key]
@@ -76,7 +77,7 @@ def memory_of(item: Mapping[str, object]) -> Memory:
         created_at=created,
         updated_at=created if unchanged else parse_time(item.get("updated_at")),
         metadata=metadata,
-        categories=tuple(map(str, categories)) if isinstance(categories, list) else (),
+        categories=tuple(map(str, categories)),
     )
 
 

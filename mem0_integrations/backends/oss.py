@@ -100,6 +100,10 @@ class OSSBackend(Backend):
         self._extractor = extractor
         self._owned = owned
 
+    def check_scope(self, scope: Scope) -> None:
+        """Refuse a scope without any of the ids that Mem0 can filter by."""
+        _ids(scope)
+
     def search(self, request: SearchRequest) -> Iterator[Memory]:
         """Yield the memories of the scope, nearest first, as many as are taken."""
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
@@ -135,8 +139,25 @@ class OSSBackend(Backend):
                 len(self.find(request.scope, request.key) or self.add(request))
                 for request in requests
             ]
+        # An import may be repeated; what was changed since then must stay as it is.
+        repeated = bool(requests) and bool(self.find(requests[0].scope, requests[0].key))
+        counts = {
+            request.key: len(self.find(request.scope, request.key)) if repeated else 0
+            for request in requests
+        }
+        new = [request for request in requests if not counts[request.key]]
         with _translated("add"):
-            return [len(memories) for memories in self._insert(requests)]
+            for request, memories in zip(new, self._insert(new), strict=True):
+                counts[request.key] = len(memories)
+        return [counts[request.key] for request in requests]
+
+    def undo(self, memories: Sequence[Memory]) -> None:
+        """Take back what a write has stored whose scope was forgotten meanwhile."""
+        for memory in memories:
+            self.delete(memory.scope, memory.id)
+        with _translated("forget"):
+            for scope in {memory.scope for memory in memories}:
+                self._history.erase(_ids(scope))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""

@@ -99,9 +99,10 @@ def insert(
     items: Sequence[tuple[str, dict[str, object]]],
     vectors: Sequence[Sequence[float]],
 ) -> None:
-    """Insert ids with payloads; items that are there already are left as they are.
+    """Insert ids with payloads.
 
-    pgvector's insert refuses a known id, and an earlier attempt may have got through.
+    pgvector refuses all of them for one known id, and an earlier attempt may have got through:
+    then only the others are inserted.
     """
     try:
         _insert(store, items, vectors)

@@ -446,6 +446,40 @@ def test_a_key_is_found_again_when_the_outbox_is_gone(
         assert len(memory.history(first.memories[0].id, scope=scope)) == 1
 
 
+def test_an_import_that_is_repeated_without_its_outbox_leaves_changed_memories_alone(
+    store: Store, tmp_path: Path, scope: Ids
+) -> None:
+    """What the user corrected since must not come back."""
+    outbox = tmp_path / "outbox.db"
+    messages = ["I like tea.", "I live in Oslo."]
+    with store.connect(outbox) as memory:
+        memory.remember_many(messages, scope=scope)
+        (tea,) = (found for found in memory.list(scope=scope) if found.text == "I like tea.")
+        memory.update(tea.id, scope=scope, text="I like coffee.")
+    for file in tmp_path.glob("outbox.db*"):
+        file.unlink()
+    with store.connect(outbox) as memory:
+        memory.remember_many([*messages, "I have a dog."], scope=scope)
+        assert sorted(texts_of(memory.list(scope=scope))) == [
+            "I have a dog.",
+            "I like coffee.",
+            "I live in Oslo.",
+        ]
+        assert len(memory.history(tea.id, scope=scope)) == 2
+
+
+def test_what_is_undone_leaves_no_text_in_the_history(
+    store: Store, tmp_path: Path, scope: Ids
+) -> None:
+    """Another process forgot the scope while this one stored."""
+    with store.connect(tmp_path / "outbox.db") as memory:
+        stored = memory.remember("I like tea.", scope=scope).memories
+        memory._backend.undo(stored)
+        assert memory.list(scope=scope) == []
+        with pytest.raises(MemoryNotFoundError):
+            memory.history(stored[0].id, scope=scope)
+
+
 def test_a_bad_key_is_refused(memory: AgentMemory, scope: Ids) -> None:
     """What cannot be put on disk must be refused before anything is written."""
     for key in ("", 5, "\ud800"):
