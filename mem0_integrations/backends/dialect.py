@@ -8,12 +8,14 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
+from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import MAX_ID_LENGTH, SCOPE_KEYS, Scope
 
 __all__ = [
     "KEY_FIELD",
     "RESERVED_METADATA",
+    "mem0_ids",
     "memory_of",
     "parse_time",
     "record_of",
@@ -52,6 +54,21 @@ def scope_filters(scope: Scope) -> dict[str, str]:
         {'user_id': 'mem0-integrations:Jane%20Doe'}
     """
     return {key: _encode(value) for key, value in scope.ids.items()}
+
+
+def mem0_ids(scope: Scope) -> dict[str, str]:
+    """Return a scope's ids as Mem0 accepts them, one of its own ids among them.
+
+    Raises:
+        ScopeError: There is only an `app_id`.
+    """
+    ids = scope_filters(scope)
+    if not ids.keys() - {"app_id"}:
+        raise ScopeError(
+            f"{scope} has no user_id, agent_id or run_id; Mem0's open-source Memory needs one of "
+            f"them beside app_id."
+        )
+    return ids
 
 
 def memory_of(item: Mapping[str, object]) -> Memory:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import builtins
 import copy
 import dataclasses
-import hashlib
-import json
 import logging
 import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version
 from typing import Final
 
@@ -22,12 +20,14 @@ from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
+    mem0_ids,
     memory_of,
     parse_time,
     record_of,
     scope_filters,
 )
 from mem0_integrations.backends.history import History
+from mem0_integrations.backends.statements import StatementWriter, memory_id_of
 from mem0_integrations.errors import (
     BackendError,
     Mem0IntegrationsError,
@@ -44,7 +44,7 @@ from mem0_integrations.extraction import (
 from mem0_integrations.filters import compile_filters, split_equalities
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.retry import is_retryable, retry_after_seconds
-from mem0_integrations.scope import SCOPE_KEYS, Scope
+from mem0_integrations.scope import Scope
 
 __all__ = ["OSSBackend"]
 
@@ -54,7 +54,6 @@ _PAGE: Final = 10_000
 # Asked for beside the limit: some will be near-duplicates, or not pass a filter.
 _SPARE: Final = 3
 _SELECTIVE: Final = 4
-_NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
 
 
 class OSSBackend(Backend):
@@ -95,6 +94,7 @@ class OSSBackend(Backend):
             self._memory.llm = CheckedLLM(model)
             self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
             self._history = History(memory.db)
+        self._writer = StatementWriter(self._memory, extractor)
         self._original = memory
         self._model_name = vector_stores.name_of(model)
         self._extractor = extractor
@@ -102,12 +102,12 @@ class OSSBackend(Backend):
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope without any of the ids that Mem0 can filter by."""
-        _ids(scope)
+        mem0_ids(scope)
 
     def search(self, request: SearchRequest) -> Iterator[Memory]:
         """Yield the memories of the scope, nearest first, as many as are taken."""
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
-        filters: dict[str, object] = {**pushed, **_ids(request.scope)}
+        filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
         top_k = request.limit * _SELECTIVE if selective else request.limit + _SPARE
         options = {} if request.threshold is None else {"threshold": request.threshold}
@@ -129,7 +129,7 @@ class OSSBackend(Backend):
         if request.infer and self._extractor is None:
             return self._add_through_mem0(request)
         with _translated("add"):
-            return self._insert([request])[0]
+            return self._writer.write([request])[0]
 
     def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
         """Store many turns with one embedding call and one insert."""
@@ -147,7 +147,7 @@ class OSSBackend(Backend):
         }
         new = [request for request in requests if not counts[request.key]]
         with _translated("add"):
-            for request, memories in zip(new, self._insert(new), strict=True):
+            for request, memories in zip(new, self._writer.write(new), strict=True):
                 counts[request.key] = len(memories)
         return [counts[request.key] for request in requests]
 
@@ -157,17 +157,17 @@ class OSSBackend(Backend):
             self.delete(memory.scope, memory.id)
         with _translated("forget"):
             for scope in {memory.scope for memory in memories}:
-                self._history.erase(_ids(scope))
+                self._history.erase(mem0_ids(scope))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""
         with _translated("look a write up"):
             found: list[Memory] = []
-            while item := self._memory.get(_memory_id(scope, key, len(found))):
+            while item := self._memory.get(memory_id_of(scope, key, len(found))):
                 found.append(memory_of(item))
             if found or self._extractor is not None:
                 return found
-            stored = map(memory_of, self._all({**_ids(scope), KEY_FIELD: key}))
+            stored = map(memory_of, self._all({**mem0_ids(scope), KEY_FIELD: key}))
             # The filter also finds what a scope within this one stored under the same key.
             return [memory for memory in stored if memory.scope == scope]
 
@@ -176,7 +176,7 @@ class OSSBackend(Backend):
     ) -> builtins.list[Memory]:
         """Return a page of the scope's memories, newest first."""
         pushed, _ = split_equalities(filters or {})
-        wanted: dict[str, object] = {**pushed, **_ids(scope)}
+        wanted: dict[str, object] = {**pushed, **mem0_ids(scope)}
         with _translated("list"):
             results = self._all(wanted)
         found = list(self._kept(results, scope, filters, None))
@@ -225,7 +225,7 @@ class OSSBackend(Backend):
         if self.get(scope, memory_id) is None:
             with _translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
-            if owner is None or not _ids(scope).items() <= owner.items():
+            if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise _not_found(scope, memory_id)
         with _translated("read the history"):
             entries = self._memory.history(memory_id)
@@ -246,7 +246,7 @@ class OSSBackend(Backend):
         What a store keeps of deleted data is the store's own affair: Qdrant and PostgreSQL
         overwrite it when they optimise or vacuum. The embedded store leaves nothing behind.
         """
-        ids = _ids(scope)
+        ids = mem0_ids(scope)
         with _translated("forget"):
             doomed = [str(item["id"]) for item in self._all(ids)]
             # First of all: when this breaks off, the next forget still knows whose history it is.
@@ -285,7 +285,7 @@ class OSSBackend(Backend):
             self._original.close()
 
     def _add_through_mem0(self, request: AddRequest) -> builtins.list[Memory]:
-        ids = _ids(request.scope)
+        ids = mem0_ids(request.scope)
         metadata = {
             **request.metadata,
             KEY_FIELD: request.key,
@@ -307,86 +307,6 @@ class OSSBackend(Backend):
             )
             for result in results
         ]
-
-    def _insert(self, requests: Sequence[AddRequest]) -> builtins.list[builtins.list[Memory]]:
-        from mem0.utils.lemmatization import lemmatize_for_bm25
-
-        stored: list[list[Memory]] = []
-        rows: list[tuple[str, dict[str, object]]] = []
-        known: set[tuple[Scope, str]] = set()
-        for request in requests:
-            memories: list[Memory] = []
-            for text, role, name in self._statements(request, known):
-                # One after the other, so that a listing keeps their order.
-                time = request.created_at + timedelta(microseconds=len(memories))
-                memory_id = _memory_id(request.scope, request.key, len(memories))
-                extra = {"role": role} | ({"actor_id": name} if name else {})
-                payload: dict[str, object] = {
-                    **request.metadata,
-                    **extra,
-                    **_ids(request.scope),
-                    KEY_FIELD: request.key,
-                    "data": text,
-                    "hash": _hash(text),
-                    "text_lemmatized": lemmatize_for_bm25(text),
-                    "created_at": time.isoformat(),
-                    "updated_at": time.isoformat(),
-                }
-                rows.append((memory_id, payload))
-                memories.append(
-                    Memory(
-                        id=memory_id,
-                        text=text,
-                        scope=request.scope,
-                        created_at=time,
-                        updated_at=time,
-                        metadata={**request.metadata, **extra},
-                    )
-                )
-            stored.append(memories)
-        if rows:
-            texts = [str(payload["data"]) for _, payload in rows]
-            vectors = self._memory.embedding_model.embed_batch(texts, "add")
-            vector_stores.insert(self._memory.vector_store, rows, vectors)
-            self._memory.db.batch_add_history(
-                [
-                    {
-                        "memory_id": memory_id,
-                        "new_memory": payload["data"],
-                        "event": "ADD",
-                        "created_at": payload["created_at"],
-                        "updated_at": payload["updated_at"],
-                        "actor_id": payload.get("actor_id"),
-                        "role": payload["role"],
-                    }
-                    for memory_id, payload in rows
-                ]
-            )
-        return stored
-
-    def _statements(
-        self, request: AddRequest, known: set[tuple[Scope, str]]
-    ) -> Iterator[tuple[str, str, str | None]]:
-        if not request.infer or self._extractor is None:
-            for message in request.messages:
-                yield message["content"], message["role"], message.get("name")
-            return
-        for text in self._extractor.extract(request.messages):
-            # The user said it before: one memory is enough.
-            if (request.scope, text) in known or self._is_known(request.scope, text):
-                continue
-            known.add((request.scope, text))
-            yield text, "user", None
-
-    def _is_known(self, scope: Scope, text: str) -> bool:
-        ids = _ids(scope)
-        filters = {**ids, "hash": _hash(text)}
-        rows = vector_stores.rows(self._memory.vector_store.list(filters=filters, top_k=_PAGE))
-        # Not what a scope within this one said: it is forgotten apart.
-        return any(
-            ids == {key: row.payload.get(key) for key in SCOPE_KEYS if row.payload.get(key)}
-            for row in rows
-        )
 
     def _all(self, filters: Mapping[str, object]) -> builtins.list[dict[str, object]]:
         top_k = _PAGE
@@ -434,26 +354,6 @@ class OSSBackend(Backend):
         if memory is None:
             raise _not_found(scope, memory_id)
         return memory
-
-
-def _ids(scope: Scope) -> dict[str, str]:
-    ids = scope_filters(scope)
-    if not ids.keys() - {"app_id"}:
-        raise ScopeError(
-            f"{scope} has no user_id, agent_id or run_id; Mem0's open-source Memory needs one of "
-            f"them beside app_id."
-        )
-    return ids
-
-
-def _memory_id(scope: Scope, key: str, index: int) -> str:
-    # Derived, so that writing a turn again overwrites it.
-    return str(uuid.uuid5(_NAMESPACE, json.dumps([scope.ids, key, index], sort_keys=True)))
-
-
-def _hash(text: str) -> str:
-    # Mem0's own, which it compares to skip texts that it knows.
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _is_uuid(text: str) -> bool:
