@@ -33,6 +33,8 @@ clean: ## Remove the environments, caches and build results
 # Editable, so that a source change needs no new install.
 .venv/%/.installed: pyproject.toml
 	@echo "Preparing .venv/$* (only needed once) ..."
-	@$(PYTHON) -m venv .venv/$*
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit( \
+		"Python 3.11 to 3.13 is needed: make $* PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -m venv --clear .venv/$*
 	@.venv/$*/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@

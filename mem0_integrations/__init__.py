@@ -12,6 +12,7 @@ memory.recall("What can I eat?", scope={"user_id": "customer-1"})
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from mem0_integrations.errors import (
@@ -43,6 +44,9 @@ from mem0_integrations.records import (
     WriteResult,
 )
 from mem0_integrations.scope import Scope, ScopeRequest
+
+# Mem0 reads it when it is imported, by us or by the application after us.
+os.environ.setdefault("MEM0_TELEMETRY", "False")
 
 if TYPE_CHECKING:
     from mem0_integrations.agent_memory import AgentMemory

@@ -17,7 +17,6 @@ from mem0_integrations.errors import (
     BackendError,
     BackendTimeoutError,
     ClosedError,
-    InvalidInputError,
     ScopeError,
 )
 from mem0_integrations.memory_access import POOL_SIZE, MemoryAccess
@@ -27,6 +26,7 @@ from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.planning import (
     OnError,
+    check_batch_size,
     check_on_error,
     check_timeout,
     in_batches,
@@ -95,14 +95,14 @@ class AgentMemory(MemoryAccess):
     ) -> None:
         check_timeout("recall_timeout", recall_timeout)
         check_on_error(on_error)
-        super().__init__(backend, scope=scope, retry=retry or RetryPolicy())
-        self._outbox = outbox
+        super().__init__(backend, outbox, scope=scope, retry=retry or RetryPolicy())
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
         self._on_close = on_close
-        # Apart, so that a full outbox or a slow listing does not hold up a recall.
+        # Apart, so that neither a full outbox nor a slow listing holds up a recall.
         self._searches = WorkerPool(POOL_SIZE)
+        self._accepts = WorkerPool(POOL_SIZE)
 
     @property
     def on_error(self) -> OnError:
@@ -133,8 +133,9 @@ class AgentMemory(MemoryAccess):
             threshold: The least score in [0, 1]; None for Mem0's default, 0.1.
             filters: Mem0's metadata filters, for example `{"topic": {"in": ["order"]}}`.
             timeout: Seconds; else `recall_timeout` of `connect`.
-            as_of: Only what was known at that time (aware); memories that were changed since
-                then are returned as they were. Deleted ones do not come back.
+            as_of: Only what was known at that time (aware). Memories that were changed since then
+                are found by their new text and shown with the old one; their metadata is
+                today's. Deleted ones do not come back.
             on_error: `degrade` or `raise`; else as connected.
 
         Returns:
@@ -295,7 +296,7 @@ class AgentMemory(MemoryAccess):
         )
         if not request.messages:
             return WriteResult("nothing", key=key)
-        receipt = await self._in_thread(partial(self._accept, request))
+        receipt = await asyncio.wrap_future(self._accepts.submit(partial(self._accept, request)))
         if background:
             return receipt.accepted
         try:
@@ -341,8 +342,7 @@ class AgentMemory(MemoryAccess):
             ...     memory.remember_many(["I like tea.", "I live in Oslo."], scope={"user_id": "u"})
             BulkResult(stored=2, nothing=0, duplicates=0)
         """
-        if batch_size < 1:
-            raise InvalidInputError(f"batch_size must be at least 1, not {batch_size}.")
+        check_batch_size(batch_size)
         found = self._scope_of(scope)
         requests = plan_import(
             messages, found, infer=infer, metadata=metadata, thread_id=thread_id, now=self._clock()
@@ -405,6 +405,7 @@ class AgentMemory(MemoryAccess):
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
         erased = self._scope_of(scope)
+        self._require_open()
         with self._outbox.forgetting(erased) as writes:
             result = self._retry.run(partial(self._backend.forget, erased))
         return dataclasses.replace(result, writes=writes)
@@ -423,6 +424,7 @@ class AgentMemory(MemoryAccess):
             Whether it did so in time.
         """
         check_timeout("timeout", timeout)
+        self._require_open()
         return self._outbox.flush(timeout)
 
     async def aflush(self, timeout: float | None = None) -> bool:
@@ -455,6 +457,7 @@ class AgentMemory(MemoryAccess):
 
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store, models and outbox these are, and where they lie."""
+        self._require_open()
         return {**self._backend.describe(), "outbox": str(self._outbox.ledger.path)}
 
     async def adescribe(self) -> dict[str, str]:
@@ -473,6 +476,7 @@ class AgentMemory(MemoryAccess):
             return
         self._closed = True
         self._searches.shutdown()
+        self._accepts.shutdown()
         self._calls.shutdown()
         if self._on_close is not None:
             self._on_close(timeout)
@@ -516,6 +520,7 @@ class AgentMemory(MemoryAccess):
         on_error: OnError | None,
     ) -> tuple[SearchRequest, float, OnError]:
         check_timeout("timeout", timeout)
+        self._require_open()
         request = plan_search(
             query,
             self._scope_of(scope),
@@ -560,13 +565,16 @@ class AgentMemory(MemoryAccess):
 
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
         self._require_open()
-        known = self._outbox.ledger.known(scope, [request.key for request in batch])
-        new = {request.key: request for request in batch if request.key not in known}
-        stored = self._retry.run(partial(self._backend.add_many, list(new.values())))
-        statuses: dict[str, Status] = {
-            key: "stored" if count else "nothing" for key, count in zip(new, stored, strict=True)
-        }
-        self._outbox.ledger.record(scope, statuses)
+        ledger = self._outbox.ledger
+        with self._outbox.writing(scope):
+            known = ledger.known(scope, [request.key for request in batch])
+            new = {request.key: request for request in batch if request.key not in known}
+            stored = self._retry.run(partial(self._backend.add_many, list(new.values())))
+            statuses: dict[str, Status] = {
+                key: "stored" if count else "nothing"
+                for key, count in zip(new, stored, strict=True)
+            }
+            ledger.record(scope, statuses)
         return BulkResult(
             stored=sum(map(bool, stored)),
             nothing=sum(not count for count in stored),
@@ -584,7 +592,7 @@ def deliver(backend: Backend, request: AddRequest) -> list[Memory]:
 
 
 def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:
-    if isinstance(error, InvalidInputError | ClosedError):
+    if isinstance(error, ClosedError):
         raise error
     if isinstance(error, TimeoutError) and not isinstance(error, BackendError):
         error = BackendTimeoutError(

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import itertools
+import os
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from mem0_integrations.errors import ClosedError
+from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
-__all__ = ["WorkerPool"]
+__all__ = ["NATIVE_CODE", "WorkerPool", "call_within"]
 
 T = TypeVar("T")
 
 _Job: TypeAlias = tuple[Future[Any], Callable[[], Any]]
+
+NATIVE_CODE: Final = threading.Lock()
+"""Held by a thread that is inside native code which must not be cut off.
+
+A daemon thread that comes back from onnxruntime when the interpreter is gone aborts the process.
+"""
+# Before anything else of this package is registered, and so after all of it has been run.
+atexit.register(NATIVE_CODE.acquire, timeout=10)
+os.register_at_fork(
+    before=NATIVE_CODE.acquire,
+    after_in_parent=NATIVE_CODE.release,
+    after_in_child=NATIVE_CODE.release,
+)
 
 _numbers = itertools.count(1)
 
@@ -71,12 +86,41 @@ class WorkerPool:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             future, call = job
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(contextvars.Context().run(call))
-                except BaseException as error:
-                    future.set_exception(error)
+            _carry_out(future, call)
             # The call may hold the caller's data until the next one arrives.
             del job, future, call
             with self._lock:
                 self._idle += 1
+
+
+def call_within(seconds: float, call: Callable[[], T]) -> T:
+    """Run a call in a thread of its own, in an empty context, and wait for it.
+
+    Args:
+        seconds: How long to wait; a call that takes longer is left behind.
+        call: The call.
+
+    Raises:
+        BackendTimeoutError: It did not end in time.
+        Exception: What the call raises.
+    """
+    future: Future[T] = Future()
+    threading.Thread(
+        target=_carry_out, args=(future, call), name="mem0-integrations-delivery", daemon=True
+    ).start()
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise BackendTimeoutError(
+            f"It did not end within {seconds:g} s and was left behind.", retryable=True
+        ) from None
+
+
+def _carry_out(future: Future[T], call: Callable[[], T]) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(contextvars.Context().run(call))
+        except BaseException as error:
+            future.set_exception(error)

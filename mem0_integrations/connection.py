@@ -14,11 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from mem0_integrations.agent_memory import AgentMemory, _now, deliver
-from mem0_integrations.backends.mem0_config import (
-    mem0_embedder,
-    memory_from_config,
-    store_digest,
-)
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.extraction import (
@@ -27,7 +22,7 @@ from mem0_integrations.extraction import (
     SentenceExtractor,
 )
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.planning import OnError
+from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 from mem0_integrations.shared import SharedResources
@@ -59,6 +54,9 @@ class OutboxOptions:
         workers: The most writes that are delivered at the same time, for different scopes.
         max_queued: The most writes that may wait.
         when_full: What a write does then: `block` until there is room, or `raise`.
+        delivery_timeout: Seconds after which a delivery counts as failed and is retried.
+
+    Several memories of one process that use the same outbox share it as the first one opened it.
 
     Example:
         >>> OutboxOptions(workers=2).when_full
@@ -69,6 +67,7 @@ class OutboxOptions:
     workers: int = 4
     max_queued: int = 10_000
     when_full: Literal["block", "raise"] = "block"
+    delivery_timeout: float = 300.0
 
 
 def connect(
@@ -116,9 +115,25 @@ def connect(
         ...     memory.remember("I am allergic to peanuts.", scope={"user_id": "customer-1"}).status
         'stored'
     """
+    options = OutboxOptions() if outbox is None else outbox
+    given = (scope, llm, embedder, extractor, data_dir, outbox, retry)
     if isinstance(target, AgentMemory):
+        if any(option is not None for option in given):
+            raise ConfigurationError(
+                "An AgentMemory keeps the options that it was connected with; connect() to its "
+                "Mem0 instead."
+            )
         return target
-    options = outbox or OutboxOptions()
+    _check_options(
+        llm=llm,
+        embedder=embedder,
+        extractor=extractor,
+        data_dir=data_dir,
+        outbox=options,
+        retry=retry,
+        clock=clock,
+    )
+    check_timeout("recall_timeout", recall_timeout)
     retry = retry or RetryPolicy()
     folder = make_folder(_folder(data_dir))
     opened = _open(target, folder, llm=llm, embedder=embedder, extractor=extractor)
@@ -136,6 +151,7 @@ def connect(
                 workers=options.workers,
                 max_queued=options.max_queued,
                 when_full=options.when_full,
+                delivery_timeout=options.delivery_timeout,
             ),
         )
     except BaseException:
@@ -164,9 +180,55 @@ def connect(
     return memory
 
 
-def embedded_outbox_path(data_dir: str | Path | None) -> Path:
-    """Return where the outbox of the embedded default lies."""
-    return _folder(data_dir) / _EMBEDDED / _OUTBOX
+def _check_options(
+    *,
+    llm: object,
+    embedder: object,
+    extractor: object,
+    data_dir: object,
+    outbox: object,
+    retry: object,
+    clock: object,
+) -> None:
+    """Refuse what would only fail when the first turn is written."""
+    wanted = {
+        "llm": (llm, "a LangChain chat model", _has(llm, "invoke")),
+        "embedder": (embedder, "a LangChain Embeddings", _has(embedder, "embed_query")),
+        "extractor": (extractor, "an object with extract()", _has(extractor, "extract")),
+        "data_dir": (data_dir, "a path", isinstance(data_dir, str | Path)),
+        "outbox": (outbox, "an OutboxOptions", isinstance(outbox, OutboxOptions)),
+        "retry": (retry, "a RetryPolicy", isinstance(retry, RetryPolicy)),
+        "clock": (clock, "a function", callable(clock)),
+    }
+    for name, (value, what, right) in wanted.items():
+        if value is not None and not right:
+            raise ConfigurationError(f"{name} must be {what}, not {value!r}.")
+
+
+def _has(value: object, method: str) -> bool:
+    return not isinstance(value, type) and callable(getattr(value, method, None))
+
+
+def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> Path:
+    """Return where the outbox of a config lies, without opening the store behind it.
+
+    Args:
+        config: A Mem0 config; None for the embedded default.
+        data_dir: As for `connect`.
+
+    Raises:
+        ConfigurationError: Mem0 does not understand the config.
+    """
+    if config is None:
+        return _folder(data_dir) / _EMBEDDED / _OUTBOX
+    from mem0_integrations.backends.mem0_setup import import_mem0
+
+    folder = _folder(data_dir)
+    import_mem0(make_folder(folder))
+    from mem0_integrations.backends.mem0_config import parsed_config, store_digest
+
+    parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
+    return folder / f"outbox-{store_digest(parsed.vector_store)}.db"
 
 
 def _folder(data_dir: str | Path | None) -> Path:
@@ -198,6 +260,12 @@ def _open(
     from mem0_integrations.backends.mem0_setup import import_mem0
 
     mem0 = import_mem0(folder)
+    from mem0_integrations.backends.mem0_config import (
+        mem0_embedder,
+        memory_from_config,
+        store_digest,
+    )
+
     if target is None or target == _EMBEDDED:
         return _open_embedded(folder / _EMBEDDED, llm=llm, embedder=embedder, extractor=extractor)
     if isinstance(target, Mapping):
@@ -225,7 +293,7 @@ def _open(
         extractor=extractor,
         owned=owned,
     )
-    outbox_path = folder / f"outbox-{store_digest(memory)}.db"
+    outbox_path = folder / f"outbox-{store_digest(memory.config.vector_store)}.db"
     return _Opened(backend, outbox_path, lambda _: backend.close())
 
 
@@ -237,6 +305,7 @@ def _open_embedded(
     extractor: Extractor | None,
 ) -> _Opened:
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
+    from mem0_integrations.backends.mem0_config import mem0_embedder
     from mem0_integrations.backends.oss import OSSBackend
 
     own_embedder = None if embedder is None else mem0_embedder(embedder)
@@ -277,3 +346,13 @@ _OUTBOXES: Final[SharedResources[Outbox]] = SharedResources(
 )
 _OPEN: Final[weakref.WeakSet[AgentMemory]] = weakref.WeakSet()
 atexit.register(_close_all)
+
+
+def _start_afresh() -> None:
+    for resources in (_EMBEDDED_MEMORIES, _OUTBOXES):
+        resources.abandon()
+    _OPEN.clear()
+
+
+# What a forked process inherits has lost its threads.
+os.register_at_fork(after_in_child=_start_afresh)

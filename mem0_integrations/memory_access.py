@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
@@ -11,7 +12,8 @@ from typing import Final, TypeVar
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
-from mem0_integrations.planning import check_metadata, check_page, check_text
+from mem0_integrations.outbox import Outbox
+from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -28,15 +30,20 @@ class MemoryAccess:
 
     Args:
         backend: The Mem0 behind it.
+        outbox: Keeps writes and the forgetting of a scope apart.
         scope: Whose memories, where a call does not say.
         retry: How failures that may pass are retried.
     """
 
-    def __init__(self, backend: Backend, *, scope: ScopeLike | None, retry: RetryPolicy) -> None:
+    def __init__(
+        self, backend: Backend, outbox: Outbox, *, scope: ScopeLike | None, retry: RetryPolicy
+    ) -> None:
         self._backend = backend
+        self._outbox = outbox
         self._scope = None if scope is None else Scope.of(scope)
         self._retry = retry
         self._closed = False
+        self._process = os.getpid()
         self._calls = WorkerPool(POOL_SIZE)
 
     @property
@@ -89,6 +96,7 @@ class MemoryAccess:
             ScopeError: There is no scope.
             BackendError: Memory could not be read.
         """
+        check_id(memory_id)
         return self._read(partial(self._backend.get, self._scope_of(scope), memory_id))
 
     async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
@@ -112,15 +120,17 @@ class MemoryAccess:
         """
         if text is None and metadata is None:
             raise InvalidInputError("update needs a text, metadata, or both.")
-        return self._read(
-            partial(
-                self._backend.update,
-                self._scope_of(scope),
-                memory_id,
-                text=None if text is None else check_text(text),
-                metadata=None if metadata is None else check_metadata(metadata),
-            )
+        check_id(memory_id)
+        found = self._scope_of(scope)
+        update = partial(
+            self._backend.update,
+            found,
+            memory_id,
+            text=None if text is None else check_text(text),
+            metadata=None if metadata is None else check_metadata(metadata),
         )
+        with self._outbox.writing(found):
+            return self._read(update)
 
     async def aupdate(
         self,
@@ -142,7 +152,11 @@ class MemoryAccess:
             MemoryNotFoundError: The scope has no such memory.
             BackendError: Mem0 failed.
         """
-        self._backend.delete(self._scope_of(scope), memory_id)
+        check_id(memory_id)
+        found = self._scope_of(scope)
+        self._require_open()
+        with self._outbox.writing(found):
+            self._backend.delete(found, memory_id)
 
     async def adelete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
         """Async twin of `delete`."""
@@ -157,6 +171,7 @@ class MemoryAccess:
             MemoryNotFoundError: The scope has no such memory.
             BackendError: Mem0 failed.
         """
+        check_id(memory_id)
         return self._read(partial(self._backend.history, self._scope_of(scope), memory_id))
 
     async def ahistory(
@@ -184,3 +199,8 @@ class MemoryAccess:
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("The memory is closed; connect() again.")
+        if self._process != os.getpid():
+            raise ClosedError(
+                "The memory was opened before os.fork() and its threads stayed in the parent; "
+                "connect() in the process that uses it."
+            )

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict, runtime_checkable
+from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, runtime_checkable
 
 from mem0_integrations.errors import InvalidMessageError
 from mem0_integrations.rendering import strip_recalled
@@ -22,6 +22,7 @@ __all__ = [
     "MessageLike",
     "MessagesLike",
     "Turn",
+    "is_message",
     "last_words",
     "message_key",
     "new_turn",
@@ -93,11 +94,23 @@ class Turn:
         human_id: The id of the user's message; where messages have no ids, its position
             among the user's messages.
         human_text: The text of the user's message.
+        has_ids: Whether messages have ids.
     """
 
     messages: tuple[Mem0Message, ...]
     human_id: str
     human_text: str
+    has_ids: bool = True
+
+
+def is_message(value: object) -> TypeGuard[MessageLike]:
+    """Tell whether something is one message, not several.
+
+    Example:
+        >>> is_message("I like tea."), is_message(["I like tea."])
+        (True, False)
+    """
+    return isinstance(value, str | Mapping | ChatMessage) or _is_pair(value)
 
 
 def to_mem0_messages(
@@ -203,6 +216,7 @@ def new_turn(
         messages=tuple(_for_mem0(parsed[start:], include_tool_messages)),
         human_id="\n".join(ids),
         human_text=text,
+        has_ids=all(parsed[index].id for index in said),
     )
 
 
@@ -218,7 +232,9 @@ def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str:
         >>> turn_key(scope, "thread-1", turn) == turn_key(scope, "thread-1", turn)
         True
     """
-    return _digest("turn", scope.ids, thread_id, turn.human_id, turn.human_text)
+    # With neither a thread nor an id, "Yes please." is told apart by what it was answered.
+    answer = turn.messages if thread_id is None and not turn.has_ids else ()
+    return _digest("turn", scope.ids, thread_id, turn.human_id, turn.human_text, *answer)
 
 
 def message_key(scope: Scope, thread_id: str | None, message_id: str, message: Mem0Message) -> str:
@@ -242,7 +258,8 @@ def _for_mem0(parsed: Sequence[_Parsed], include_tool_messages: bool) -> list[Me
     for message in parsed:
         if message.role not in roles:
             continue
-        text = strip_recalled(_checked(message).text).strip()
+        # PostgreSQL cannot hold a NUL.
+        text = strip_recalled(_checked(message).text).replace("\0", "").strip()
         if not text:
             continue
         if message.role == "tool":
@@ -259,7 +276,7 @@ def _for_mem0(parsed: Sequence[_Parsed], include_tool_messages: bool) -> list[Me
 
 
 def _parse_all(messages: MessagesLike) -> list[_Parsed]:
-    if isinstance(messages, str | Mapping | ChatMessage) or _is_pair(messages):
+    if is_message(messages):
         return [_parse(messages, 0)]
     if not isinstance(messages, Iterable):
         raise InvalidMessageError(

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from threading import TIMEOUT_MAX
 from typing import Final, Literal
 
 from mem0_integrations.backends.base import AddRequest, SearchRequest
@@ -15,6 +16,7 @@ from mem0_integrations.filters import validate_filters
 from mem0_integrations.messages import (
     MessageLike,
     MessagesLike,
+    is_message,
     message_key,
     query_text,
     to_mem0_messages,
@@ -23,6 +25,8 @@ from mem0_integrations.scope import Scope
 
 __all__ = [
     "OnError",
+    "check_batch_size",
+    "check_id",
     "check_metadata",
     "check_on_error",
     "check_page",
@@ -37,6 +41,7 @@ __all__ = [
 
 OnError = Literal["degrade", "raise"]
 MAX_LIMIT: Final = 1_000
+_ROOM: Final = timedelta(days=1)
 
 
 def plan_search(
@@ -71,7 +76,7 @@ def check_search(limit: int, threshold: float | None, filters: Mapping[str, obje
         InvalidInputError: One of them is malformed.
     """
     _check_integer("limit", limit, 1, MAX_LIMIT)
-    if threshold is not None and not 0 <= threshold <= 1:
+    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
         raise InvalidInputError(f"threshold must be a score in [0, 1], not {threshold!r}.")
     validate_filters(filters)
 
@@ -82,7 +87,7 @@ def check_timeout(name: str, timeout: float | None) -> None:
     Raises:
         InvalidInputError: It is not positive.
     """
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= TIMEOUT_MAX):
         raise InvalidInputError(f"{name} must be a positive number of seconds, not {timeout!r}.")
 
 
@@ -112,7 +117,7 @@ def plan_add(
         InvalidInputError: One of them is malformed.
     """
     if key is not None:
-        _check_key(key)
+        _check_text("key", key)
     return AddRequest(
         messages=tuple(to_mem0_messages(messages, include_tool_messages=include_tool_messages)),
         scope=scope,
@@ -139,7 +144,12 @@ def plan_import(
     """
     common = check_metadata(metadata)
     if thread_id is not None:
-        common["thread_id"] = thread_id
+        common |= check_metadata({"thread_id": thread_id})
+    if is_message(messages) or not isinstance(messages, Iterable):
+        raise InvalidInputError(
+            f"messages must be an iterable of messages, not a single "
+            f"{type(messages).__name__}; use remember() for one."
+        )
     for position, message in enumerate(messages):
         for converted in to_mem0_messages(message):
             given = _field(message, "id")
@@ -175,10 +185,12 @@ def check_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
         try:
             json.dumps(value, allow_nan=False).encode()
             key.encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInputError(
                 f"metadata[{key!r}] cannot be stored as JSON: {error}."
             ) from None
+        if "\\u0000" in json.dumps([key, value]):
+            raise InvalidInputError(f"metadata[{key!r}] holds a NUL character; remove it.")
     copied: dict[str, object] = json.loads(json.dumps(dict(metadata)))
     return copied
 
@@ -195,6 +207,24 @@ def check_text(text: str) -> str:
     return message["content"]
 
 
+def check_id(memory_id: object) -> None:
+    """Check that something can be the id of a memory.
+
+    Raises:
+        InvalidInputError: It is not text.
+    """
+    _check_text("memory_id", memory_id)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Check the number of messages of a batch.
+
+    Raises:
+        InvalidInputError: It is not a positive whole number.
+    """
+    _check_integer("batch_size", batch_size, 1, None)
+
+
 def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) -> None:
     """Check the arguments of a listing.
 
@@ -206,13 +236,13 @@ def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) ->
     validate_filters(filters)
 
 
-def _check_key(key: object) -> None:
-    if not isinstance(key, str) or not key:
-        raise InvalidInputError(f"key must be a string with some text, not {key!r}.")
+def _check_text(name: str, text: object) -> None:
+    if not isinstance(text, str) or not text:
+        raise InvalidInputError(f"{name} must be a string with some text, not {text!r}.")
     try:
-        key.encode()
+        text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidInputError(f"key is not valid Unicode text: {error.reason}.") from None
+        raise InvalidInputError(f"{name} is not valid Unicode text: {error.reason}.") from None
 
 
 def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
@@ -226,12 +256,20 @@ def _check_integer(name: str, value: object, least: int, most: int | None) -> No
         raise InvalidInputError(f"{name} must be a whole number, {span}; got {value!r}.")
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _aware(name: str, time: datetime) -> datetime:
     if not isinstance(time, datetime):
         raise InvalidInputError(f"{name} must be a datetime, not {type(time).__name__}.")
     if time.tzinfo is None:
         raise InvalidInputError(f"{name} has no time zone; use datetime.now(UTC) or the like.")
-    return time.astimezone(UTC)
+    try:
+        # With some room, because the statements of a turn get times of their own.
+        return (time.astimezone(UTC) + _ROOM) - _ROOM
+    except OverflowError:
+        raise InvalidInputError(f"{name} is out of range: {time}.") from None
 
 
 def _said_at(message: MessageLike) -> datetime | None:

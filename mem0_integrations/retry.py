@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +17,18 @@ from typing import Final, TypeVar
 
 import tenacity
 
-from mem0_integrations.errors import BackendError, InvalidInputError, Mem0IntegrationsError
+from mem0_integrations.errors import (
+    BackendError,
+    InvalidInputError,
+    Mem0IntegrationsError,
+    StorageError,
+)
 
 __all__ = ["RetryPolicy", "is_retryable", "retry_after_seconds"]
 
 T = TypeVar("T")
 
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR})
 _RETRYABLE_STATUS: Final = frozenset({408, 429, 502, 503, 504})
 _AMBIGUOUS_STATUS: Final = frozenset({500})
 _AMBIGUOUS_CODES: Final = frozenset({"NET_TIMEOUT", "HTTP_500"})
@@ -159,20 +166,20 @@ def is_retryable(error: BaseException, *, idempotent: bool) -> bool:
         False
     """
     for cause in _causes(error):
-        if isinstance(cause, BackendError):
-            if cause.retryable:
+        if isinstance(cause, BackendError | StorageError):
+            if isinstance(cause, BackendError) and cause.retryable:
                 return True
             continue
         if isinstance(cause, Mem0IntegrationsError):
             return False
+        if isinstance(cause, sqlite3.Error):
+            return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BUSY
         status = _status(cause)
         if status is not None:
             return status in _RETRYABLE_STATUS or (idempotent and status in _AMBIGUOUS_STATUS)
         code = getattr(cause, "error_code", None)
-        if code in _RETRYABLE_CODES:
-            return True
-        if code in _AMBIGUOUS_CODES:
-            return idempotent
+        if code in _RETRYABLE_CODES or code in _AMBIGUOUS_CODES:
+            return idempotent or code in _RETRYABLE_CODES
         names = {kind.__name__ for kind in type(cause).__mro__}
         if isinstance(cause, TimeoutError) or names & _TIMEOUT_ERRORS:
             return idempotent

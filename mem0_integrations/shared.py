@@ -32,6 +32,11 @@ class SharedResources(Generic[T]):
             self._users[key] = resource, users + 1
             return resource
 
+    def abandon(self) -> None:
+        """Drop all resources without closing them: they are those of another process."""
+        self._lock = threading.Lock()
+        self._users.clear()
+
     def release(self, key: Hashable, timeout: float | None) -> None:
         """Give a resource back."""
         with self._lock:

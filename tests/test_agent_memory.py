@@ -18,7 +18,9 @@ from mem0_integrations import (
     BackendError,
     BackendTimeoutError,
     ClosedError,
+    ConfigurationError,
     RetryPolicy,
+    SentenceExtractor,
     connect,
 )
 
@@ -139,6 +141,72 @@ print(memory.recall("tea", scope={"user_id": "u"}, timeout=0.1).degraded)
     assert "did not answer" in result.stdout
 
 
+@pytest.mark.parametrize("ending", ["pass", "memory.close()"])
+def test_a_program_that_ends_amid_a_recall_ends_well(data_dir: Path, ending: str) -> None:
+    """A thread inside the embedder must not abort the process."""
+    script = f"""
+from mem0_integrations import connect
+memory = connect(scope={{"user_id": "u"}})
+for _ in range(3):
+    memory.recall("tea " * 500, timeout=0.001)
+{ending}
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_forked_process_is_told_to_connect_itself(data_dir: Path) -> None:
+    """Its threads stayed in the parent: it would wait for ever."""
+    script = """
+import os
+from mem0_integrations import ClosedError, FolderLockedError, connect
+memory = connect(scope={"user_id": "u"})
+memory.remember("I like tea.")
+child = os.fork()
+if not child:
+    try:
+        memory.recall("tea")
+    except ClosedError as error:
+        print(error, flush=True)
+    try:
+        connect()
+    except FolderLockedError:
+        print("locked", flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(memory.recall("tea").memories[0].text)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    told, locked, recalled = result.stdout.splitlines()
+    assert "os.fork()" in told
+    assert (locked, recalled) == ("locked", "I like tea.")
+
+
+def test_rubbish_from_the_embedder_degrades_a_recall(
+    fragile: AgentMemory, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the embedder's mistake, not the caller's."""
+    monkeypatch.setattr(Embedder, "embed_query", lambda self, text: [float("nan")] * 16)
+    assert fragile.recall("tea", scope=USER).degraded is not None
+
+
+def test_a_forgotten_import_can_be_repeated_whole(memory: AgentMemory) -> None:
+    """No key may outlive the memory that it stands for."""
+    messages = [f"I own item {number}." for number in range(200)]
+    importing = threading.Thread(
+        target=memory.remember_many, args=(messages,), kwargs={"scope": USER, "batch_size": 20}
+    )
+    importing.start()
+    memory.forget(USER)
+    importing.join(60)
+    memory.remember_many(messages, scope=USER, batch_size=20)
+    assert len(memory.list(scope=USER, limit=1000)) == 200
+
+
 def test_a_write_that_hangs_can_be_left_to_the_background(
     fragile: AgentMemory, embedder: Embedder
 ) -> None:
@@ -214,6 +282,33 @@ async def test_it_is_an_async_context_manager(data_dir: Path) -> None:
         assert (await memory.arecall("tea")).memories[0].text == "I like tea."
     with pytest.raises(ClosedError):
         await memory.arecall("tea")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"llm": "openai:gpt-5"},
+        {"embedder": "openai"},
+        {"extractor": SentenceExtractor},
+        {"extractor": object()},
+        {"retry": 3},
+        {"outbox": "/tmp/outbox.db"},
+        {"clock": 5},
+        {"data_dir": 3},
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_refused_at_once(
+    data_dir: Path, options: dict[str, object]
+) -> None:
+    """Not when the first turn is lost."""
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        connect(**options)  # type: ignore[arg-type]
+
+
+def test_options_for_a_memory_that_has_its_own_are_refused(memory: AgentMemory) -> None:
+    """A scope that is silently ignored would be somebody else's."""
+    with pytest.raises(ConfigurationError, match="keeps the options"):
+        connect(memory, scope=USER)
 
 
 def test_connecting_to_a_memory_returns_it(memory: AgentMemory) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,38 @@ WRITES: dict[str, tuple[type[Mem0IntegrationsError], str, Callable[[AgentMemory]
             [{"role": "user", "content": "x", "created_at": "yesterday"}], scope=USER
         ),
     ),
+    "one string as an import": (
+        InvalidInputError,
+        "iterable of messages",
+        lambda m: m.remember_many("I like tea.", scope=USER),
+    ),
+    "one mapping as an import": (
+        InvalidInputError,
+        "iterable of messages",
+        lambda m: m.remember_many({"role": "user", "content": "x"}, scope=USER),
+    ),
+    "a NUL in the metadata": (
+        InvalidInputError,
+        "NUL",
+        lambda m: m.remember("I like tea.", scope=USER, metadata={"a": "\0"}),
+    ),
+    "a time at the end of time": (
+        InvalidInputError,
+        "out of range",
+        lambda m: m.remember(
+            "I like tea.", scope=USER, created_at=datetime.max.replace(tzinfo=UTC)
+        ),
+    ),
+    "a time-out without an end": (
+        InvalidInputError,
+        "timeout",
+        lambda m: m.remember("I like tea.", scope=USER, timeout=float("inf")),
+    ),
+    "an id that is no text": (
+        InvalidInputError,
+        "memory_id",
+        lambda m: m.delete(5, scope=USER),  # type: ignore[arg-type]
+    ),
     "batches of nothing": (
         InvalidInputError,
         "batch_size",
@@ -195,6 +227,8 @@ READS: dict[str, tuple[type[Mem0IntegrationsError], str, dict[str, Any]]] = {
         "scope",
         {"filters": {"AND": [{"user_id": "customer-2"}]}},
     ),
+    "a time-out that is no number": (InvalidInputError, "timeout", {"timeout": "5"}),
+    "a threshold that is no number": (InvalidInputError, "threshold", {"threshold": "high"}),
     "a time-out of 0": (InvalidInputError, "timeout", {"timeout": 0}),
     "a time without a zone": (InvalidInputError, "time zone", {"as_of": datetime(2026, 1, 1)}),
     "an unknown way of failing": (InvalidInputError, "on_error", {"on_error": "ignore"}),

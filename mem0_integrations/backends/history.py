@@ -39,6 +39,8 @@ class History:
             )
         with self._manager._lock:
             self._manager.connection.execute("PRAGMA secure_delete = ON")
+            # Another process may have the file for a while.
+            self._manager.connection.execute("PRAGMA busy_timeout = 30000")
 
     def mark_deleted(self, memory_ids: Iterable[str], ids: Mapping[str, str]) -> None:
         """Remember whose the memories were that are about to be deleted."""

@@ -8,6 +8,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from mem0.configs.base import MemoryConfig
+from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.extraction import Extractor, LangChainEmbedder
@@ -17,20 +21,15 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from mem0 import Memory
 
-__all__ = ["mem0_embedder", "memory_from_config", "store_digest"]
+__all__ = ["mem0_embedder", "memory_from_config", "parsed_config", "store_digest", "store_place"]
 
-_PLACE_OF_STORE: Final = (
-    "path",
-    "url",
-    "host",
-    "port",
-    "dbname",
-    "database",
-    "db_name",
-    "connection_string",
-    "index_name",
-    "collection_name",
+# What of a store's settings does not say where it is.
+_NOT_A_PLACE: Final = re.compile(
+    "key|password|secret|token|credential|user|sslmode|metric|distance|similarity|algorithm|index_type",
+    re.I,
 )
+_NUMBERED_PLACES: Final = ("port", "db")
+_DSN_PLACES: Final = ("host", "port", "dbname")
 
 
 def memory_from_config(
@@ -55,6 +54,29 @@ def memory_from_config(
     Raises:
         ConfigurationError: Mem0 cannot be built from it.
     """
+    parsed = parsed_config(config, folder, llm=llm, embedder=embedder, extractor=extractor)
+    try:
+        return memory_class(parsed)
+    except Mem0IntegrationsError:
+        raise
+    except Exception as error:
+        raise _cannot_be_built(error) from error
+
+
+def parsed_config(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    llm: BaseChatModel | None,
+    embedder: Embeddings | None,
+    extractor: Extractor | None,
+) -> MemoryConfig:
+    """Complete a config and let Mem0 parse it; see `memory_from_config`."""
+    if unknown := sorted(set(config) - {*MemoryConfig.model_fields, "graph_store"}):
+        raise ConfigurationError(
+            f"The config has unknown parts {unknown}; Mem0 knows "
+            f"{', '.join(sorted(MemoryConfig.model_fields))}."
+        )
     if "graph_store" in config:
         raise ConfigurationError(
             "The config has a 'graph_store', which Mem0 2.x ignores: no graph would be built. "
@@ -73,13 +95,18 @@ def memory_from_config(
         config["embedder"] = placeholder
     _complete_store(config, folder, embedder)
     try:
-        return memory_class.from_config(config)
+        return MemoryConfig(**config)
     except Mem0IntegrationsError:
         raise
     except Exception as error:
-        raise ConfigurationError(
-            f"Mem0 cannot be built from this config: {type(error).__name__}: {error}"
-        ) from error
+        raise _cannot_be_built(error) from error
+
+
+def _cannot_be_built(error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"Mem0 cannot be built from this config: {type(error).__name__}: {error} (An llm=, "
+        f"embedder= or extractor= of connect() takes the place of what the config lacks.)"
+    )
 
 
 def _complete_store(config: dict[str, Any], folder: Path, embedder: Embeddings | None) -> None:
@@ -101,13 +128,37 @@ def mem0_embedder(embedder: Embeddings) -> LangChainEmbedder:
     return LangChainEmbedder(embedder, dims=len(embedder.embed_query("dimension")))
 
 
-def store_digest(memory: Memory) -> str:
-    """Name the store behind a memory, so that no outbox delivers to another one."""
-    store = memory.config.vector_store
-    place = {
-        name: re.sub(r"//[^@/]*@", "//", str(value))
-        for name in _PLACE_OF_STORE
-        if (value := getattr(store.config, name, None)) is not None
+def store_place(store: VectorStoreConfig) -> dict[str, str]:
+    """Say where a vector store is, by setting, without credentials.
+
+    Args:
+        store: The `vector_store` of a `MemoryConfig`.
+    """
+    settings = {
+        name: value
+        for name, value in sorted(vars(store.config).items())
+        if (isinstance(value, str) and value and not _NOT_A_PLACE.search(name))
+        or (isinstance(value, int) and name in _NUMBERED_PLACES)
     }
-    identity = json.dumps([store.provider, place], sort_keys=True)
+    return {name: _place(name, str(value)) for name, value in settings.items()}
+
+
+def store_digest(store: VectorStoreConfig) -> str:
+    """Name a vector store, so that no outbox delivers to another one."""
+    identity = json.dumps([store.provider, store_place(store)], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _place(name: str, value: str) -> str:
+    if name == "path":
+        return str(Path(value).expanduser().absolute())
+    if "://" in value:
+        url = urlsplit(value)
+        # PostgreSQL's way to name a socket.
+        named = dict(parse_qsl(url.query))
+        host, port = url.hostname or named.get("host"), url.port or named.get("port")
+        return f"{host or ''}:{port or ''}{url.path}"
+    if name == "connection_string":
+        parts = dict(part.partition("=")[::2] for part in value.split())
+        return " ".join(f"{key}={parts[key]}" for key in _DSN_PLACES if key in parts)
+    return value

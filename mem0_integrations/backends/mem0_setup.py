@@ -18,6 +18,7 @@ __all__ = ["import_mem0"]
 _NOISE: Final = {
     "mem0.utils.spacy_models": ("Failed to load spaCy",),
     "mem0.vector_stores.qdrant": ("fastembed not installed",),
+    "mem0.vector_stores.pgvector": ("Error in cursor context", "Error occurred:"),
     "mem0.memory.main": (
         "Updating memory with data=",
         "Updating memory with ID",

@@ -272,7 +272,9 @@ class OSSBackend(Backend):
         )
         return {
             "Mem0": f"mem0ai {version('mem0ai')} ({type(self._original).__name__})",
-            "store": vector_stores.describe(self._memory.vector_store),
+            "store": vector_stores.describe(
+                self._memory.vector_store, self._memory.config.vector_store
+            ),
             "embedder": vector_stores.name_of(self._memory.embedding_model),
             "extraction": extraction,
             "history": str(self._memory.db.db_path),
@@ -326,7 +328,12 @@ class OSSBackend(Backend):
         as_of: datetime | None,
     ) -> Iterator[Memory]:
         passes = compile_filters(filters) if filters else None
-        for memory in map(memory_of, results):
+        for result in results:
+            try:
+                memory = memory_of(result)
+            except ScopeError:
+                logger.error("The vector store returned a memory of no scope; it was dropped.")
+                continue
             if not scope.covers(memory.scope):
                 logger.error(
                     "The vector store returned a memory of another scope; it was dropped. Check "

@@ -9,7 +9,9 @@ from typing import Final, Protocol
 from mem0.memory.main import Memory as Mem0
 from mem0.memory.main import _entity_collection_name
 from mem0.vector_stores.base import VectorStoreBase
+from mem0.vector_stores.configs import VectorStoreConfig
 
+from mem0_integrations.backends.mem0_config import store_place
 from mem0_integrations.errors import DimensionMismatchError
 
 __all__ = [
@@ -27,7 +29,6 @@ __all__ = [
 ]
 
 _PAGE: Final = 10_000
-_LOCATIONS: Final = ("path", "_path", "host", "url", "collection_name")
 
 
 class Row(Protocol):
@@ -150,14 +151,11 @@ def close(store: VectorStoreBase) -> None:
             closing()
 
 
-def describe(store: VectorStoreBase) -> str:
+def describe(store: VectorStoreBase, settings: VectorStoreConfig) -> str:
     """Name a store and where it lies, without credentials."""
-    places = [
-        f"{name.strip('_')}={value}"
-        for name in _LOCATIONS
-        if isinstance(value := getattr(store, name, None), str) and "@" not in value
-    ]
-    return f"{name_of(store)}({', '.join(places)})"
+    path = getattr(store, "path", None)
+    places = {"path": path} if isinstance(path, str) else store_place(settings)
+    return f"{name_of(store)}({', '.join(f'{name}={place}' for name, place in places.items())})"
 
 
 def name_of(part: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -71,17 +72,24 @@ def doctor(
     config: Config = None,
     data_dir: DataDir = None,
     replay: Annotated[
-        bool, typer.Option("--replay", help="Deliver the dead letters again.")
+        bool, typer.Option("--replay", help="Deliver what is queued, and the dead letters again.")
     ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Extracts what --replay delivers; as for chat.")
+    ] = None,
 ) -> None:
     """Say what is installed, whether memory answers, what the outbox holds, what to fix."""
     from mem0_integrations.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(read_config(config), data_dir, replay=replay))
+    raise typer.Exit(run_doctor(read_config(config), data_dir, replay=replay, model=model))
 
 
 def main() -> None:
     """Run the command; errors of this package are one line and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no curly quotes shows something else for them.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except Mem0IntegrationsError as error:
@@ -100,7 +108,7 @@ def read_config(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ConfigurationError(f"{path} is not JSON: {error}") from None
     if not isinstance(config, dict):

@@ -99,6 +99,8 @@ def chat_model(name: str) -> BaseChatModel:
         MissingExtraError: LangChain is not installed.
         ConfigurationError: There is no such model, or its package or key is missing.
     """
+    if not name.strip():
+        raise ConfigurationError("--model is empty; write provider:model, or leave it out.")
     try:
         from langchain.chat_models import init_chat_model
     except ImportError as error:
@@ -108,7 +110,10 @@ def chat_model(name: str) -> BaseChatModel:
     except Exception as error:
         # What follows the first line is a list of every provider, or a link.
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigurationError(f"The model {name!r} cannot be used: {reason}") from error
+        raise ConfigurationError(
+            f"The model {name!r} cannot be used: {reason} (Models are named provider:model, such "
+            f"as openai:gpt-5-mini.)"
+        ) from error
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,9 @@ def run_chat(
 ) -> None:
     """Hold a conversation on the terminal."""
     console = Console()
+    # What is worth knowing is said in the conversation.
+    for name in ("mem0", "mem0_integrations"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     scope = Scope(user_id=user)
     llm = None if model is None else chat_model(model)
     with connect("embedded" if config is None else config, llm=llm, data_dir=data_dir) as memory:
@@ -50,16 +54,19 @@ def run_chat(
         )
         while (said := _ask(console, "\n[bold cyan]You:[/] ")) != "/quit":
             if said == "/memories":
-                memory.flush(timeout=30)
+                if not memory.flush(timeout=5):
+                    console.print("[dim](some of what you said is still being stored)[/]")
                 _show(console, memory.list(scope=scope))
             elif said == "/forget":
                 _forget(console, memory, scope)
             elif said.startswith("/"):
                 console.print(_HELP, highlight=False)
             elif said:
-                _answer(console, agent, said, run)
-        if not memory.flush(timeout=30):
+                _answer(console, agent, memory, said, run)
+        console.print("[dim]Storing what you said ...[/]")
+        if not memory.flush(timeout=10):
             console.print("[yellow]Some memories are still queued; the next start stores them.[/]")
+        memory.close(timeout=1)
 
 
 def _ask(console: Console, prompt: str) -> str:
@@ -70,7 +77,9 @@ def _ask(console: Console, prompt: str) -> str:
         return "/quit"
 
 
-def _answer(console: Console, agent: Any, said: str, run: Mapping[str, Any]) -> None:
+def _answer(
+    console: Console, agent: Any, memory: AgentMemory, said: str, run: Mapping[str, Any]
+) -> None:
     console.print("[bold green]Agent:[/] ", end="")
     notes: list[str] = []
     try:
@@ -84,9 +93,12 @@ def _answer(console: Console, agent: Any, said: str, run: Mapping[str, Any]) -> 
                 notes.extend(_notes(part))
     except Mem0IntegrationsError:
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         # A model may fail in any way, and the next message may get through.
-        notes.append(f"(the model failed: {type(error).__name__}: {error})")
+        scope = {"user_id": run["configurable"]["user_id"]}
+        kept = memory.remember(said, scope=scope, background=True)
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        notes.append(f"(no answer: {reason}; what you said is {kept.status})")
     console.print()
     for note in notes:
         console.print(f"[dim]{escape(note)}[/]", highlight=False)

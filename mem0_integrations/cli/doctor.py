@@ -8,23 +8,27 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.cli.layout import show_parts
-from mem0_integrations.connection import connect, embedded_outbox_path
+from mem0_integrations.connection import OutboxOptions, connect, outbox_path
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.scope import Scope
 
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
 __all__ = ["run_doctor"]
 
 _PACKAGES: Final = {
+    "mem0-integrations": None,
     "mem0ai": None,
     "langchain": "langchain",
     "langchain-core": "langgraph",
@@ -36,18 +40,27 @@ _PACKAGES: Final = {
 _PROBE: Final = Scope(user_id="mem0-integrations-doctor")
 
 
-def run_doctor(config: Mapping[str, Any] | None, data_dir: Path | None, *, replay: bool) -> int:
+def run_doctor(
+    config: Mapping[str, Any] | None, data_dir: Path | None, *, replay: bool, model: str | None
+) -> int:
     """Examine the installation; returns the exit code: 0 when nothing has to be fixed."""
     console = Console()
     fixes: list[str] = []
     _show_packages(console)
     try:
-        with connect("embedded" if config is None else config, data_dir=data_dir) as memory:
-            _examine(console, memory, fixes, replay=replay)
+        outbox = outbox_path(config, data_dir)
     except Mem0IntegrationsError as error:
         fixes.append(str(error))
-        if config is None:
-            _examine_outbox_alone(console, data_dir, fixes, replay=replay)
+    else:
+        opened = _examine_memory(
+            console, config, data_dir, outbox=outbox, fixes=fixes, replay=replay, model=model
+        )
+        _examine_outbox(console, outbox, fixes, replay=replay and not opened)
+    if os.environ.get("MEM0_API_KEY"):
+        fixes.append(
+            "MEM0_API_KEY is set, but the Mem0 Platform is not supported yet: connect() refuses to "
+            "guess. Unset it, or say connect('embedded')."
+        )
     for fix in fixes:
         console.print(f"[red]To fix:[/] {escape(fix)}", highlight=False, soft_wrap=True)
     if not fixes:
@@ -65,40 +78,59 @@ def _show_packages(console: Console) -> None:
     show_parts(console, "Installed", found)
 
 
-def _examine(console: Console, memory: AgentMemory, fixes: list[str], *, replay: bool) -> None:
-    recall = memory.recall("doctor", scope=_PROBE, timeout=30)
-    if recall.degraded:
-        fixes.append(f"The memory does not answer: {recall.degraded}")
-    if replay and (replayed := memory.replay()):
-        console.print(f"Delivering {replayed} dead letters again ...")
-        memory.flush(timeout=60)
-    parts = {
-        **memory.describe(),
-        "outbox holds": _counts(memory.outbox_counts()),
-        "telemetry": f"MEM0_TELEMETRY={os.environ['MEM0_TELEMETRY']}",
-        "answers": "no" if recall.degraded else "yes",
-    }
-    show_parts(console, "In use", parts)
-    _show_dead_letters(console, memory.dead_letters(), fixes)
+def _examine_memory(
+    console: Console,
+    config: Mapping[str, Any] | None,
+    data_dir: Path | None,
+    *,
+    outbox: Path,
+    fixes: list[str],
+    replay: bool,
+    model: str | None,
+) -> bool:
+    """Say what is in use, and deliver again if asked to; returns whether it could be opened."""
+    with TemporaryDirectory() as nothing:
+        # Looking must not deliver what is queued: that is for whoever can extract it.
+        options = OutboxOptions(path=outbox if replay else Path(nothing) / "outbox.db")
+        target: Any = "embedded" if config is None else config
+        try:
+            llm = None if model is None else _chat_model(model)
+            with connect(target, data_dir=data_dir, outbox=options, llm=llm) as memory:
+                recall = memory.recall("doctor", scope=_PROBE, timeout=30)
+                if recall.degraded:
+                    fixes.append(f"The memory does not answer: {recall.degraded}")
+                parts = {
+                    **memory.describe(),
+                    "outbox": str(outbox),
+                    "telemetry": f"MEM0_TELEMETRY={os.environ['MEM0_TELEMETRY']}",
+                    "answers": "no" if recall.degraded else "yes",
+                }
+                show_parts(console, "In use", parts)
+                if replay and (replayed := memory.replay()):
+                    console.print(f"Delivering {replayed} dead letters again ...")
+                    memory.flush(timeout=60)
+        except Mem0IntegrationsError as error:
+            fixes.append(str(error))
+            return False
+    return True
 
 
-def _examine_outbox_alone(
-    console: Console, data_dir: Path | None, fixes: list[str], *, replay: bool
-) -> None:
-    """Look into the outbox although its memory cannot be opened, say, because it is in use."""
-    path = embedded_outbox_path(data_dir)
+def _chat_model(name: str) -> BaseChatModel:
+    from mem0_integrations.cli.agent import chat_model
+
+    return chat_model(name)
+
+
+def _examine_outbox(console: Console, path: Path, fixes: list[str], *, replay: bool) -> None:
+    """Say what the outbox holds; its memory need not be there."""
     if not path.exists():
+        show_parts(console, "Outbox", {"holds": _counts(OutboxCounts())})
         return
     try:
         with closing(Ledger(path)) as ledger:
             if replay and (replayed := ledger.replay()):
                 console.print(f"{replayed} dead letters are queued again for the next delivery.")
-            console.print(
-                f"The outbox {path} holds {_counts(ledger.counts())}.",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            show_parts(console, "Outbox", {"holds": _counts(ledger.counts())})
             _show_dead_letters(console, ledger.dead_letters(), fixes)
     except Mem0IntegrationsError as error:
         if str(error) not in fixes:

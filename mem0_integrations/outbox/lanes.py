@@ -24,6 +24,7 @@ class Lanes:
         self._delayed: list[tuple[float, str]] = []
         self._busy: set[str] = set()
         self._paused: list[Scope] = []
+        self._entered: list[Scope] = []
         self._count = 0
 
     def __len__(self) -> int:
@@ -46,7 +47,7 @@ class Lanes:
         while self._ready:
             lane = self._ready.popleft()
             # It may have been dropped or taken since it was scheduled; `resume` repeats it.
-            if lane in self._rows and lane not in self._busy and not self._is_paused(lane):
+            if lane in self._rows and lane not in self._busy and not self._is_held(lane):
                 self._busy.add(lane)
                 return lane, self._rows[lane][0]
         return None
@@ -80,9 +81,22 @@ class Lanes:
         self._paused.remove(scope)
         self._ready.extend(lane for lane in self._rows if scope.covers(scope_of(lane)))
 
+    def is_paused(self, scope: Scope) -> bool:
+        """Tell whether a scope is within one that is paused."""
+        return any(paused.covers(scope) for paused in self._paused)
+
+    def enter(self, scope: Scope) -> None:
+        """Count as busy for a scope, without a row."""
+        self._entered.append(scope)
+
+    def leave(self, scope: Scope) -> None:
+        """End what `enter` began."""
+        self._entered.remove(scope)
+
     def is_busy(self, scope: Scope) -> bool:
-        """Tell whether a row of a scope is taken."""
-        return any(scope.covers(scope_of(lane)) for lane in self._busy)
+        """Tell whether a row of a scope is taken, or the scope was entered."""
+        busy = (*map(scope_of, self._busy), *self._entered)
+        return any(scope.covers(other) for other in busy)
 
     def has_taken(self) -> bool:
         """Tell whether any row is taken."""
@@ -96,8 +110,8 @@ class Lanes:
         self._count -= len(dropped)
         return dropped
 
-    def _is_paused(self, lane: str) -> bool:
-        return any(scope.covers(scope_of(lane)) for scope in self._paused)
+    def _is_held(self, lane: str) -> bool:
+        return bool(self._paused) and self.is_paused(scope_of(lane))
 
 
 def lane_of(scope: Scope) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 import filelock
 
 from mem0_integrations.backends.base import AddRequest
+from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     BackendTimeoutError,
     ClosedError,
@@ -22,8 +24,9 @@ from mem0_integrations.errors import (
     Mem0IntegrationsError,
     OutboxFullError,
 )
-from mem0_integrations.outbox.lanes import Lanes, lane_of
+from mem0_integrations.outbox.lanes import Lanes
 from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, WriteResult
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
@@ -82,6 +85,7 @@ class Outbox:
         workers: The most writes that are delivered at the same time.
         max_queued: The most writes that wait; from then on `accept` waits too, or raises.
         when_full: `block` or `raise`.
+        delivery_timeout: Seconds after which a delivery counts as failed.
 
     Raises:
         CorruptFileError: The file is not an outbox.
@@ -98,7 +102,9 @@ class Outbox:
         workers: int = 4,
         max_queued: int = 10_000,
         when_full: Literal["block", "raise"] = "block",
+        delivery_timeout: float = 300.0,
     ) -> None:
+        check_timeout("delivery_timeout", delivery_timeout)
         if workers < 1 or max_queued < 1 or when_full not in ("block", "raise"):
             raise InvalidInputError(
                 f"Outbox needs workers >= 1, max_queued >= 1 and when_full 'block' or 'raise'; got "
@@ -110,6 +116,7 @@ class Outbox:
         self._retry = retry
         self._max_queued = max_queued
         self._when_full = when_full
+        self._delivery_timeout = delivery_timeout
         # Taken first, around the file and the queue: rows enter the queue in their order.
         self._intake = threading.Lock()
         # Around everything below.
@@ -135,11 +142,8 @@ class Outbox:
             StorageError: The write could not be put on disk; it was not accepted.
             ClosedError: The outbox is closed.
         """
-        self._wait_for_room()
         done: Future[WriteResult] = Future()
-        with self._intake:
-            if self._closed:
-                raise ClosedError("The outbox is closed; connect() again.")
+        with self._room():
             accepted = self.ledger.accept(request)
             if not accepted.new:
                 duplicate = WriteResult("duplicate", key=request.key)
@@ -147,9 +151,10 @@ class Outbox:
                 return Receipt(duplicate, done)
             with self._changed:
                 self._waiting[accepted.row] = _Waiting(request, deliver or self._deliver, done)
-                if self._delivers:
-                    self._lanes.add(accepted.row, lane_of(request.scope), 0.0)
-                self._changed.notify_all()
+                if not self._delivers:
+                    self._changed.notify_all()
+            if self._delivers:
+                self._read_queue()
         return Receipt(WriteResult("queued", key=request.key), done)
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -162,6 +167,8 @@ class Outbox:
             Whether everything was delivered or given up in time.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        # What another process has accepted a moment ago counts, too.
+        self._look_for_writes()
         while self._queued():
             left = None if deadline is None else deadline - time.monotonic()
             if self._closed or (left is not None and left <= 0):
@@ -177,6 +184,30 @@ class Outbox:
         count = self.ledger.replay()
         self._look_for_writes()
         return count
+
+    @contextmanager
+    def writing(self, scope: Scope) -> Iterator[None]:
+        """Change a scope without the queue, but not while it is being forgotten.
+
+        Raises:
+            BackendTimeoutError: The scope is being forgotten, and that does not end.
+        """
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: not self._lanes.is_paused(scope), _FORGET_PATIENCE_SECONDS
+            ):
+                raise BackendTimeoutError(
+                    f"{scope} has been in the course of being forgotten for more than "
+                    f"{_FORGET_PATIENCE_SECONDS:.0f} s; nothing was written. Try again.",
+                    retryable=True,
+                )
+            self._lanes.enter(scope)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._lanes.leave(scope)
+                self._changed.notify_all()
 
     @contextmanager
     def forgetting(self, scope: Scope) -> Iterator[int]:
@@ -237,8 +268,16 @@ class Outbox:
                 return len(self._lanes)
         return self.ledger.queued_count()
 
-    def _wait_for_room(self) -> None:
-        while self._queued() >= self._max_queued:
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Hold the intake while there is room for one more write."""
+        while True:
+            with self._intake:
+                if self._closed:
+                    raise ClosedError("The outbox is closed; connect() again.")
+                if self._queued() < self._max_queued:
+                    yield
+                    return
             if self._when_full == "raise":
                 raise OutboxFullError(
                     f"The outbox holds {self._max_queued} writes that wait for delivery; this one "
@@ -257,12 +296,16 @@ class Outbox:
                     self._process_lock.acquire(timeout=0)
                 except filelock.Timeout:
                     return
-            found = self.ledger.queued(after=self._lanes.last_row)
-            with self._changed:
-                for row, lane, not_before in found:
-                    self._lanes.add(row, lane, time.monotonic() + not_before - time.time())
-                if found:
-                    self._changed.notify_all()
+            self._read_queue()
+
+    def _read_queue(self) -> None:
+        """Take up the rows behind the last one, those of other processes among them."""
+        found = self.ledger.queued(after=self._lanes.last_row)
+        with self._changed:
+            for row, lane, not_before in found:
+                self._lanes.add(row, lane, time.monotonic() + not_before - time.time())
+            if found:
+                self._changed.notify_all()
 
     def _wait_until_idle(self, scope: Scope) -> None:
         with self._changed:
@@ -338,7 +381,8 @@ class Outbox:
         key = write.request.key
         waiting = self._waiting.get(row)
         try:
-            memories = (waiting.deliver if waiting else self._deliver)(write.request)
+            deliver = partial(waiting.deliver if waiting else self._deliver, write.request)
+            memories = call_within(self._delivery_timeout, deliver)
         except Exception as error:
             return self._failed(row, key, write.attempts + 1, write.first_failed_at, error)
         if not self.ledger.finish(row, "stored" if memories else "nothing"):

@@ -248,8 +248,12 @@ class TestChat:
             OPENAI_API_KEY="test",
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert "the model failed" in done.stdout
-        assert "I do not remember anything." in done.stdout
+        shown = " ".join(done.stdout.split())
+        assert "no answer: APIConnectionError" in shown
+        assert "what you said is queued" in shown
+        assert "still queued; the next start stores them" in shown
+        counts = shell.run("doctor").stdout
+        assert "1 queued" in counts
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

@@ -272,6 +272,87 @@ def test_a_second_user_of_the_file_lets_the_first_deliver_and_takes_over(
     assert destination.texts[-1] == "taken over"
 
 
+def test_rows_of_another_process_are_not_overtaken_by_the_own_ones(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """The process that delivers may accept before it has looked at the file again."""
+    outbox = opened()
+    with closing(Ledger(tmp_path / "outbox.db")) as other_process:
+        other_process.accept(write("by the other", BOB))
+    outbox.accept(write("own"))
+    assert outbox.flush(30)
+    assert sorted(destination.texts) == ["by the other", "own"]
+    assert outbox.ledger.counts() == OutboxCounts(done=2)
+
+
+def test_a_delivery_that_hangs_is_given_up_and_holds_nobody_up(
+    opened: Open, destination: Destination
+) -> None:
+    """A model that never answers must not block the other users for ever."""
+    destination.open.clear()
+    outbox = opened(workers=1, delivery_timeout=0.05)
+    hanging = outbox.accept(write("hangs", ANN))
+    assert destination.entered.acquire(timeout=30)
+    for _ in range(QUICK.attempts - 1):
+        assert destination.entered.acquire(timeout=30)
+    failed = hanging.done.result(30)
+    assert (failed.status, "did not end within" in str(failed.error)) == ("failed", True)
+    assert len(outbox.ledger.dead_letters()) == 1
+    destination.open.set()
+    assert done(outbox, write("healthy", BOB)).status == "stored"
+
+
+def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(
+    opened: Open,
+) -> None:
+    """An import or an update must not bring back what was forgotten."""
+    outbox = opened()
+    steps: list[str] = []
+    inside, leave = threading.Event(), threading.Event()
+
+    def import_batch(name: str) -> None:
+        with outbox.writing(ANN):
+            inside.set()
+            assert leave.wait(30)
+            steps.append(name)
+
+    first = threading.Thread(target=import_batch, args=("first",))
+    first.start()
+    assert inside.wait(30)
+    threading.Timer(0.1, leave.set).start()
+    with outbox.forgetting(Scope(user_id="ann")):
+        steps.append("forgotten")
+        second = threading.Thread(target=import_batch, args=("second",))
+        second.start()
+        second.join(0.1)
+        assert steps == ["first", "forgotten"]
+        with outbox.writing(BOB):
+            steps.append("another scope")
+    second.join(30)
+    assert steps == ["first", "forgotten", "another scope", "second"]
+
+
+def test_many_threads_do_not_overfill_it(opened: Open, destination: Destination) -> None:
+    """The limit is a limit."""
+    destination.open.clear()
+    outbox = opened(max_queued=3, when_full="raise")
+    refused = threading.Semaphore(0)
+
+    def send(number: int) -> None:
+        try:
+            outbox.accept(write(str(number)))
+        except OutboxFullError:
+            refused.release()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outbox.ledger.counts().queued == 3
+    assert all(refused.acquire(blocking=False) for _ in range(13))
+
+
 def test_forgetting_drops_what_is_queued_and_waits_for_what_is_under_way(
     opened: Open, destination: Destination, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from mem0.configs.embeddings.base import BaseEmbedderConfig
 from mem0.embeddings.base import EmbeddingBase
 
+from mem0_integrations.concurrency import NATIVE_CODE
 from mem0_integrations.errors import ConfigurationError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -109,9 +109,6 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         super().__init__(config or BaseEmbedderConfig(embedding_dims=_DIMENSION))
         self._tokenizer = _load_tokenizer()
         self._session = _load_session()
-        # A run keeps every core busy by itself; several at once would only take turns, and take
-        # them from the event loop of the program too.
-        self._one_at_a_time = threading.Lock()
 
     def embed(self, text: str, memory_action: MemoryAction | None = None) -> list[float]:
         """Embed one text.
@@ -146,7 +143,8 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
             [384, 384]
         """
         # One call a text: the batch call starts threads of its own, which warn after a fork.
-        tokens = [self._tokenizer.encode(text.strip()[:_MAX_CHARACTERS]).ids for text in texts]
+        with NATIVE_CODE:
+            tokens = [self._tokenizer.encode(text.strip()[:_MAX_CHARACTERS]).ids for text in texts]
         # Neighbours in length share a chunk, so that little padding is computed.
         order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         vectors: dict[int, list[float]] = {}
@@ -167,7 +165,9 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
             ids[row, : len(text)] = text
             mask[row, : len(text)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        with self._one_at_a_time:
+        # A run keeps every core busy by itself; several at once would only take turns, and take
+        # them from the event loop of the program too.
+        with NATIVE_CODE:
             hidden: npt.NDArray[np.float32] = self._session.run(None, inputs)[0]
         # The sum over a text's own tokens: scaling to length 1 makes the mean's division void.
         summed = np.einsum("tld,tl->td", hidden, mask.astype(np.float32))
