@@ -95,7 +95,8 @@ class Table:
         """Return the selected memories nearest to a unit vector, with their scores."""
         with self._database.read() as connection:
             matrix = self._matrix(connection, selection)
-            scores = np.clip(matrix.vectors @ unit, 0, 1)
+            # Not `@`: BLAS would wake threads that keep spinning beside the embedder's own.
+            scores = np.clip(np.einsum("md,d->m", matrix.vectors, unit), 0, 1)
             found: list[Record] = []
             # Payloads are read one by one, from the nearest on, until there are enough.
             for row in np.argsort(-scores, kind="stable"):
