@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from mem0_integrations.agent_memory import AgentMemory, _now, deliver
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.extraction import (
     Extractor,
+    LangChainEmbedder,
     LangChainLLM,
     SentenceExtractor,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
     from mem0 import AsyncMemory, Memory
+    from mem0.vector_stores.configs import VectorStoreConfig
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
     from mem0_integrations.backends.oss import OSSBackend
@@ -225,14 +227,28 @@ def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -
 
     folder = _folder(data_dir)
     import_mem0(make_folder(folder))
-    from mem0_integrations.backends.mem0_config import parsed_config, store_digest
+    from mem0_integrations.backends.mem0_config import parsed_config
 
     parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
-    return folder / f"outbox-{store_digest(parsed.vector_store)}.db"
+    return _outbox_of(folder, parsed.vector_store)
+
+
+def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
+    from mem0_integrations.backends.mem0_config import store_digest
+
+    return folder / f"outbox-{store_digest(store)}.db"
 
 
 def _folder(data_dir: str | Path | None) -> Path:
     return Path(data_dir).expanduser().absolute() if data_dir else data_folder()
+
+
+class _Parts(NamedTuple):
+    """What takes the place of parts of Mem0."""
+
+    llm: LangChainLLM | None
+    embedder: LangChainEmbedder | None
+    extractor: Extractor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,18 +276,18 @@ def _open(
     from mem0_integrations.backends.mem0_setup import import_mem0
 
     mem0 = import_mem0(folder)
-    from mem0_integrations.backends.mem0_config import (
-        mem0_embedder,
-        memory_from_config,
-        store_digest,
-    )
+    from mem0_integrations.backends.mem0_config import mem0_embedder, memory_from_config
 
+    # Once: to learn its dimension it is asked for a vector.
+    parts = _Parts(
+        llm=None if llm is None else LangChainLLM(llm),
+        embedder=None if embedder is None else mem0_embedder(embedder),
+        extractor=extractor,
+    )
     if target is None or target == _EMBEDDED:
-        return _open_embedded(folder / _EMBEDDED, llm=llm, embedder=embedder, extractor=extractor)
+        return _open_embedded(folder / _EMBEDDED, parts)
     if isinstance(target, Mapping):
-        memory = memory_from_config(
-            mem0.Memory, target, folder, llm=llm, embedder=embedder, extractor=extractor
-        )
+        memory = memory_from_config(mem0.Memory, target, folder, **parts._asdict())
         owned = True
     elif isinstance(target, mem0.Memory):
         memory, owned = target, False
@@ -286,34 +302,20 @@ def _open(
         )
     from mem0_integrations.backends.oss import OSSBackend
 
-    backend = OSSBackend(
-        memory,
-        llm=None if llm is None else LangChainLLM(llm),
-        embedder=None if embedder is None else mem0_embedder(embedder),
-        extractor=extractor,
-        owned=owned,
-    )
-    outbox_path = folder / f"outbox-{store_digest(memory.config.vector_store)}.db"
-    return _Opened(backend, outbox_path, lambda _: backend.close())
+    backend = OSSBackend(memory, **parts._asdict(), owned=owned)
+    path = _outbox_of(folder, memory.config.vector_store)
+    return _Opened(backend, path, lambda _: backend.close())
 
 
-def _open_embedded(
-    folder: Path,
-    *,
-    llm: BaseChatModel | None,
-    embedder: Embeddings | None,
-    extractor: Extractor | None,
-) -> _Opened:
+def _open_embedded(folder: Path, parts: _Parts) -> _Opened:
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
-    from mem0_integrations.backends.mem0_config import mem0_embedder
     from mem0_integrations.backends.oss import OSSBackend
 
-    own_embedder = None if embedder is None else mem0_embedder(embedder)
     memory = _EMBEDDED_MEMORIES.acquire(
-        folder, lambda: EmbeddedMemory(folder, embedder=own_embedder)
+        folder, lambda: EmbeddedMemory(folder, embedder=parts.embedder)
     )
-    if llm is None and extractor is None:
-        extractor = SentenceExtractor()
+    if parts.llm is None and parts.extractor is None:
+        parts = parts._replace(extractor=SentenceExtractor())
         logger.info(
             "Embedded memory in %s: it keeps the user's own sentences; connect(llm=...) lets a "
             "model extract.",
@@ -321,12 +323,7 @@ def _open_embedded(
         )
     close = partial(_EMBEDDED_MEMORIES.release, folder)
     try:
-        backend = OSSBackend(
-            memory,
-            llm=None if llm is None else LangChainLLM(llm),
-            embedder=own_embedder,
-            extractor=extractor,
-        )
+        backend = OSSBackend(memory, **parts._asdict())
     except BaseException:
         close(None)
         raise

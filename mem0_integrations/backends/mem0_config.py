@@ -14,11 +14,10 @@ from mem0.configs.base import MemoryConfig
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
-from mem0_integrations.extraction import Extractor, LangChainEmbedder
+from mem0_integrations.extraction import Extractor, LangChainEmbedder, LangChainLLM
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
-    from langchain_core.language_models import BaseChatModel
     from mem0 import Memory
 
 __all__ = ["mem0_embedder", "memory_from_config", "parsed_config", "store_digest", "store_place"]
@@ -37,8 +36,8 @@ def memory_from_config(
     config: Mapping[str, Any],
     folder: Path,
     *,
-    llm: BaseChatModel | None,
-    embedder: Embeddings | None,
+    llm: LangChainLLM | None,
+    embedder: LangChainEmbedder | None,
     extractor: Extractor | None,
 ) -> Memory:
     """Build Mem0 of a config, with parts that are replaced afterwards left out.
@@ -67,8 +66,8 @@ def parsed_config(
     config: Mapping[str, Any],
     folder: Path,
     *,
-    llm: BaseChatModel | None,
-    embedder: Embeddings | None,
+    llm: LangChainLLM | None,
+    embedder: LangChainEmbedder | None,
     extractor: Extractor | None,
 ) -> MemoryConfig:
     """Complete a config and let Mem0 parse it; see `memory_from_config`."""
@@ -109,14 +108,16 @@ def _cannot_be_built(error: Exception) -> ConfigurationError:
     )
 
 
-def _complete_store(config: dict[str, Any], folder: Path, embedder: Embeddings | None) -> None:
+def _complete_store(
+    config: dict[str, Any], folder: Path, embedder: LangChainEmbedder | None
+) -> None:
     """Fill in what Mem0 would guess: the dimension, and a place for a local Qdrant."""
     store = config.setdefault("vector_store", {"provider": "qdrant"})
     if not isinstance(store, dict) or not isinstance(store.get("config") or {}, Mapping):
         return
     given = dict(store.get("config") or {})
     if embedder is not None:
-        given.setdefault("embedding_model_dims", mem0_embedder(embedder).config.embedding_dims)
+        given.setdefault("embedding_model_dims", embedder.config.embedding_dims)
     if store.get("provider") == "qdrant" and not given.keys() & {"client", "host", "path", "url"}:
         # Mem0's own default is a folder in /tmp that is emptied by each start.
         given |= {"path": str(folder / "qdrant"), "on_disk": True}
