@@ -11,7 +11,6 @@ memory.recall("What can I eat?", scope={"user_id": "customer-1"})
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,7 @@ from mem0_integrations.errors import (
     ScopeError,
     StorageError,
 )
+from mem0_integrations.lazy import lazy_names
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
@@ -92,24 +92,15 @@ __all__ = [
     "recall_text",
 ]
 
-# Imported when first used: importing the package stays fast, and works without any extra.
-_LAZY = {
-    "AgentMemory": "agent_memory",
-    "OutboxOptions": "connection",
-    "RetryPolicy": "retry",
-    "SentenceExtractor": "extraction",
-    "connect": "connection",
-    "recall_text": "rendering",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Importing the package stays fast, and works without any extra.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AgentMemory": "agent_memory",
+        "OutboxOptions": "connection",
+        "RetryPolicy": "retry",
+        "SentenceExtractor": "extraction",
+        "connect": "connection",
+        "recall_text": "rendering",
+    },
+)

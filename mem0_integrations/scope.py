@@ -16,6 +16,8 @@ __all__ = ["SCOPE_KEYS", "Scope", "ScopeLike", "ScopeRequest", "ScopeSource", "r
 
 SCOPE_KEYS: Final = ("user_id", "agent_id", "run_id", "app_id")
 MAX_ID_LENGTH: Final = 255
+# Where LangGraph keeps a run's `Runtime`, which `langgraph.runtime.get_runtime` returns.
+_RUNTIME: Final = "__pregel_runtime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,28 @@ class ScopeRequest:
     context: object | None = None
     configurable: Mapping[str, object] = field(default_factory=dict)
     identity: str | None = None
+
+    @classmethod
+    def of_run(cls, config: Mapping[str, object] | None) -> ScopeRequest:
+        """Read what the config of a run tells: LangChain's, or LangGraph's within a graph.
+
+        Args:
+            config: A `RunnableConfig`; None where there is none.
+
+        Example:
+            >>> ScopeRequest.of_run({"configurable": {"user_id": "customer-1"}}).configurable
+            {'user_id': 'customer-1'}
+        """
+        configurable = (config or {}).get("configurable")
+        if not isinstance(configurable, Mapping):
+            return cls()
+        runtime = configurable.get(_RUNTIME)
+        user = getattr(getattr(runtime, "server_info", None), "user", None)
+        return cls(
+            context=getattr(runtime, "context", None),
+            configurable=configurable,
+            identity=getattr(user, "identity", None),
+        )
 
 
 ScopeSource: TypeAlias = ScopeLike | Callable[[ScopeRequest], ScopeLike]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ os.environ.pop("MEM0_API_KEY", None)
 import pytest
 
 from mem0_integrations import AgentMemory, connect
+from tests.stores import MiniLM, open_store
 
 pytest_plugins = ["tests.servers.postgres", "tests.stores"]
 
@@ -35,3 +37,29 @@ def memory(data_dir: Path) -> Iterator[AgentMemory]:
     """A fresh memory on the embedded default."""
     with connect() as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMemory]:
+    """One memory for all tests; each has a user of its own."""
+    with connect("embedded", data_dir=tmp_path_factory.mktemp("shared")) as memory:
+        yield memory
+
+
+@pytest.fixture
+def user() -> str:
+    """A user that no other test knows."""
+    return f"user-{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session", params=["embedded", "pgvector"])
+def anywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
+) -> Iterator[AgentMemory]:
+    """One memory for all tests, on the embedded default and on a server."""
+    folder = tmp_path_factory.mktemp(f"anywhere-{request.param}")
+    with (
+        open_store(request.param, folder, minilm, request) as store,
+        store.connect(folder / "outbox.db") as memory,
+    ):
+        yield memory

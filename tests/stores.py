@@ -47,6 +47,7 @@ class Scripted(BaseChatModel):
     """A chat model that answers with what it was given, or raises it; the last one for ever."""
 
     answers: list[Any]
+    tools: list[Any] = []  # noqa: RUF012  (pydantic copies it)
     asked: list[list[BaseMessage]] = []  # noqa: RUF012  (pydantic copies it)
 
     @property
@@ -64,7 +65,13 @@ class Scripted(BaseChatModel):
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(answer))])
+        message = answer if isinstance(answer, AIMessage) else AIMessage(answer)
+        return ChatResult(generations=[ChatGeneration(message=message.model_copy(deep=True))])
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Scripted:
+        """Offer tools, which the script calls or not."""
+        self.tools.extend(tools)
+        return self
 
 
 @dataclass(frozen=True)

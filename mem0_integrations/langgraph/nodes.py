@@ -283,14 +283,8 @@ class _Call:
 def _call(config: RunnableConfig, scope: ScopeSource | None, memory: AgentMemory) -> _Call:
     runtime = get_runtime()
     execution = runtime.execution_info
-    user = runtime.server_info.user if runtime.server_info is not None else None
-    request = ScopeRequest(
-        context=runtime.context,
-        configurable=config.get("configurable", {}),
-        identity=user.identity if user is not None else None,
-    )
     return _Call(
-        scope=resolve_scope(scope, request, memory.default_scope),
+        scope=resolve_scope(scope, ScopeRequest.of_run(config), memory.default_scope),
         thread_id=execution.thread_id if execution is not None else None,
         checkpoint_id=execution.checkpoint_id if execution is not None else None,
         emit=runtime.stream_writer,

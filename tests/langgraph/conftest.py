@@ -1,10 +1,9 @@
-"""A shared memory, and conversations on graphs with a SQLite checkpointer, sync and async."""
+"""Conversations on graphs with a SQLite checkpointer, sync and async."""
 
 from __future__ import annotations
 
 import sqlite3
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
-
-from mem0_integrations import AgentMemory, connect
 
 
 @dataclass
@@ -74,19 +71,6 @@ class Conversation:
 
 
 Converse = Callable[..., Conversation]
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMemory]:
-    """One memory for all tests; each has a user of its own."""
-    with connect("embedded", data_dir=tmp_path_factory.mktemp("shared")) as memory:
-        yield memory
-
-
-@pytest.fixture
-def user() -> str:
-    """A user that no other test knows."""
-    return f"user-{uuid.uuid4().hex}"
 
 
 @pytest.fixture(params=["sync", "async"])

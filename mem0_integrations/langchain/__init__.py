@@ -1,0 +1,45 @@
+"""Memory for LangChain: chain memory, transcripts, a retriever, agent middleware, tools.
+
+```python
+agent = create_agent(model, middleware=[Mem0Middleware(memory)])
+```
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from mem0_integrations.errors import MissingExtraError
+from mem0_integrations.lazy import lazy_names
+
+for _needed in ("langchain", "langchain_classic", "langchain_core"):
+    if importlib.util.find_spec(_needed) is None:
+        raise MissingExtraError("mem0_integrations.langchain", "langchain")
+
+if TYPE_CHECKING:
+    from mem0_integrations.langchain.chat_history import Mem0ChatMessageHistory
+    from mem0_integrations.langchain.memory import Mem0Memory
+    from mem0_integrations.langchain.middleware import Mem0Middleware
+    from mem0_integrations.langchain.retriever import Mem0Retriever
+    from mem0_integrations.langchain.tools import create_memory_tools
+
+__all__ = [
+    "Mem0ChatMessageHistory",
+    "Mem0Memory",
+    "Mem0Middleware",
+    "Mem0Retriever",
+    "create_memory_tools",
+]
+
+# LangChain's agents take two seconds to import; a retriever does without them.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Mem0ChatMessageHistory": "chat_history",
+        "Mem0Memory": "memory",
+        "Mem0Middleware": "middleware",
+        "Mem0Retriever": "retriever",
+        "create_memory_tools": "tools",
+    },
+)
