@@ -9,7 +9,18 @@ from importlib.metadata import version
 
 from benchmarks.common import CONSOLE
 
-NAMES = ("recall", "nodes", "writes", "bulk", "import_time", "event_loop", "growth")
+NAMES = (
+    "recall",
+    "nodes",
+    "middleware",
+    "store",
+    "chat_history",
+    "writes",
+    "bulk",
+    "import_time",
+    "event_loop",
+    "growth",
+)
 
 
 def main() -> None:

@@ -109,6 +109,11 @@ class AgentMemory(MemoryAccess):
         """What a failed recall or write does, where a call does not say."""
         return self._on_error
 
+    @property
+    def recall_timeout(self) -> float:
+        """Seconds that a recall may take, where a call does not say."""
+        return self._recall_timeout
+
     def recall(
         self,
         query: MessagesLike,
@@ -343,7 +348,7 @@ class AgentMemory(MemoryAccess):
             BulkResult(stored=2, nothing=0, duplicates=0)
         """
         check_batch_size(batch_size)
-        found = self._scope_of(scope)
+        found = self.scope_of(scope)
         requests = plan_import(
             messages, found, infer=infer, metadata=metadata, thread_id=thread_id, now=self._clock()
         )
@@ -404,7 +409,7 @@ class AgentMemory(MemoryAccess):
         """
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
-        erased = self._scope_of(scope)
+        erased = self.scope_of(scope)
         self._require_open()
         with self._outbox.forgetting(erased) as writes:
             result = self._retry.run(partial(self._backend.forget, erased))
@@ -507,6 +512,10 @@ class AgentMemory(MemoryAccess):
     ) -> None:
         await self.aclose()
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        # It holds threads and open files: copies of what uses it share it.
+        return self
+
     def _plan_recall(
         self,
         query: MessagesLike,
@@ -523,7 +532,7 @@ class AgentMemory(MemoryAccess):
         self._require_open()
         request = plan_search(
             query,
-            self._scope_of(scope),
+            self.scope_of(scope),
             limit=limit,
             threshold=threshold,
             filters=filters,
@@ -551,7 +560,7 @@ class AgentMemory(MemoryAccess):
     ) -> AddRequest:
         return plan_add(
             messages,
-            self._scope_of(scope),
+            self.scope_of(scope),
             infer=infer,
             metadata=metadata,
             key=key,

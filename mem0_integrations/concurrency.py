@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
-__all__ = ["NATIVE_CODE", "WorkerPool", "call_within"]
+__all__ = ["NATIVE_CODE", "WorkerPool", "call_within", "timed_out"]
 
 T = TypeVar("T")
 
@@ -113,9 +113,14 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
     except TimeoutError:
         if future.done():
             raise
-        raise BackendTimeoutError(
-            f"It did not end within {seconds:g} s and was left behind.", retryable=True
-        ) from None
+        raise timed_out(seconds) from None
+
+
+def timed_out(seconds: float) -> BackendTimeoutError:
+    """Return what is raised when a call takes too long."""
+    return BackendTimeoutError(
+        f"It did not end within {seconds:g} s and was left behind.", retryable=True
+    )
 
 
 def _carry_out(future: Future[T], call: Callable[[], T]) -> None:

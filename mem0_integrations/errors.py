@@ -139,3 +139,7 @@ class OutboxFullError(Mem0IntegrationsError):
 
 class ClosedError(Mem0IntegrationsError, RuntimeError):
     """The memory was used after it had been closed."""
+
+
+# What keeps a turn from being accepted although the program is right.
+NOT_ACCEPTED = (InvalidMessageError, OutboxFullError, StorageError)

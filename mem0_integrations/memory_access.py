@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
-from mem0_integrations.backends.base import Backend
+from mem0_integrations.backends.base import Backend, DocumentKind
 from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
+from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
 from mem0_integrations.records import Memory, MemoryChange
@@ -51,6 +53,20 @@ class MemoryAccess:
         """The scope that it was connected with."""
         return self._scope
 
+    def scope_of(self, scope: ScopeLike | None) -> Scope:
+        """Return the scope that a call means: the given one, or that of `connect`.
+
+        Raises:
+            ScopeError: There is none, it is malformed, or Mem0 cannot keep it apart.
+        """
+        found = self._scope if scope is None else Scope.of(scope)
+        if found is None:
+            raise ScopeError(
+                "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
+            )
+        self._backend.check_scope(found)
+        return found
+
     def list(
         self,
         *,
@@ -69,7 +85,7 @@ class MemoryAccess:
         return self._read(
             partial(
                 self._backend.list,
-                self._scope_of(scope),
+                self.scope_of(scope),
                 filters=filters,
                 limit=limit,
                 offset=offset,
@@ -97,7 +113,7 @@ class MemoryAccess:
             BackendError: Memory could not be read.
         """
         check_id(memory_id)
-        return self._read(partial(self._backend.get, self._scope_of(scope), memory_id))
+        return self._read(partial(self._backend.get, self.scope_of(scope), memory_id))
 
     async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
         """Async twin of `get`."""
@@ -121,7 +137,7 @@ class MemoryAccess:
         if text is None and metadata is None:
             raise InvalidInputError("update needs a text, metadata, or both.")
         check_id(memory_id)
-        found = self._scope_of(scope)
+        found = self.scope_of(scope)
         update = partial(
             self._backend.update,
             found,
@@ -153,7 +169,7 @@ class MemoryAccess:
             BackendError: Mem0 failed.
         """
         check_id(memory_id)
-        found = self._scope_of(scope)
+        found = self.scope_of(scope)
         self._require_open()
         with self._outbox.writing(found):
             self._backend.delete(found, memory_id)
@@ -172,7 +188,7 @@ class MemoryAccess:
             BackendError: Mem0 failed.
         """
         check_id(memory_id)
-        return self._read(partial(self._backend.history, self._scope_of(scope), memory_id))
+        return self._read(partial(self._backend.history, self.scope_of(scope), memory_id))
 
     async def ahistory(
         self, memory_id: str, *, scope: ScopeLike | None = None
@@ -180,21 +196,30 @@ class MemoryAccess:
         """Async twin of `history`."""
         return await self._in_thread(partial(self.history, memory_id, scope=scope))
 
+    def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentAccess:
+        """Return documents, for the adapters: exact data that is never inferred from.
+
+        Args:
+            kind: `item` or `message`, which lie beside the memories; or, for the memories
+                themselves, a template that tells whose lie under a path.
+        """
+        self._require_open()
+        return DocumentAccess(
+            self._backend.memory_documents(kind)
+            if isinstance(kind, NamespaceTemplate)
+            else self._backend.documents(kind),
+            outbox=self._outbox,
+            retry=self._retry,
+            pool=self._calls,
+            require_open=self._require_open,
+        )
+
     def _read(self, call: Callable[[], T]) -> T:
         self._require_open()
         return self._retry.run(call)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._calls.submit(call))
-
-    def _scope_of(self, scope: ScopeLike | None) -> Scope:
-        found = self._scope if scope is None else Scope.of(scope)
-        if found is None:
-            raise ScopeError(
-                "No scope: whose memories? Pass scope={'user_id': ...}, or connect(scope=...)."
-            )
-        self._backend.check_scope(found)
-        return found
 
     def _require_open(self) -> None:
         if self._closed:

@@ -10,7 +10,15 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, runtime_checkable
+from typing import (
+    Final,
+    NotRequired,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeGuard,
+    TypeVar,
+)
 
 from mem0_integrations.errors import InvalidMessageError
 from mem0_integrations.rendering import strip_recalled
@@ -23,12 +31,14 @@ __all__ = [
     "MessagesLike",
     "Turn",
     "is_message",
+    "is_summary",
     "last_words",
     "message_key",
     "new_turn",
     "query_text",
     "to_mem0_messages",
     "turn_key",
+    "turns",
 ]
 
 MAX_MESSAGE_LENGTH: Final = 100_000
@@ -61,7 +71,6 @@ class Mem0Message(TypedDict):
     name: NotRequired[str]
 
 
-@runtime_checkable
 class ChatMessage(Protocol):
     """What a LangChain `BaseMessage` has."""
 
@@ -73,6 +82,9 @@ class ChatMessage(Protocol):
 
 MessageLike: TypeAlias = str | Mapping[str, object] | tuple[str, str] | ChatMessage
 MessagesLike: TypeAlias = MessageLike | Iterable[MessageLike]
+
+T = TypeVar("T")
+M = TypeVar("M", bound=MessageLike)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,7 @@ def is_message(value: object) -> TypeGuard[MessageLike]:
         >>> is_message("I like tea."), is_message(["I like tea."])
         (True, False)
     """
-    return isinstance(value, str | Mapping | ChatMessage) or _is_pair(value)
+    return isinstance(value, str | Mapping) or _is_chat_message(value) or _is_pair(value)
 
 
 def to_mem0_messages(
@@ -119,8 +131,8 @@ def to_mem0_messages(
     """Convert messages to the ones that Mem0 should learn from.
 
     Kept are what the user and the assistant said, as text. Left out are system messages,
-    recalled memories, assistant messages that only call tools, and content without text
-    (images, audio, reasoning).
+    recalled memories, summaries of older messages, assistant messages that only call tools,
+    and content without text (images, audio, reasoning).
 
     Args:
         messages: One message or several.
@@ -200,24 +212,51 @@ def new_turn(
         >>> new_turn([("user", "Hi"), ("assistant", "Hello!"), ("user", "I am Priya.")]).human_text
         'I am Priya.'
     """
-    parsed = [message for message in _parse_all(messages) if message.role != "remove"]
-    humans = [index for index, message in enumerate(parsed) if message.role == "user"]
-    if not humans:
+    parsed = _parse_all(messages)
+    split = _split(parsed, parsed)
+    if not split:
         return None
-    start = humans[-1]
-    while start > 0 and parsed[start - 1].role == "user":
-        start -= 1
-    said = [index for index in humans if index >= start]
-    text = "\n".join(parsed[index].text for index in said)
+    said, answered = split[-1]
+    text = "\n".join(message.text for message in said)
     if not text.strip():
         return None
-    ids = [parsed[index].id or f"position {humans.index(index)}" for index in said]
+    position = sum(len(words) for words, _ in split[:-1])
+    ids = [message.id or f"position {n}" for n, message in enumerate(said, position)]
     return Turn(
-        messages=tuple(_for_mem0(parsed[start:], include_tool_messages)),
+        messages=tuple(_for_mem0([*said, *answered], include_tool_messages)),
         human_id="\n".join(ids),
         human_text=text,
-        has_ids=all(parsed[index].id for index in said),
+        has_ids=all(message.id for message in said),
     )
+
+
+def turns(messages: Iterable[M]) -> list[tuple[list[M], list[M]]]:
+    """Split a conversation into its turns: what the user said, and what followed.
+
+    What came before the user's first message is left out. The messages of one turn, or of all
+    turns up to it, are what `new_turn` makes a `Turn` of.
+
+    Raises:
+        InvalidMessageError: Something is not a message.
+
+    Example:
+        >>> turns([("user", "Hi"), ("assistant", "Hello!"), ("user", "I am Priya.")])
+        [([('user', 'Hi')], [('assistant', 'Hello!')]), ([('user', 'I am Priya.')], [])]
+    """
+    given = list(messages)
+    return _split(given, _parse_all(given))
+
+
+def is_summary(message: MessageLike) -> bool:
+    """Tell whether LangChain put a message in the place of older ones, in the user's name.
+
+    Example:
+        >>> is_summary(("user", "Here is a summary of the conversation to date: ..."))
+        False
+    """
+    key = "additional_kwargs"
+    extra = message.get(key) if isinstance(message, Mapping) else getattr(message, key, None)
+    return isinstance(extra, Mapping) and extra.get("lc_source") == "summarization"
 
 
 def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str:
@@ -246,6 +285,18 @@ def message_key(scope: Scope, thread_id: str | None, message_id: str, message: M
         64
     """
     return _digest("message", scope.ids, thread_id, message_id, message["role"], message["content"])
+
+
+def _split(messages: Sequence[T], parsed: Sequence[_Parsed]) -> list[tuple[list[T], list[T]]]:
+    split: list[tuple[list[T], list[T]]] = []
+    for message, role in zip(messages, (item.role for item in parsed), strict=True):
+        if role == "user":
+            if not split or split[-1][1]:
+                split.append(([], []))
+            split[-1][0].append(message)
+        elif split and role != "remove":
+            split[-1][1].append(message)
+    return split
 
 
 def _digest(*parts: object) -> str:
@@ -286,6 +337,11 @@ def _parse_all(messages: MessagesLike) -> list[_Parsed]:
     return [_parse(message, index) for index, message in enumerate(messages)]
 
 
+def _is_chat_message(value: object) -> TypeGuard[ChatMessage]:
+    # `isinstance` with a protocol would take most of the time that a long conversation takes.
+    return all(hasattr(value, name) for name in ("type", "content", "id", "name"))
+
+
 def _is_pair(value: object) -> bool:
     match value:
         case (str(role), str()):
@@ -305,7 +361,7 @@ def _parse(message: object, index: int) -> _Parsed:
         content = fields.get("content")
         if content is None and (fields.get("tool_calls") or fields.get("function_call")):
             content = ""
-    elif isinstance(message, ChatMessage):
+    elif _is_chat_message(message):
         fields = {"id": message.id, "name": message.name}
         role = getattr(message, "role", message.type)
         content = message.content
@@ -321,7 +377,7 @@ def _parse(message: object, index: int) -> _Parsed:
     if role == "remove":
         return _Parsed("remove", "", None, None)
     return _Parsed(
-        role=_ROLES.get(role, role),
+        role="system" if is_summary(message) else _ROLES.get(role, role),
         text=_text_of(content, index),
         id=_optional_text(fields.get("id")),
         name=_optional_text(fields.get("name")),

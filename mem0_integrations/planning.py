@@ -69,15 +69,27 @@ def plan_search(
     )
 
 
-def check_search(limit: int, threshold: float | None, filters: Mapping[str, object] | None) -> None:
+def check_search(
+    limit: int,
+    threshold: float | None,
+    filters: Mapping[str, object] | None,
+    *,
+    names: tuple[str, str] = ("limit", "threshold"),
+) -> None:
     """Check what is the same for every recall of an adapter.
+
+    Args:
+        limit: The most memories.
+        threshold: The least score.
+        filters: Mem0's metadata filters.
+        names: What the adapter calls the first two.
 
     Raises:
         InvalidInputError: One of them is malformed.
     """
-    _check_integer("limit", limit, 1, MAX_LIMIT)
+    _check_integer(names[0], limit, 1, MAX_LIMIT)
     if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
-        raise InvalidInputError(f"threshold must be a score in [0, 1], not {threshold!r}.")
+        raise InvalidInputError(f"{names[1]} must be a score in [0, 1], not {threshold!r}.")
     validate_filters(filters)
 
 

@@ -170,6 +170,7 @@ class ForgetResult:
         messages: Raw messages that Mem0 keeps for its next extraction.
         writes: Queued writes, dead letters and accepted keys.
         relations: Facts of the graph.
+        transcript: Messages of transcripts.
 
     Example:
         >>> ForgetResult(memories=2, history=3).memories
@@ -181,6 +182,7 @@ class ForgetResult:
     messages: int = 0
     writes: int = 0
     relations: int = 0
+    transcript: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ stored, and a memory cannot close the fence or start a line of its own.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from typing import Final
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.records import Memory, Recall, Relation
 
-__all__ = ["estimate_tokens", "recall_text", "strip_recalled"]
+__all__ = ["estimate_tokens", "quoted", "recall_text", "strip_recalled"]
 
 _OPEN: Final = "<recalled_memories>"
 _CLOSE: Final = "</recalled_memories>"
@@ -52,6 +53,7 @@ def recall_text(
     *,
     token_budget: int = 1000,
     count_tokens: Callable[[str], int] = estimate_tokens,
+    with_ids: bool = False,
 ) -> str:
     """Write a recall as one fenced block for the system message.
 
@@ -60,6 +62,7 @@ def recall_text(
         token_budget: The most tokens that the block may have. The nearest memories are kept
             until the next would not fit, whole memories only; they are shown newest first.
         count_tokens: Counts the tokens of a text.
+        with_ids: Whether each memory is shown with its id, for a model that may change it.
 
     Returns:
         The block; an empty string when nothing was recalled. When the recall is degraded,
@@ -81,7 +84,7 @@ def recall_text(
     left = token_budget - count_tokens("\n".join((_OPEN, _INTRODUCTION, _CLOSE)))
     memories: list[Memory] = []
     for memory in recall.memories:
-        left -= count_tokens(_memory_line(memory) + "\n")
+        left -= count_tokens(_memory_line(memory, with_ids) + "\n")
         if left < 0:
             break
         memories.append(memory)
@@ -94,7 +97,7 @@ def recall_text(
     if not memories and not relations:
         return ""
     newest_first = sorted(memories, key=lambda found: found.created_at or _EARLIEST, reverse=True)
-    lines: Iterable[str] = (*map(_memory_line, newest_first), *relations)
+    lines: Iterable[str] = (*(_memory_line(found, with_ids) for found in newest_first), *relations)
     return "\n".join((_OPEN, _INTRODUCTION, *lines, _CLOSE))
 
 
@@ -117,9 +120,21 @@ def strip_recalled(text: str) -> str:
     return "".join((*kept, text[position:]))
 
 
-def _memory_line(memory: Memory) -> str:
+def quoted(text: str) -> str:
+    r"""Quote a memory within a sentence: on one line, and it cannot end the quotation.
+
+    Example:
+        >>> print(quoted('I like "green" tea.'))
+        "I like \"green\" tea."
+    """
+    return json.dumps(_one_line(text), ensure_ascii=False)
+
+
+def _memory_line(memory: Memory, with_id: bool) -> str:
     date = f"[{memory.created_at:%Y-%m-%d}] " if memory.created_at else ""
-    return f"- {date}{_one_line(memory.text)}"
+    # Before the text, so that nothing in it can be taken for the id.
+    memory_id = f"(id {memory.id}) " if with_id else ""
+    return f"- {date}{memory_id}{_one_line(memory.text)}"
 
 
 def _relation_line(relation: Relation) -> str:

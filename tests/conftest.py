@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Mem0 reads its environment when it is imported.
 os.environ["MEM0_TELEMETRY"] = "False"
@@ -14,8 +15,11 @@ os.environ.pop("MEM0_API_KEY", None)
 import pytest
 
 from mem0_integrations import AgentMemory, connect
-from tests.stores import MiniLM, open_store
 
+if TYPE_CHECKING:
+    from tests.stores import MiniLM
+
+# They are plugins: pytest has to import them first.
 pytest_plugins = ["tests.servers.postgres", "tests.stores"]
 
 
@@ -57,6 +61,8 @@ def anywhere(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
 ) -> Iterator[AgentMemory]:
     """One memory for all tests, on the embedded default and on a server."""
+    from tests.stores import open_store
+
     folder = tmp_path_factory.mktemp(f"anywhere-{request.param}")
     with (
         open_store(request.param, folder, minilm, request) as store,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.embeddings import Embeddings
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -41,6 +41,22 @@ class MiniLM(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return self._embedder.embed_batch(texts)
+
+
+class HookedEmbedder(Embeddings):
+    """Vectors without a model, and a hook that may fail, hang or look around first."""
+
+    def __init__(self) -> None:
+        self._embedding = DeterministicFakeEmbedding(size=16)
+        self.hook: Callable[[], object] = lambda: None
+
+    def embed_query(self, text: str) -> list[float]:
+        self.hook()
+        return self._embedding.embed_query(text)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.hook()
+        return self._embedding.embed_documents(texts)
 
 
 class Scripted(BaseChatModel):
@@ -148,3 +164,30 @@ def texts_of(memories: Sequence[Any]) -> list[str]:
 def minilm() -> MiniLM:
     """The shipped embedder, loaded once."""
     return MiniLM()
+
+
+@pytest.fixture(scope="module")
+def embedder() -> HookedEmbedder:
+    """The embedder of `hooked`."""
+    return HookedEmbedder()
+
+
+@pytest.fixture(scope="module")
+def hooked(
+    embedder: HookedEmbedder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AgentMemory]:
+    """A memory whose embedder does what a test wants."""
+    folder = tmp_path_factory.mktemp("hooked")
+    with connect("embedded", data_dir=folder, embedder=embedder) as memory:
+        yield memory
+
+
+@pytest.fixture
+def hook(embedder: HookedEmbedder) -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Set what the embedder does first; it does nothing again after the test."""
+
+    def set_hook(call: Callable[[], object]) -> None:
+        embedder.hook = call
+
+    yield set_hook
+    embedder.hook = lambda: None

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 import mem0_integrations
+import mem0_integrations.langchain
 import mem0_integrations.langgraph
 
 MODULES = [
@@ -52,7 +53,11 @@ def test_what_is_public_is_documented(module: ModuleType) -> None:
         assert summary.endswith((".", ":")), name
 
 
-@pytest.mark.parametrize("module", [mem0_integrations, mem0_integrations.langgraph])
+@pytest.mark.parametrize(
+    "module",
+    [mem0_integrations, mem0_integrations.langchain, mem0_integrations.langgraph],
+    ids=lambda module: module.__name__,
+)
 def test_the_public_face_is_shown_in_use(module: ModuleType) -> None:
     """A signature says what can be passed; an example says what one usually passes."""
     without = [

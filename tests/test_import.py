@@ -60,6 +60,15 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
     assert [name for name in loaded if name.startswith(heavy) and name != "mem0_integrations"] == []
 
 
+def test_a_retriever_does_not_load_agents(tmp_path: Path) -> None:
+    """LangChain's agents take two seconds to import."""
+    program = """
+from mem0_integrations.langchain import Mem0Retriever
+print("langchain.agents" in sys.modules, "langgraph.graph" in sys.modules)
+"""
+    assert run(program, tmp_path) == "False False"
+
+
 def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
     """A test run or a type checker imports everything and stores nothing."""
     run("import mem0_integrations.connection, mem0_integrations.cli", tmp_path)
@@ -70,6 +79,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
     ("program", "extra"),
     [
         ("import mem0_integrations.langgraph", "langgraph"),
+        ("import mem0_integrations.langchain", "langchain"),
         ("import mem0_integrations; mem0_integrations.connect()", "embedded"),
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
         ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),

@@ -30,12 +30,14 @@ from mem0_integrations.messages import (
     MAX_MESSAGE_LENGTH,
     MAX_QUERY_LENGTH,
     Turn,
+    is_summary,
     last_words,
     message_key,
     new_turn,
     query_text,
     to_mem0_messages,
     turn_key,
+    turns,
 )
 
 CALL = {"name": "lookup", "args": {"order": "48213"}, "id": "call-1"}
@@ -313,6 +315,68 @@ def test_without_ids_a_message_is_known_by_its_place_among_the_users() -> None:
 def test_without_the_users_words_there_is_no_turn(messages: list[Any]) -> None:
     """There is nothing to remember, which is no error."""
     assert new_turn(messages) is None
+
+
+def test_a_conversation_splits_into_its_turns() -> None:
+    """What was before the user's first message belongs to none of them."""
+    hello, name, city, thanks = (HumanMessage(text) for text in ("Hello", "Priya", "Oslo", "Ta"))
+    welcome, reply, done = AIMessage("Hi!"), AIMessage("Yes?"), AIMessage("Noted.")
+    assert turns([welcome, hello, reply, name, RemoveMessage("0"), city, done, thanks]) == [
+        ([hello], [reply]),
+        ([name, city], [done]),
+        ([thanks], []),
+    ]
+    assert turns([welcome]) == turns([]) == []
+
+
+MESSAGES = st.lists(
+    st.builds(
+        lambda kind, text, number: kind(text, id=f"message-{number}"),
+        st.sampled_from([HumanMessage, AIMessage, SystemMessage]),
+        TEXT.filter(str.strip),
+        st.integers(),
+    ),
+    max_size=12,
+)
+
+
+@given(MESSAGES)
+def test_each_turn_of_a_conversation_was_its_new_turn_once(messages: list[Any]) -> None:
+    """So a turn that is saved later than others has the key that it would have had then."""
+    ends = [
+        index
+        for index in range(1, len(messages) + 1)
+        if index == len(messages)
+        or (
+            isinstance(messages[index], HumanMessage)
+            != isinstance(messages[index - 1], HumanMessage)
+        )
+    ]
+    then = {new.human_id: new for end in ends if (new := new_turn(messages[:end]))}
+    later = {
+        new.human_id: new
+        for said, answered in turns(messages)
+        if (new := new_turn([*said, *answered]))
+    }
+    assert later == then
+
+
+SUMMARY = HumanMessage(
+    "Here is a summary of the conversation to date: kettles.",
+    additional_kwargs={"lc_source": "summarization"},
+)
+
+
+@pytest.mark.parametrize(
+    "summary", [SUMMARY, {"role": "user", **messages_to_dict([SUMMARY])[0]["data"]}]
+)
+def test_a_summary_is_not_what_the_user_said(summary: Any) -> None:
+    """LangChain's middleware puts it in the place of old messages, in the user's name."""
+    assert is_summary(summary)
+    assert to_mem0_messages([summary]) == []
+    assert last_words([summary]) is None
+    assert new_turn([summary, AIMessage("Hi!")]) is None
+    assert new_turn([summary, HumanMessage("Oslo", id="1")]).human_id == "1"
 
 
 @given(TEXT.filter(str.strip), TEXT, TEXT)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import mem0_integrations
+import mem0_integrations.langchain
 import mem0_integrations.langgraph
 
 PUBLIC = {
@@ -40,7 +41,15 @@ PUBLIC = {
         "connect",
         "recall_text",
     ],
+    mem0_integrations.langchain: [
+        "Mem0ChatMessageHistory",
+        "Mem0Memory",
+        "Mem0Middleware",
+        "Mem0Retriever",
+        "create_memory_tools",
+    ],
     mem0_integrations.langgraph: [
+        "Mem0Store",
         "MemoryState",
         "recall_node",
         "remember_node",

@@ -7,12 +7,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from mem0_integrations.messages import Mem0Message
+from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
-__all__ = ["AddRequest", "Backend", "SearchRequest"]
+__all__ = [
+    "AddRequest",
+    "Address",
+    "Backend",
+    "Document",
+    "DocumentKind",
+    "Documents",
+    "SearchRequest",
+]
+
+DocumentKind: TypeAlias = Literal["item", "message"]
+Address: TypeAlias = tuple[tuple[str, ...], str]
+"""A document's path and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,79 @@ class AddRequest:
     created_at: datetime
     infer: bool = True
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Data with an address, beside the memories or among them: found exactly, and never inferred.
+
+    Attributes:
+        path: Where it lies, from the outermost label on.
+        key: Its name there.
+        value: What it holds, JSON-serialisable.
+        texts: What it is searched by; a document without is only listed.
+        scope: Whose it is, and with whom it is forgotten; None where the application keeps
+            users apart by the path.
+        created_at: When it was put first (aware UTC); kept by the later puts.
+        updated_at: When it was put last (aware UTC).
+        expires_at: When it may be swept (aware UTC); None for never.
+        ttl: Seconds that a read may prolong it by.
+        score: Nearness to the query in [0, 1], higher is nearer; None when not searched for.
+    """
+
+    path: tuple[str, ...]
+    key: str
+    value: Mapping[str, object]
+    created_at: datetime
+    updated_at: datetime
+    texts: tuple[str, ...] = ()
+    scope: Scope | None = None
+    expires_at: datetime | None = None
+    ttl: float | None = None
+    score: float | None = None
+
+    @property
+    def address(self) -> Address:
+        """The path and the key."""
+        return self.path, self.key
+
+
+class Documents(ABC):
+    """The documents of one kind. Its methods block, may be called from any thread."""
+
+    @abstractmethod
+    def get(self, addresses: Sequence[Address]) -> list[Document | None]:
+        """Return the documents at addresses, in their order."""
+
+    @abstractmethod
+    def put(self, documents: Sequence[Document]) -> None:
+        """Store documents, or replace those at the same addresses; the last of equals wins."""
+
+    @abstractmethod
+    def delete(self, addresses: Sequence[Address]) -> None:
+        """Delete the documents at addresses, where there are any."""
+
+    @abstractmethod
+    def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
+        """Let documents that expire live for their `ttl` from now on."""
+
+    @abstractmethod
+    def sweep(self, now: datetime) -> int:
+        """Delete the documents that have expired; returns how many."""
+
+    @abstractmethod
+    def list(self, prefix: tuple[str, ...]) -> list[Document]:
+        """Return the documents whose path begins with the labels of a prefix, in any order."""
+
+    @abstractmethod
+    def search(self, prefix: tuple[str, ...], query: str, limit: int) -> Iterator[Document]:
+        """Yield the documents under a prefix that have texts, nearest first, as many as are taken.
+
+        Args:
+            prefix: The labels; none for all documents.
+            query: A text.
+            limit: How many will be taken, more or less.
+        """
 
 
 class Backend(ABC):
@@ -116,6 +203,23 @@ class Backend(ABC):
     @abstractmethod
     def forget(self, scope: Scope) -> ForgetResult:
         """Erase everything of the scope."""
+
+    @abstractmethod
+    def documents(self, kind: DocumentKind) -> Documents:
+        """Return documents that lie beside the memories and are never recalled.
+
+        Args:
+            kind: `item`, or `message`, which is not searched.
+        """
+
+    @abstractmethod
+    def memory_documents(self, template: NamespaceTemplate) -> Documents:
+        """Return the memories as documents; what is put becomes a memory, and has one text.
+
+        Args:
+            template: Tells whose memories lie under a path. Under a path that it covers are all
+                memories of that scope; elsewhere, only what was put.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import quote, unquote
 
 from mem0_integrations.errors import ScopeError
@@ -13,18 +13,32 @@ from mem0_integrations.records import Memory
 from mem0_integrations.scope import MAX_ID_LENGTH, SCOPE_KEYS, Scope
 
 __all__ = [
+    "DOCUMENT_FIELD",
+    "EXPIRES_AT_FIELD",
+    "EXPIRES_FIELD",
     "KEY_FIELD",
+    "PATH_FIELDS",
     "RESERVED_METADATA",
+    "is_text",
     "mem0_ids",
     "memory_of",
     "parse_time",
     "record_of",
     "scope_filters",
+    "scope_of",
 ]
 
 KEY_FIELD: Final = "idempotency_key"
+DOCUMENT_FIELD: Final = "document_body"
+EXPIRES_FIELD: Final = "document_expires"
+EXPIRES_AT_FIELD: Final = "document_expires_at"
+# A store can only be asked for equal values: a document under ("a", "b") says [] in the first,
+# ["a"] in the second and ["a", "b"] in the third.
+PATH_FIELDS: Final = tuple(f"document_path_{depth}" for depth in range(4))
+_INTERNAL: Final = (KEY_FIELD, DOCUMENT_FIELD, EXPIRES_FIELD, EXPIRES_AT_FIELD, *PATH_FIELDS)
 RESERVED_METADATA: Final = frozenset(
     {
+        *_INTERNAL,
         *SCOPE_KEYS,
         "actor_id",
         "attributed_to",
@@ -33,7 +47,6 @@ RESERVED_METADATA: Final = frozenset(
         "expiration_date",
         "hash",
         "id",
-        KEY_FIELD,
         "role",
         "text_lemmatized",
         "updated_at",
@@ -75,9 +88,10 @@ def memory_of(item: Mapping[str, object]) -> Memory:
     """Read one result of `mem0.Memory` (`get`, `get_all`, `search`)."""
     extra = item.get("metadata")
     metadata = dict(extra) if isinstance(extra, Mapping) else {}
-    metadata.pop(KEY_FIELD, None)
+    for key in _INTERNAL:
+        metadata.pop(key, None)
     app_id = metadata.pop("app_id", None)
-    scope = _scope_of(item.get("user_id"), item.get("agent_id"), item.get("run_id"), app_id)
+    scope = scope_of(item.get("user_id"), item.get("agent_id"), item.get("run_id"), app_id)
     listed = metadata.get("categories")
     categories = metadata.pop("categories") if isinstance(listed, list) else ()
     for key in ("role", "actor_id", "attributed_to"):
@@ -109,6 +123,18 @@ def record_of(memory: Memory) -> dict[str, object]:
     }
 
 
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether a store can hold a value as text; half a surrogate pair is not UTF-8.
+
+    Args:
+        value: Any value.
+    """
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def parse_time(value: object) -> datetime | None:
     """Read an ISO 8601 time as aware UTC; a time without a zone is UTC; None if it is none."""
     if not isinstance(value, str):
@@ -121,7 +147,12 @@ def parse_time(value: object) -> datetime | None:
 
 
 @lru_cache(maxsize=1024)
-def _scope_of(*ids: object) -> Scope:
+def scope_of(*ids: object) -> Scope:
+    """Read a scope from the ids that Mem0 has of it, in the order of `SCOPE_KEYS`.
+
+    Raises:
+        ScopeError: There is none.
+    """
     given = zip(SCOPE_KEYS, ids, strict=True)
     decoded = {key: _decode(str(value)).strip() for key, value in given if value}
     # Memories that were not written by this package may carry longer ids.

@@ -6,10 +6,8 @@ import builtins
 import copy
 import dataclasses
 import logging
-import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from typing import Final
@@ -17,7 +15,8 @@ from typing import Final
 from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
+from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind, SearchRequest
+from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
     mem0_ids,
@@ -26,15 +25,12 @@ from mem0_integrations.backends.dialect import (
     record_of,
     scope_filters,
 )
+from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
+from mem0_integrations.backends.mem0_errors import translated
+from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
-from mem0_integrations.errors import (
-    BackendError,
-    Mem0IntegrationsError,
-    MemoryNotFoundError,
-    ScopeError,
-    StorageError,
-)
+from mem0_integrations.errors import BackendError, MemoryNotFoundError, ScopeError
 from mem0_integrations.extraction import (
     CheckedLLM,
     Extractor,
@@ -42,8 +38,8 @@ from mem0_integrations.extraction import (
     LangChainLLM,
 )
 from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
-from mem0_integrations.retry import is_retryable, retry_after_seconds
 from mem0_integrations.scope import Scope
 
 __all__ = ["OSSBackend"]
@@ -54,6 +50,9 @@ _PAGE: Final = 10_000
 # Asked for beside the limit: some will be near-duplicates, or not pass a filter.
 _SPARE: Final = 3
 _SELECTIVE: Final = 4
+_COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
+# The dimension of vectors that are only there because a vector store wants them.
+_UNSEARCHED: Final = 1
 
 
 class OSSBackend(Backend):
@@ -63,8 +62,9 @@ class OSSBackend(Backend):
     Mem0's own extraction still sees the other applications' memories of the same user.
 
     Args:
-        memory: The Mem0 to use; it is not changed, except that a local Qdrant client gets a
-            lock, without which it loses writes under threads.
+        memory: The Mem0 to use; it is not changed, except that it keeps the collections beside
+            its own, and that a local Qdrant client gets a lock, without which it loses writes
+            under threads.
         llm: A model in place of the one that `memory` has.
         embedder: An embedder in place of the one that `memory` has.
         extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
@@ -83,7 +83,7 @@ class OSSBackend(Backend):
         extractor: Extractor | None = None,
         owned: bool = False,
     ) -> None:
-        with _translated("open the memory"):
+        with translated("open the memory"):
             vector_stores.check_dimension(
                 memory.vector_store, embedder.embedding_dims if embedder else None
             )
@@ -94,6 +94,7 @@ class OSSBackend(Backend):
             self._memory.llm = CheckedLLM(model)
             self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
             self._history = History(memory.db)
+        self._beside = Beside.of(memory)
         self._writer = StatementWriter(self._memory, extractor)
         self._original = memory
         self._model_name = vector_stores.name_of(model)
@@ -113,7 +114,7 @@ class OSSBackend(Backend):
         options = {} if request.threshold is None else {"threshold": request.threshold}
         seen: set[str] = set()
         while True:
-            with _translated("search"):
+            with translated("search"):
                 results = self._memory.search(
                     request.query, filters=filters, top_k=top_k, **options
                 )["results"]
@@ -128,7 +129,7 @@ class OSSBackend(Backend):
         """Store a turn and return the memories that it became."""
         if request.infer and self._extractor is None:
             return self._add_through_mem0(request)
-        with _translated("add"):
+        with translated("add"):
             return self._writer.write([request])[0]
 
     def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
@@ -146,7 +147,7 @@ class OSSBackend(Backend):
             for request in requests
         }
         new = [request for request in requests if not counts[request.key]]
-        with _translated("add"):
+        with translated("add"):
             for request, memories in zip(new, self._writer.write(new), strict=True):
                 counts[request.key] = len(memories)
         return [counts[request.key] for request in requests]
@@ -155,13 +156,13 @@ class OSSBackend(Backend):
         """Take back what a write has stored whose scope was forgotten meanwhile."""
         for memory in memories:
             self.delete(memory.scope, memory.id)
-        with _translated("forget"):
+        with translated("forget"):
             for scope in {memory.scope for memory in memories}:
                 self._history.erase(mem0_ids(scope))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""
-        with _translated("look a write up"):
+        with translated("look a write up"):
             found: list[Memory] = []
             while item := self._memory.get(memory_id_of(scope, key, len(found))):
                 found.append(memory_of(item))
@@ -177,7 +178,7 @@ class OSSBackend(Backend):
         """Return a page of the scope's memories, newest first."""
         pushed, _ = split_equalities(filters or {})
         wanted: dict[str, object] = {**pushed, **mem0_ids(scope)}
-        with _translated("list"):
+        with translated("list"):
             results = self._all(wanted)
         found = list(self._kept(results, scope, filters, None))
         # Python's sort is stable: by id first, so that pages never overlap.
@@ -189,7 +190,7 @@ class OSSBackend(Backend):
         """Return a memory of the scope, or None."""
         if not _is_uuid(memory_id):
             return None
-        with _translated("get"):
+        with translated("get"):
             item = self._memory.get(memory_id)
         try:
             memory = memory_of(item) if item else None
@@ -207,7 +208,7 @@ class OSSBackend(Backend):
     ) -> Memory:
         """Change a memory of the scope."""
         self._require(scope, memory_id)
-        with _translated("update"):
+        with translated("update"):
             self._memory.update(
                 memory_id, text=text, metadata=None if metadata is None else dict(metadata)
             )
@@ -216,18 +217,18 @@ class OSSBackend(Backend):
     def delete(self, scope: Scope, memory_id: str) -> None:
         """Delete a memory of the scope."""
         memory = self._require(scope, memory_id)
-        with _translated("delete"):
+        with translated("delete"):
             self._history.mark_deleted([memory_id], scope_filters(memory.scope))
             self._memory.delete(memory_id)
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
         if self.get(scope, memory_id) is None:
-            with _translated("read the history"):
+            with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise _not_found(scope, memory_id)
-        with _translated("read the history"):
+        with translated("read the history"):
             entries = self._memory.history(memory_id)
         return [
             MemoryChange(
@@ -247,12 +248,13 @@ class OSSBackend(Backend):
         overwrite it when they optimise or vacuum. The embedded store leaves nothing behind.
         """
         ids = mem0_ids(scope)
-        with _translated("forget"):
+        with translated("forget"):
             doomed = [str(item["id"]) for item in self._all(ids)]
             # First of all: when this breaks off, the next forget still knows whose history it is.
             self._history.mark_deleted(doomed, ids)
             vector_stores.erase(self._memory.vector_store, ids, doomed)
             vector_stores.erase_entities(self._memory, ids)
+            transcript = self._forget_transcripts(scope)
             history, messages = self._history.erase(ids)
             if left := len(self._all(ids)):
                 raise BackendError(
@@ -261,7 +263,24 @@ class OSSBackend(Backend):
                     retryable=True,
                 )
             vector_stores.compact(self._memory.vector_store)
-        return ForgetResult(memories=len(doomed), history=history, messages=messages)
+        return ForgetResult(
+            memories=len(doomed), history=history, messages=messages, transcript=transcript
+        )
+
+    def documents(self, kind: DocumentKind) -> RowDocuments:
+        """Return documents that lie beside the memories and are never recalled."""
+        with translated("open a collection"):
+            store = self._beside.open(
+                _COLLECTIONS[kind], dimension=_UNSEARCHED if kind == "message" else None
+            )
+        lock = self._beside.lock(_COLLECTIONS[kind])
+        return RowDocuments(store, self._memory.embedding_model, lock)
+
+    def memory_documents(self, template: NamespaceTemplate) -> MemoryDocuments:
+        """Return the memories as documents; what is put becomes a memory."""
+        return MemoryDocuments(
+            self._memory, template, delete=self.delete, lock=self._beside.lock("memories")
+        )
 
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store and models these are."""
@@ -283,8 +302,18 @@ class OSSBackend(Backend):
     def close(self) -> None:
         """Close the Mem0 that this backend was given to own."""
         if self._owned:
+            self._beside.close()
             vector_stores.close(self._original.vector_store)
             self._original.close()
+
+    def _forget_transcripts(self, scope: Scope) -> int:
+        if not self._beside.exists(_COLLECTIONS["message"]):
+            return 0
+        transcripts = self.documents("message")
+        erased = transcripts.forget(scope)
+        if erased:
+            vector_stores.compact(transcripts.store)
+        return erased
 
     def _add_through_mem0(self, request: AddRequest) -> builtins.list[Memory]:
         ids = mem0_ids(request.scope)
@@ -294,7 +323,7 @@ class OSSBackend(Backend):
             "created_at": request.created_at.isoformat(),
             **({"app_id": ids.pop("app_id")} if "app_id" in ids else {}),
         }
-        with _translated("add"):
+        with translated("add"):
             results = self._memory.add(
                 [dict(message) for message in request.messages], metadata=metadata, **ids
             )["results"]
@@ -377,26 +406,3 @@ def _age(memory: Memory) -> float:
 
 def _not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:
     return MemoryNotFoundError(f"{scope} has no memory with id {memory_id!r}.")
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    """Turn what Mem0 and its parts raise into our own errors."""
-    try:
-        yield
-    except Mem0IntegrationsError:
-        raise
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"Mem0 could not {doing}: its history database says: {error}. Check the free space "
-            f"and the permissions of its folder."
-        ) from error
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(cause, Mem0IntegrationsError):
-            raise cause from error
-        raise BackendError(
-            f"Mem0 could not {doing}: {type(error).__name__}: {error}",
-            retryable=is_retryable(error, idempotent=True),
-            retry_after=retry_after_seconds(error),
-        ) from error

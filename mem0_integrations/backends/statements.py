@@ -19,7 +19,7 @@ from mem0_integrations.extraction import Extractor
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
-__all__ = ["StatementWriter", "memory_id_of"]
+__all__ = ["StatementWriter", "memory_id_of", "text_hash"]
 
 _PAGE: Final = 10_000
 _NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
@@ -58,7 +58,7 @@ class StatementWriter:
                     **mem0_ids(request.scope),
                     KEY_FIELD: request.key,
                     "data": text,
-                    "hash": _hash(text),
+                    "hash": text_hash(text),
                     "text_lemmatized": lemmatize_for_bm25(text),
                     "created_at": time.isoformat(),
                     "updated_at": time.isoformat(),
@@ -111,7 +111,7 @@ class StatementWriter:
 
     def _is_known(self, scope: Scope, text: str) -> bool:
         ids = mem0_ids(scope)
-        filters = {**ids, "hash": _hash(text)}
+        filters = {**ids, "hash": text_hash(text)}
         rows = vector_stores.rows(self._memory.vector_store.list(filters=filters, top_k=_PAGE))
         # Not what a scope within this one said: it is forgotten apart.
         return any(
@@ -125,6 +125,6 @@ def memory_id_of(scope: Scope, key: str, index: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, json.dumps([scope.ids, key, index], sort_keys=True)))
 
 
-def _hash(text: str) -> str:
-    # Mem0's own, which it compares to skip texts that it knows.
+def text_hash(text: str) -> str:
+    """Return Mem0's hash of a text, which it compares to skip texts that it knows."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

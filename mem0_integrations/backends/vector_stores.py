@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
@@ -11,6 +12,7 @@ from mem0.memory.main import _entity_collection_name
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
+from mem0_integrations.backends.dialect import PATH_FIELDS
 from mem0_integrations.backends.mem0_config import store_place
 from mem0_integrations.errors import DimensionMismatchError
 
@@ -18,10 +20,12 @@ __all__ = [
     "Row",
     "check_dimension",
     "close",
+    "collections",
     "compact",
     "describe",
     "erase",
     "erase_entities",
+    "index_paths",
     "insert",
     "lock_local_qdrant",
     "name_of",
@@ -36,6 +40,7 @@ class Row(Protocol):
 
     id: str
     payload: Mapping[str, object]
+    score: float | None
 
 
 def rows(listed: object) -> list[Row]:
@@ -127,7 +132,7 @@ def erase(store: VectorStoreBase, ids: Mapping[str, str], doomed: Sequence[str])
 def erase_entities(memory: Mem0, ids: Mapping[str, str]) -> None:
     """Delete what Mem0 keeps of the entities of a scope, in a collection of their own."""
     name = _entity_collection_name(memory.config.vector_store.provider, memory.collection_name)
-    if memory._entity_store is None and name not in _collections(memory.vector_store):
+    if memory._entity_store is None and name not in collections(memory.vector_store):
         return
     wanted = {key: value for key, value in ids.items() if key != "app_id"}
     store = memory.entity_store
@@ -149,6 +154,31 @@ def close(store: VectorStoreBase) -> None:
     for holder in (store, getattr(store, "client", None), getattr(store, "connection_pool", None)):
         if callable(closing := getattr(holder, "close", None)):
             closing()
+
+
+def collections(store: VectorStoreBase) -> list[str]:
+    """Return the names of all collections of a store."""
+    listed = store.list_cols()
+    names = getattr(listed, "collections", listed)
+    return [str(getattr(item, "name", item)) for item in names or ()]
+
+
+def index_paths(store: VectorStoreBase) -> None:
+    """Let PostgreSQL find documents by their path without reading the whole table."""
+    if type(store).__name__ != "PGVector":
+        return
+    from mem0.vector_stores.pgvector import sql
+
+    store._ensure_collection()
+    with store._get_cursor(commit=True) as cursor:
+        for field in PATH_FIELDS[1:]:
+            # PostgreSQL's names have at most 63 bytes, and a path may be too long for a B-tree.
+            digest = hashlib.sha256(f"{store.collection_name} {field}".encode()).hexdigest()[:16]
+            cursor.execute(
+                sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hash ((payload->>{}))").format(
+                    sql.Identifier(f"mem0_integrations_{digest}"), store._col(), sql.Literal(field)
+                )
+            )
 
 
 def describe(store: VectorStoreBase, settings: VectorStoreConfig) -> str:
@@ -179,12 +209,6 @@ def _insert(
         payloads=[payload for _, payload in items],
         ids=[item_id for item_id, _ in items],
     )
-
-
-def _collections(store: VectorStoreBase) -> list[str]:
-    listed = store.list_cols()
-    names = getattr(listed, "collections", listed)
-    return [str(getattr(item, "name", item)) for item in names or ()]
 
 
 def _existing_dimension(store: VectorStoreBase) -> int | None:

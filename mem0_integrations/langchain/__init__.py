@@ -7,15 +7,16 @@ agent = create_agent(model, middleware=[Mem0Middleware(memory)])
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 from mem0_integrations.errors import MissingExtraError
 from mem0_integrations.lazy import lazy_names
 
-for _needed in ("langchain", "langchain_classic", "langchain_core"):
-    if importlib.util.find_spec(_needed) is None:
-        raise MissingExtraError("mem0_integrations.langchain", "langchain")
+try:
+    import langchain  # noqa: F401
+    import langchain_classic  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError("mem0_integrations.langchain", "langchain") from error
 
 if TYPE_CHECKING:
     from mem0_integrations.langchain.chat_history import Mem0ChatMessageHistory

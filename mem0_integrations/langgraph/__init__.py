@@ -14,5 +14,6 @@ except ImportError as error:
     raise MissingExtraError("mem0_integrations.langgraph", "langgraph") from error
 
 from mem0_integrations.langgraph.nodes import MemoryState, recall_node, remember_node
+from mem0_integrations.langgraph.store import Mem0Store
 
-__all__ = ["MemoryState", "recall_node", "remember_node"]
+__all__ = ["Mem0Store", "MemoryState", "recall_node", "remember_node"]

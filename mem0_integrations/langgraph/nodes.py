@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import MessagesState
-from langgraph.runtime import get_runtime
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.errors import (
-    InvalidInputError,
-    InvalidMessageError,
-    OutboxFullError,
-    StorageError,
-)
+from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langgraph.checkpoints import aknown_at, known_at
-from mem0_integrations.messages import Turn, last_words, new_turn, turn_key
-from mem0_integrations.planning import (
-    OnError,
-    check_metadata,
-    check_on_error,
-    check_search,
-    check_timeout,
-)
-from mem0_integrations.records import Recall, WriteResult
+from mem0_integrations.langgraph.runs import Run, TurnWriter
+from mem0_integrations.messages import last_words
+from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.records import Recall
 from mem0_integrations.rendering import recall_text
-from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
+from mem0_integrations.scope import ScopeSource
 
 __all__ = ["MemoryState", "recall_node", "remember_node"]
-
-logger = logging.getLogger(__name__)
-
-Event = Mapping[str, object]
-# What keeps a turn from being accepted although the graph is right.
-_NOT_ACCEPTED = (InvalidMessageError, OutboxFullError, StorageError)
 
 
 class MemoryState(MessagesState):
@@ -127,34 +108,27 @@ def recall_node(
         "on_error": on_error,
     }
 
-    def found(recall: Recall, emit: Callable[[Event], None]) -> dict[str, object]:
-        emit(
-            {
-                "event": "memory.recalled",
-                "memories": [found.to_dict() for found in recall.memories],
-                "degraded": recall.degraded,
-            }
-        )
+    def found(run: Run, recall: Recall) -> dict[str, object]:
+        run.recalled(recall)
         return {output_key: render(recall)}
 
     def recall(state: object, config: RunnableConfig) -> dict[str, object]:
-        call = _call(config, scope, memory)
+        run = Run.of(config, scope, memory)
         query = last_words(_messages(state, messages_key))
         if query is None:
             return {output_key: render(Recall())}
-        call.emit({"event": "memory.recalling"})
-        time = known_at(config, call.checkpoint_id) if as_of == "checkpoint" else None
-        return found(memory.recall(query, scope=call.scope, as_of=time, **options), call.emit)
+        run.recalling()
+        time = known_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        return found(run, memory.recall(query, scope=run.scope, as_of=time, **options))
 
     async def arecall(state: object, config: RunnableConfig) -> dict[str, object]:
-        call = _call(config, scope, memory)
+        run = Run.of(config, scope, memory)
         query = last_words(_messages(state, messages_key))
         if query is None:
             return {output_key: render(Recall())}
-        call.emit({"event": "memory.recalling"})
-        time = await aknown_at(config, call.checkpoint_id) if as_of == "checkpoint" else None
-        recalled = await memory.arecall(query, scope=call.scope, as_of=time, **options)
-        return found(recalled, call.emit)
+        run.recalling()
+        time = await aknown_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        return found(run, await memory.arecall(query, scope=run.scope, as_of=time, **options))
 
     return RunnableLambda(recall, afunc=arecall, name="recall")
 
@@ -210,85 +184,25 @@ def remember_node(
         ...     memory.list(scope={"user_id": "u"})[0].text
         'I like tea.'
     """
-    common = check_metadata(metadata)
-    check_timeout("timeout", timeout)
-    check_on_error(on_error)
-
-    def plan(state: object, config: RunnableConfig) -> tuple[_Call, dict[str, Any] | None]:
-        call = _call(config, scope, memory)
-        try:
-            turn = new_turn(
-                _messages(state, messages_key), include_tool_messages=include_tool_messages
-            )
-        except InvalidMessageError as error:
-            remembered(call, _not_accepted(error, on_error or memory.on_error))
-            return call, None
-        if turn is None:
-            return call, None
-        return call, {
-            "messages": turn.messages,
-            "scope": call.scope,
-            "infer": infer,
-            "metadata": {**common, **_provenance(call, turn)},
-            "key": turn_key(call.scope, call.thread_id, turn),
-            "background": background,
-            "timeout": timeout,
-            "on_error": on_error,
-        }
-
-    def remembered(call: _Call, result: WriteResult) -> dict[str, object]:
-        call.emit(
-            {
-                "event": "memory.remembered",
-                "status": result.status,
-                "memories": [stored.to_dict() for stored in result.memories],
-                "error": result.error,
-            }
-        )
-        return {}
+    writer = TurnWriter(
+        memory,
+        infer=infer,
+        metadata=metadata,
+        background=background,
+        timeout=timeout,
+        include_tool_messages=include_tool_messages,
+        on_error=on_error,
+    )
 
     def remember(state: object, config: RunnableConfig) -> dict[str, object]:
-        call, write = plan(state, config)
-        if write is None:
-            return {}
-        try:
-            result = memory.remember(**write)
-        except _NOT_ACCEPTED as error:
-            result = _not_accepted(error, on_error or memory.on_error)
-        return remembered(call, result)
+        writer.remember(Run.of(config, scope, memory), _messages(state, messages_key))
+        return {}
 
     async def aremember(state: object, config: RunnableConfig) -> dict[str, object]:
-        call, write = plan(state, config)
-        if write is None:
-            return {}
-        try:
-            result = await memory.aremember(**write)
-        except _NOT_ACCEPTED as error:
-            result = _not_accepted(error, on_error or memory.on_error)
-        return remembered(call, result)
+        await writer.aremember(Run.of(config, scope, memory), _messages(state, messages_key))
+        return {}
 
     return RunnableLambda(remember, afunc=aremember, name="remember")
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What a node has to know about the call that it is part of."""
-
-    scope: Scope
-    thread_id: str | None
-    checkpoint_id: str | None
-    emit: Callable[[Event], None]
-
-
-def _call(config: RunnableConfig, scope: ScopeSource | None, memory: AgentMemory) -> _Call:
-    runtime = get_runtime()
-    execution = runtime.execution_info
-    return _Call(
-        scope=resolve_scope(scope, ScopeRequest.of_run(config), memory.default_scope),
-        thread_id=execution.thread_id if execution is not None else None,
-        checkpoint_id=execution.checkpoint_id if execution is not None else None,
-        emit=runtime.stream_writer,
-    )
 
 
 def _messages(state: object, key: str) -> list[Any]:
@@ -299,19 +213,3 @@ def _messages(state: object, key: str) -> list[Any]:
             f"messages_key=."
         )
     return list(messages)
-
-
-def _provenance(call: _Call, turn: Turn) -> dict[str, str]:
-    values = {
-        "thread_id": call.thread_id,
-        "checkpoint_id": call.checkpoint_id,
-        "message_id": turn.human_id,
-    }
-    return {key: value for key, value in values.items() if value is not None}
-
-
-def _not_accepted(error: Exception, on_error: OnError) -> WriteResult:
-    if on_error == "raise":
-        raise error
-    logger.error("A turn was not accepted and will not be remembered: %s.", type(error).__name__)
-    return WriteResult("failed", error=str(error))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -510,6 +511,22 @@ def test_memories_survive_a_restart(tmp_path: Path) -> None:
         with closing(SQLiteVectorStore(tmp_path / "memories.db", dimension=3)) as store:
             store.insert([X], [{"data": "tea"}], ["1"])
             assert [r.payload for r in store.list()[0]] == [{"data": "tea"}]
+
+
+def test_a_file_of_before_documents_is_completed(tmp_path: Path) -> None:
+    """Memories that were written by an earlier version stay."""
+    path = tmp_path / "memories.db"
+    with closing(SQLiteVectorStore(path, dimension=3)) as store:
+        store.insert([X], [{"user_id": "ann"}], ["a"])
+    with closing(sqlite3.connect(path)) as file:
+        for (name,) in file.execute("SELECT name FROM pragma_table_info('memories')").fetchall():
+            if name.startswith("document_"):
+                file.execute(f"DROP INDEX memories_{name}")
+                file.execute(f"ALTER TABLE memories DROP COLUMN {name}")
+    with closing(SQLiteVectorStore(path, dimension=3)) as store:
+        store.insert([Y], [{"user_id": "ann", "document_path_0": "[]"}], ["b"])
+        assert nearest(store, X, user_id="ann") == ["a", "b"]
+        assert ids(store, document_path_0="[]") == ["b"]
 
 
 def test_another_dimension_names_both_and_the_way_out(tmp_path: Path) -> None:

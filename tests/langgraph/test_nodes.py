@@ -9,12 +9,10 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -46,51 +44,10 @@ from mem0_integrations import (
     recall_text,
 )
 from mem0_integrations.langgraph import MemoryState, recall_node, remember_node
+from tests.stores import HookedEmbedder
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 GRACE = 30.0
-
-
-class HookedEmbedder(Embeddings):
-    """Vectors without a model, and a hook that may fail, hang or look around first."""
-
-    def __init__(self) -> None:
-        self._embedding = DeterministicFakeEmbedding(size=16)
-        self.hook: Callable[[], object] = lambda: None
-
-    def embed_query(self, text: str) -> list[float]:
-        self.hook()
-        return self._embedding.embed_query(text)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        self.hook()
-        return self._embedding.embed_documents(texts)
-
-
-@pytest.fixture(scope="module")
-def embedder() -> HookedEmbedder:
-    return HookedEmbedder()
-
-
-@pytest.fixture(scope="module")
-def hooked(
-    embedder: HookedEmbedder, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[AgentMemory]:
-    """A memory whose embedder does what a test wants."""
-    folder = tmp_path_factory.mktemp("hooked")
-    with connect("embedded", data_dir=folder, embedder=embedder) as memory:
-        yield memory
-
-
-@pytest.fixture
-def hook(embedder: HookedEmbedder) -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Set what the embedder does first; it does nothing again after the test."""
-
-    def set_hook(call: Callable[[], object]) -> None:
-        embedder.hook = call
-
-    yield set_hook
-    embedder.hook = lambda: None
 
 
 def config_of(user: str, **ids: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from mem0_integrations.backends.dialect import is_text
 from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS
-from mem0_integrations.backends.embedded.selection import is_text
 from mem0_integrations.errors import DimensionMismatchError, InvalidInputError
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from mem0_integrations.backends.dialect import PATH_FIELDS
 from mem0_integrations.errors import CorruptFileError, DimensionMismatchError
 from mem0_integrations.sqlite import Database
 
@@ -12,13 +13,13 @@ __all__ = ["COLUMNS", "ID_COLUMNS", "open_file"]
 
 # Whose memory it is, the most selective id first; then who said it.
 ID_COLUMNS: Final = ("user_id", "run_id", "agent_id", "app_id", "actor_id")
-# What is copied from a payload into an indexed column. The hash of a text tells whether it is
-# known already, which is asked before each addition.
-COLUMNS: Final = ("hash", *ID_COLUMNS)
+# What is copied from a payload into an indexed column, the most selective first. The hash of a
+# text tells whether it is known already, which is asked before each addition.
+COLUMNS: Final = ("hash", *reversed(PATH_FIELDS), *ID_COLUMNS)
 
 _VERSION: Final = 1
 # The payload comes last, so that reading a vector never touches the pages of a long text.
-_SCHEMA: Final = f"""
+_TABLES: Final = f"""
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS memories (
     seq INTEGER PRIMARY KEY,
@@ -29,9 +30,10 @@ CREATE TABLE IF NOT EXISTS memories (
     payload TEXT NOT NULL,
     UNIQUE (collection, id)
 );
-""" + "".join(
+"""
+_INDEXES: Final = tuple(
     f"CREATE INDEX IF NOT EXISTS memories_{column} ON memories (collection, {column}) "
-    f"WHERE {column} IS NOT NULL;\n"
+    f"WHERE {column} IS NOT NULL"
     for column in COLUMNS
 )
 
@@ -51,9 +53,15 @@ def open_file(path: Path, dimension: int) -> Database:
     Example:
         >>> open_file(Path(":memory:"), dimension=384).close()
     """
-    database = Database(path, _SCHEMA)
+    database = Database(path, _TABLES)
     try:
         with database.write() as connection:
+            known = {name for _, name, *_ in connection.execute("PRAGMA table_info(memories)")}
+            for column in COLUMNS:
+                if column not in known:
+                    connection.execute(f"ALTER TABLE memories ADD COLUMN {column} TEXT")
+            for index in _INDEXES:
+                connection.execute(index)
             wanted = {"version": _VERSION, "dimension": dimension}
             connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", wanted.items())
             found = dict(connection.execute("SELECT key, value FROM meta"))

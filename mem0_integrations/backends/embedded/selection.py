@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeGuard
+from typing import Final, TypeAlias
 
+from mem0_integrations.backends.dialect import is_text
 from mem0_integrations.backends.embedded.matrices import Ids
 from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS
 from mem0_integrations.errors import InvalidFilterError
 from mem0_integrations.filters import Predicate, compile_filters
 
-__all__ = ["Filters", "Selection", "is_text", "select"]
+__all__ = ["Filters", "Selection", "select"]
 
 Filters: TypeAlias = Mapping[str, object]
 
@@ -72,18 +73,6 @@ def select(filters: Filters | None) -> Selection:
             conditions[key] = value
     matches = compile_filters(_translated(conditions)) if conditions else None
     return Selection(frozenset(ids.items()), matches)
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Tell whether SQLite can hold a value as text; half a surrogate pair is not UTF-8.
-
-    Args:
-        value: Any value.
-    """
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
 
 
 def _translated(conditions: Filters) -> Filters:

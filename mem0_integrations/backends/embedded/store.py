@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mem0.vector_stores.base import VectorStoreBase
@@ -163,6 +163,25 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         """
         return self._table.find(vector_id)
 
+    def get_many(self, ids: Sequence[str]) -> builtins.list[Record]:
+        """Return the memories that there are with these ids, in any order.
+
+        Args:
+            ids: The memories' ids.
+        """
+        return self._table.find_many(ids)
+
+    def merge_payloads(self, changes: Mapping[str, Payload]) -> None:
+        """Set fields of the payloads of memories in one transaction, where there are any of these.
+
+        Args:
+            changes: The fields to set, for each memory's id.
+
+        Raises:
+            InvalidInputError: A value is not JSON.
+        """
+        self._table.merge(changes)
+
     def list(
         self, filters: Filters | None = None, top_k: int | None = None
     ) -> builtins.list[builtins.list[Record]]:
@@ -217,7 +236,15 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         Args:
             vector_id: The memory's id.
         """
-        self._table.delete(vector_id)
+        self._table.delete([vector_id])
+
+    def delete_many(self, ids: Sequence[str]) -> None:
+        """Delete memories in one transaction, where there are any with these ids.
+
+        Args:
+            ids: The memories' ids.
+        """
+        self._table.delete(ids)
 
     def delete_where(self, filters: Filters) -> int:
         """Delete every memory that a filter selects, in one transaction.

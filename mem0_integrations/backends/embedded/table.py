@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final, TypeAlias
@@ -12,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mem0_integrations.backends.embedded.matrices import Matrix, MatrixCache, Stamp
-from mem0_integrations.backends.embedded.rows import Columns, Record
+from mem0_integrations.backends.embedded.rows import (
+    Columns,
+    Payload,
+    Record,
+    columns,
+    to_json,
+)
 from mem0_integrations.backends.embedded.schema import COLUMNS
 from mem0_integrations.backends.embedded.selection import Selection
 from mem0_integrations.sqlite import Database
@@ -119,6 +126,16 @@ class Table:
             ).fetchone()
         return Record.read(*row) if row else None
 
+    def find_many(self, ids: Sequence[str]) -> list[Record]:
+        """Return those of the memories that are there, in any order."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, payload FROM memories WHERE collection = ? "
+                "AND id IN (SELECT value FROM json_each(?))",
+                (self._name, json.dumps(list(ids))),
+            ).fetchall()
+        return [Record.read(*row) for row in rows]
+
     def newest(self, selection: Selection, limit: int | None) -> list[Record]:
         """Return the selected memories, the last added first."""
         with self._database.read() as connection:
@@ -152,10 +169,20 @@ class Table:
                 connection.execute(_UPDATE_PAYLOAD, (*columns.values(), text, *key))
             return known
 
-    def delete(self, memory_id: str) -> None:
-        """Delete a memory, if it is there."""
+    def merge(self, changes: Mapping[str, Payload]) -> None:
+        """Set fields of the payloads of memories in one transaction, where they are there."""
         with self._rewriting() as connection:
-            connection.execute(_DELETE, (self._name, memory_id))
+            for memory_id, fields in changes.items():
+                record = self.find(memory_id)
+                if record is not None:
+                    payload = {**record.payload, **fields}
+                    row = *columns(payload).values(), to_json(payload)
+                    connection.execute(_UPDATE_PAYLOAD, (*row, self._name, memory_id))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete memories in one transaction, where they are there."""
+        with self._rewriting() as connection:
+            connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
     def delete_selected(self, selection: Selection) -> int:
         """Delete the selected memories in one transaction; return how many."""

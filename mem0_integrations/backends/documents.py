@@ -1,0 +1,329 @@
+"""Documents as rows of a Mem0 vector store, in a collection beside the memories.
+
+A document is a row whose id is made of its address. Where it has several texts, further rows
+carry their vectors, so that it is found by any of them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import json
+import math
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from mem0.embeddings.base import EmbeddingBase
+from mem0.vector_stores.base import VectorStoreBase
+
+from mem0_integrations.backends.base import Address, Document, Documents
+from mem0_integrations.backends.dialect import (
+    DOCUMENT_FIELD,
+    EXPIRES_AT_FIELD,
+    EXPIRES_FIELD,
+    PATH_FIELDS,
+    mem0_ids,
+    parse_time,
+)
+from mem0_integrations.backends.mem0_errors import translated
+from mem0_integrations.backends.rows import (
+    Payload,
+    delete_rows,
+    every_row,
+    fetch_rows,
+    merge_payloads,
+    put_rows,
+)
+from mem0_integrations.backends.vector_stores import Row
+from mem0_integrations.errors import BackendError
+from mem0_integrations.scope import Scope
+
+__all__ = ["NewRow", "RowDocuments", "body_of", "document_id", "packed", "path_filter"]
+
+NewRow: TypeAlias = tuple[str, dict[str, object], str | None]
+"""An id, a payload, and the text whose vector the row has; None where it is never searched."""
+
+_NAMESPACE: Final = uuid.UUID("0c1b6c1e-6f0f-5b52-a3a1-0d9c7b8d4f55")
+_PART: Final = "document_part"
+_OF: Final = "document_of"
+_SEARCHABLE: Final = "document_searchable"
+_YES: Final = "yes"
+_NO: Final = "no"
+_SPARE: Final = 3
+_GROWTH: Final = 4
+
+
+def document_id(address: Address, part: int = 0) -> str:
+    """Return the id of a row of a document."""
+    path, key = address
+    return str(uuid.uuid5(_NAMESPACE, json.dumps([*path, key, part])))
+
+
+def path_filter(prefix: tuple[str, ...]) -> dict[str, object]:
+    """Return the equality that selects what lies under a prefix; a deep one selects more."""
+    depth = min(len(prefix), len(PATH_FIELDS) - 1)
+    return {PATH_FIELDS[depth]: json.dumps(prefix[:depth])}
+
+
+def packed(document: Document, **more: object) -> dict[str, object]:
+    """Return the fields of a payload that hold a document."""
+    expires = document.expires_at
+    # As text: some stores change numbers, or refuse characters, in nested values.
+    body = json.dumps(
+        {
+            "path": document.path,
+            "key": document.key,
+            "value": document.value,
+            "ttl": document.ttl,
+            **more,
+        }
+    )
+    paths = [path_filter(document.path[:depth]) for depth in range(len(document.path) + 1)]
+    return {
+        **{field: value for path in paths for field, value in path.items()},
+        DOCUMENT_FIELD: body,
+        EXPIRES_FIELD: _YES if expires else _NO,
+        # Apart, so that prolonging a life cannot bring an older value back.
+        EXPIRES_AT_FIELD: expires.isoformat() if expires else None,
+        "created_at": document.created_at.isoformat(),
+        "updated_at": document.updated_at.isoformat(),
+    }
+
+
+def body_of(payload: Payload) -> dict[str, Any]:
+    """Return what `packed` has put into a payload; empty where it has put nothing."""
+    body = payload.get(DOCUMENT_FIELD)
+    return json.loads(body) if isinstance(body, str) else {}
+
+
+class RowDocuments(Documents):
+    """Documents in a collection of their own.
+
+    Args:
+        store: The collection, kept as an attribute.
+        embedder: Makes the vectors.
+        lock: Held while something is read and then written.
+    """
+
+    def __init__(
+        self, store: VectorStoreBase, embedder: EmbeddingBase, lock: threading.Lock
+    ) -> None:
+        self.store = store
+        self._embedder = embedder
+        self._lock = lock
+
+    def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
+        """Return the documents at addresses, in their order."""
+        with translated("read documents"):
+            found = self._fetch(addresses)
+        return [self._read(*found[address]) if address in found else None for address in addresses]
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Store documents, or replace those at the same addresses; the last of equals wins."""
+        latest = {document.address: document for document in documents}
+        with translated("store documents"):
+            vectors = self._vectors({text for item in latest.values() for text in item.texts})
+            with self._lock:
+                known = self._fetch(list(latest))
+                new: list[NewRow] = []
+                stale: set[str] = set()
+                for address, document in latest.items():
+                    row_id, old = known.get(address, (document_id(address), {}))
+                    first = parse_time(old.get("created_at")) or document.created_at
+                    kept = dataclasses.replace(document, created_at=min(first, document.updated_at))
+                    new += self._rows(row_id, kept, old)
+                    stale.update(_part_ids(address, old))
+                put_rows(
+                    self.store,
+                    [(row_id, payload) for row_id, payload, _ in new],
+                    [vectors[text] for _, _, text in new],
+                )
+                delete_rows(self.store, list(stale.difference(row_id for row_id, _, _ in new)))
+                self._note(new, dict(known.values()))
+
+    def delete(self, addresses: Sequence[Address]) -> None:
+        """Delete the documents at addresses, where there are any."""
+        with translated("delete documents"), self._lock:
+            self._remove(dict(self._fetch(addresses).values()))
+
+    def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
+        """Let documents that expire live for their `ttl` from now on."""
+        with translated("prolong documents"), self._lock:
+            ttls = {
+                row_id: body_of(payload).get("ttl")
+                for row_id, payload in self._fetch(addresses).values()
+            }
+            merge_payloads(
+                self.store,
+                {
+                    row_id: {EXPIRES_AT_FIELD: (now + timedelta(seconds=ttl)).isoformat()}
+                    for row_id, ttl in ttls.items()
+                    if ttl
+                },
+            )
+
+    def sweep(self, now: datetime) -> int:
+        """Delete the documents that have expired; returns how many."""
+        with translated("sweep documents"), self._lock:
+            expired = {
+                row.id: row.payload
+                for row in every_row(self.store, {EXPIRES_FIELD: _YES})
+                if (time := parse_time(row.payload.get(EXPIRES_AT_FIELD))) and time <= now
+            }
+            self._remove(expired)
+        return len(expired)
+
+    def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
+        """Return the documents whose path begins with the labels of a prefix, in any order."""
+        with translated("list documents"):
+            found = every_row(self.store, {**self._filter(prefix), **self._only_listed})
+        return self._under(prefix, (self._read(row.id, row.payload) for row in found))
+
+    def search(self, prefix: tuple[str, ...], query: str, limit: int) -> Iterator[Document]:
+        """Yield the documents under a prefix that have texts, nearest first."""
+        filters = {**self._filter(prefix), **self._only_searched}
+        top_k = limit + _SPARE
+        seen: set[str] = set()
+        found_before: set[Address] = set()
+        with translated("search documents"):
+            vector = self._embedder.embed(query, "search")
+        while True:
+            with translated("search documents"):
+                rows = self.store.search(
+                    query=query, vectors=vector, top_k=top_k, filters=dict(filters)
+                )
+                # Of equally near ones, stores return now these, now those: they have to wait
+                # until all of them are there, or pages would overlap.
+                least = -math.inf if len(rows) < top_k else min(_score(row) for row in rows)
+                new = [row for row in rows if row.id not in seen and _score(row) > least]
+                new.sort(key=lambda row: (-_score(row), str(row.id)))
+                found = self._under(prefix, self._found(new))
+            for document in found:
+                # By another of its texts it was nearer.
+                if document.address not in found_before:
+                    found_before.add(document.address)
+                    yield document
+            if len(rows) < top_k:
+                return
+            seen.update(row.id for row in new)
+            top_k *= _GROWTH
+
+    def forget(self, scope: Scope) -> int:
+        """Delete the documents of a scope; returns how many."""
+        with translated("forget documents"), self._lock:
+            doomed = [row.id for row in every_row(self.store, mem0_ids(scope))]
+            delete_rows(self.store, doomed)
+        return len(doomed)
+
+    _only_listed: Mapping[str, object] = {_PART: "0"}
+    _only_searched: Mapping[str, object] = {_SEARCHABLE: _YES}
+
+    def _filter(self, prefix: tuple[str, ...]) -> Mapping[str, object]:
+        """Return equalities that select the rows under a prefix, and perhaps more."""
+        return path_filter(prefix)
+
+    def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
+        ids = {document_id(address): address for address in addresses}
+        return {
+            ids[row_id]: (row_id, payload)
+            for row_id, payload in fetch_rows(self.store, list(ids)).items()
+        }
+
+    def _rows(self, row_id: str, document: Document, old: Payload) -> builtins.list[NewRow]:
+        """Return the rows of a document, the one with its value first.
+
+        Args:
+            row_id: The id of that one.
+            document: The document.
+            old: What that one holds by now; empty where it is new.
+        """
+        texts = document.texts or (None,)
+        owner = {} if document.scope is None else mem0_ids(document.scope)
+        main: dict[str, object] = packed(document, parts=len(texts)) | owner
+        common = {key: main[key] for key in main if key in (*PATH_FIELDS, *owner)}
+        searchable = {_SEARCHABLE: _YES if document.texts else _NO}
+        rows: list[NewRow] = [(row_id, {**main, **searchable, _PART: "0"}, texts[0])]
+        for part, text in enumerate(texts[1:], 1):
+            more: dict[str, object] = {**common, **searchable, _PART: str(part), _OF: row_id}
+            rows.append((document_id(document.address, part), more, text))
+        return rows
+
+    def _read(self, row_id: str, payload: Payload, score: float | None = None) -> Document | None:
+        """Return the document of a row; None where it has none."""
+        body = body_of(payload)
+        created = parse_time(payload.get("created_at"))
+        updated = parse_time(payload.get("updated_at"))
+        if not body or created is None or updated is None:
+            return None
+        return Document(
+            path=tuple(body["path"]),
+            key=body["key"],
+            value=body["value"],
+            created_at=created,
+            updated_at=updated,
+            expires_at=parse_time(payload.get(EXPIRES_AT_FIELD)) if body["ttl"] else None,
+            ttl=body["ttl"],
+            score=None if score is None else min(1.0, max(0.0, score)),
+        )
+
+    def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:
+        """Return the documents that the rows of a search belong to, in their order."""
+        owners = {str(row.payload[_OF]) for row in rows if _OF in row.payload}
+        mains = fetch_rows(self.store, list(owners))
+        for row in rows:
+            main_id = str(row.payload.get(_OF, row.id))
+            main = mains.get(main_id) if _OF in row.payload else row.payload
+            # A crash may have left a part of a document that has fewer now.
+            if main is not None and int(str(row.payload.get(_PART, 0))) < _parts(main):
+                yield self._read(main_id, main, row.score)
+
+    def _remove(self, rows: Mapping[str, Payload]) -> None:
+        """Delete documents by their rows."""
+        parts = [
+            part for payload in rows.values() for part in _part_ids(_address(payload), payload)
+        ]
+        delete_rows(self.store, [*rows, *parts])
+
+    def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
+        """Take note of what was stored, and of what was there before."""
+
+    def _under(
+        self, prefix: tuple[str, ...], documents: Iterable[Document | None]
+    ) -> builtins.list[Document]:
+        return [
+            document
+            for document in documents
+            if document is not None and document.path[: len(prefix)] == prefix
+        ]
+
+    def _vectors(self, texts: Iterable[str]) -> dict[str | None, Sequence[float]]:
+        wanted = sorted(texts)
+        vectors = self._embedder.embed_batch(wanted, "add") if wanted else []
+        if len(vectors) != len(wanted):
+            raise BackendError(f"the embedder gave {len(vectors)} vectors for {len(wanted)} texts")
+        return {**dict(zip(wanted, vectors, strict=True)), None: self._unsearched_vector}
+
+    @property
+    def _unsearched_vector(self) -> Sequence[float]:
+        # Of length 1, for some stores refuse or skip the zero vector.
+        return [1.0] + [0.0] * (self.store.embedding_model_dims - 1)
+
+
+def _score(row: Row) -> float:
+    return row.score or 0.0
+
+
+def _parts(payload: Payload) -> int:
+    return int(body_of(payload).get("parts", 1))
+
+
+def _address(payload: Payload) -> Address:
+    body = body_of(payload)
+    return tuple(body["path"]), body["key"]
+
+
+def _part_ids(address: Address, payload: Payload) -> list[str]:
+    return [document_id(address, part) for part in range(1, _parts(payload))]

@@ -1,0 +1,208 @@
+"""Memories as documents: what is put is recalled, and what is remembered is listed."""
+
+from __future__ import annotations
+
+import math
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from mem0.memory.main import Memory as Mem0
+from mem0.utils.lemmatization import lemmatize_for_bm25
+
+from mem0_integrations.backends.base import Address, Document
+from mem0_integrations.backends.dialect import (
+    RESERVED_METADATA,
+    is_text,
+    mem0_ids,
+    parse_time,
+    scope_of,
+)
+from mem0_integrations.backends.documents import (
+    NewRow,
+    RowDocuments,
+    body_of,
+    packed,
+    path_filter,
+)
+from mem0_integrations.backends.rows import Payload, fetch_rows
+from mem0_integrations.backends.statements import text_hash
+from mem0_integrations.backends.vector_stores import Row
+from mem0_integrations.errors import MemoryNotFoundError, ScopeError
+from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.scope import SCOPE_KEYS, Scope
+
+__all__ = ["MemoryDocuments"]
+
+_TEXT: Final = "memory"
+
+
+class MemoryDocuments(RowDocuments):
+    """The memories of a Mem0 under paths that name their scope.
+
+    A memory that was put has the address that it was put at. Any other has its id as its key,
+    and the text as `memory` beside its metadata as its value.
+
+    Args:
+        memory: The Mem0.
+        template: Tells whose memories lie under a path.
+        delete: Deletes a memory of a scope, by its id.
+        lock: Held while something is read and then written.
+    """
+
+    _only_listed: Mapping[str, object] = {}
+    _only_searched: Mapping[str, object] = {}
+
+    def __init__(
+        self,
+        memory: Mem0,
+        template: NamespaceTemplate,
+        *,
+        delete: Callable[[Scope, str], None],
+        lock: threading.Lock,
+    ) -> None:
+        super().__init__(memory.vector_store, memory.embedding_model, lock)
+        self._history = memory.db
+        self._template = template
+        self._delete_memory = delete
+
+    def _filter(self, prefix: tuple[str, ...]) -> Mapping[str, object]:
+        if self._template.covers(prefix):
+            return mem0_ids(self._template.scope_of(prefix))
+        return path_filter(prefix)
+
+    def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
+        found = super()._fetch(addresses)
+        # A memory that was not put here is known by its id.
+        ids = {
+            key: (path, key)
+            for path, key in addresses
+            if (path, key) not in found and _is_memory_id(key)
+        }
+        for row_id, payload in fetch_rows(self.store, list(ids)).items():
+            document = self._read(row_id, payload)
+            if document is not None and document.address == ids[row_id]:
+                found[document.address] = row_id, payload
+        return found
+
+    def _rows(self, row_id: str, document: Document, old: Payload) -> list[NewRow]:
+        (text,) = document.texts
+        scope = self._template.scope_of(document.path)
+        # Its further ids, its key and its role: it stays the memory that it was.
+        kept = {key: value for key, value in old.items() if key in RESERVED_METADATA}
+        metadata = {
+            key: value
+            for key, value in document.value.items()
+            if key not in RESERVED_METADATA and value != text and _is_plain([key, value])
+        }
+        payload = {
+            **kept,
+            **metadata,
+            **packed(document, text=text),
+            **mem0_ids(scope),
+            "data": text,
+            "hash": text_hash(text),
+            "text_lemmatized": lemmatize_for_bm25(text),
+        }
+        return [(row_id, payload, text)]
+
+    def _read(self, row_id: str, payload: Payload, score: float | None = None) -> Document | None:
+        try:
+            scope = scope_of(*(payload.get(key) for key in SCOPE_KEYS))
+            path = self._template.namespace_of(scope)
+        except (KeyError, ScopeError):
+            return None
+        text = str(payload.get("data") or "")
+        metadata = {key: value for key, value in payload.items() if key not in RESERVED_METADATA}
+        put = super()._read(row_id, payload, score)
+        if put is not None:
+            # It may have been changed as a memory since then.
+            value = _with_text({**put.value, **metadata}, body_of(payload)["text"], text)
+            return Document(
+                path=put.path,
+                key=put.key,
+                value=value,
+                created_at=put.created_at,
+                updated_at=put.updated_at,
+                scope=scope,
+                expires_at=put.expires_at,
+                ttl=put.ttl,
+                score=put.score,
+            )
+        created = parse_time(payload.get("created_at"))
+        updated = parse_time(payload.get("updated_at")) or created
+        if created is None or updated is None:
+            return None
+        return Document(
+            path=path,
+            key=row_id,
+            value={**metadata, _TEXT: text},
+            created_at=created,
+            updated_at=updated,
+            scope=scope,
+            score=None if score is None else min(1.0, max(0.0, score)),
+        )
+
+    def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:
+        return [self._read(row.id, row.payload, row.score) for row in rows]
+
+    def _remove(self, rows: Mapping[str, Payload]) -> None:
+        for row_id, payload in rows.items():
+            # Meanwhile it may have been deleted, or forgotten.
+            with suppress(MemoryNotFoundError):
+                self._delete_memory(scope_of(*(payload.get(key) for key in SCOPE_KEYS)), row_id)
+
+    def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
+        self._history.batch_add_history(
+            [
+                {
+                    "memory_id": row_id,
+                    "old_memory": before[row_id].get("data") if row_id in before else None,
+                    "new_memory": text,
+                    "event": "UPDATE" if row_id in before else "ADD",
+                    "created_at": payload["created_at"],
+                    "updated_at": payload["updated_at"],
+                }
+                for row_id, payload, text in new
+                if row_id not in before or before[row_id].get("data") != text
+            ]
+        )
+
+
+def _is_memory_id(key: str) -> bool:
+    try:
+        return str(uuid.UUID(key)) == key
+    except ValueError:
+        return False
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether every store can hold a value, and filters can ask for it."""
+    if isinstance(value, list):
+        return all(not isinstance(item, list) and _is_plain(item) for item in value)
+    if isinstance(value, str):
+        return "\0" not in value and is_text(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int)
+
+
+def _with_text(value: dict[str, object], before: str, after: str) -> dict[str, object]:
+    """Write a changed text where the old one stood in a value."""
+    if before == after:
+        return value
+    changed = _replaced(value, before, after)
+    if changed == value:
+        return {**value, _TEXT: after}
+    assert isinstance(changed, dict)
+    return changed
+
+
+def _replaced(value: object, before: str, after: str) -> object:
+    if isinstance(value, dict):
+        return {key: _replaced(item, before, after) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, before, after) for item in value]
+    return after if value == before else value

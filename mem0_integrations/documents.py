@@ -1,0 +1,134 @@
+"""Documents behind `AgentMemory`: exact data beside the memories, or the memories themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+from mem0_integrations.backends.base import Address, Document, Documents
+from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
+from mem0_integrations.errors import BackendTimeoutError
+from mem0_integrations.outbox import Outbox
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import Scope
+
+__all__ = ["DocumentAccess"]
+
+T = TypeVar("T")
+
+
+class DocumentAccess:
+    """Reads and writes documents, with retries, and not while their scope is being forgotten.
+
+    Its methods block; `in_thread` is for event loops.
+
+    Args:
+        documents: Where they lie.
+        outbox: Keeps writes and the forgetting of a scope apart.
+        retry: How failures that may pass are retried.
+        pool: The threads for blocking calls.
+        require_open: Raises when the memory is closed.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        *,
+        outbox: Outbox,
+        retry: RetryPolicy,
+        pool: WorkerPool,
+        require_open: Callable[[], None],
+    ) -> None:
+        self._documents = documents
+        self._outbox = outbox
+        self._retry = retry
+        self._pool = pool
+        self._require_open = require_open
+
+    def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
+        """Return the documents at addresses, in their order."""
+        return self._run(partial(self._documents.get, addresses))
+
+    def put(self, documents: Sequence[Document]) -> None:
+        """Store documents, or replace those at the same addresses."""
+        with self._writing(document.scope for document in documents):
+            self._run(partial(self._documents.put, documents))
+
+    def delete(self, addresses: Sequence[Address]) -> None:
+        """Delete the documents at addresses, where there are any."""
+        self._run(partial(self._documents.delete, addresses))
+
+    def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
+        """Let documents that expire live for their `ttl` from now on."""
+        self._run(partial(self._documents.prolong, addresses, now))
+
+    def sweep(self, now: datetime) -> int:
+        """Delete the documents that have expired; returns how many."""
+        return self._run(partial(self._documents.sweep, now))
+
+    def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
+        """Return the documents under a prefix, in any order."""
+        return self._run(partial(self._documents.list, prefix))
+
+    def search(
+        self,
+        prefix: tuple[str, ...],
+        query: str,
+        limit: int,
+        *,
+        passes: Callable[[Document], bool],
+    ) -> builtins.list[Document]:
+        """Return the documents under a prefix that are nearest to a query, nearest first.
+
+        Args:
+            prefix: The labels; none for all documents.
+            query: A text.
+            limit: The most documents.
+            passes: Whether a document is wanted.
+        """
+
+        def found() -> builtins.list[Document]:
+            nearest = self._documents.search(prefix, query, limit)
+            return list(islice(filter(passes, nearest), limit))
+
+        return self._run(found)
+
+    def within(self, timeout: float | None, call: Callable[[], T]) -> T:
+        """Carry a blocking call out; where there is a time-out, in a thread of its own.
+
+        Raises:
+            BackendTimeoutError: It did not end within `timeout` seconds.
+        """
+        return call() if timeout is None else call_within(timeout, call)
+
+    async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
+        """Carry a blocking call out in a thread of the memory.
+
+        Raises:
+            BackendTimeoutError: It did not end within `timeout` seconds.
+        """
+        future = asyncio.wrap_future(self._pool.submit(call))
+        try:
+            return await asyncio.wait_for(future, timeout)
+        except TimeoutError as error:
+            if timeout is None or isinstance(error, BackendTimeoutError):
+                raise
+            raise timed_out(timeout) from None
+
+    def _run(self, call: Callable[[], T]) -> T:
+        self._require_open()
+        return self._retry.run(call)
+
+    @contextmanager
+    def _writing(self, scopes: Iterable[Scope | None]) -> Iterator[None]:
+        with ExitStack() as entered:
+            # In one order, so that two writers of the same scopes do not wait for each other.
+            for scope in sorted({scope for scope in scopes if scope is not None}, key=repr):
+                entered.enter_context(self._outbox.writing(scope))
+            yield

@@ -1,0 +1,192 @@
+"""The exact transcript of a session, as LangChain's chat message history."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from pydantic_core import to_jsonable_python
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.backends.base import Document
+from mem0_integrations.backends.dialect import is_text
+from mem0_integrations.errors import InvalidInputError, InvalidMessageError
+from mem0_integrations.scope import Scope, ScopeLike
+
+__all__ = ["Mem0ChatMessageHistory"]
+
+logger = logging.getLogger(__name__)
+
+
+class Mem0ChatMessageHistory(BaseChatMessageHistory):
+    """Keeps every message of a session in Mem0's vector store, exactly and in order.
+
+    It is the transcript, not a recall: messages come back as they were added, oldest first, with
+    their type, id, name, tool calls, content blocks, metadata and usage. They are never recalled
+    or learned from, and `AgentMemory.forget` of the scope erases them. Several objects, threads
+    and processes may write to one session: messages that were added together stay together.
+
+    `RunnableWithMessageHistory` swallows exceptions when it saves. A failure to save is therefore
+    logged as an error, without the messages, and given to `on_failure` with them.
+
+    Args:
+        memory: The memory; it stays open.
+        session_id: The session. Sessions of different scopes never meet.
+        scope: Whose transcript; else the scope of `connect`; else `run_id=session_id`, which
+            keeps sessions apart, but not users who can choose a session's id.
+        on_failure: Called with the messages that were not stored, and the error, before it is
+            raised.
+
+    Raises:
+        InvalidInputError: `session_id` is not a text.
+        ScopeError: The scope is malformed, or has only an `app_id` where Mem0 needs more.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> from mem0_integrations.langchain import Mem0ChatMessageHistory
+        >>> with connect() as memory:
+        ...     history = Mem0ChatMessageHistory(memory, session_id="1", scope={"user_id": "u"})
+        ...     history.add_user_message("Hello")
+        ...     history.add_ai_message("Hi there!")
+        ...     [message.text for message in history.messages]
+        ['Hello', 'Hi there!']
+    """
+
+    def __init__(
+        self,
+        memory: AgentMemory,
+        *,
+        session_id: str,
+        scope: ScopeLike | None = None,
+        on_failure: Callable[[list[BaseMessage], Exception], None] | None = None,
+    ) -> None:
+        if not (is_text(session_id) and session_id.strip()):
+            raise InvalidInputError(f"session_id must be a non-empty string, not {session_id!r}.")
+        if scope is None:
+            scope = memory.default_scope or Scope(run_id=session_id)
+        self._scope = memory.scope_of(scope)
+        self._path = (json.dumps(self._scope.ids), session_id)
+        self._documents = memory.documents("message")
+        self._on_failure = on_failure
+        self._last_seen = 0
+
+    @property
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # the base has an attribute
+        """The messages, oldest first; read anew each time.
+
+        Raises:
+            BackendError: They could not be read.
+        """
+        documents = sorted(self._documents.list(self._path), key=lambda document: document.key)
+        if documents:
+            # What is added after this was read comes after it, whatever the clock says.
+            self._last_seen = max(self._last_seen, _time_of(documents[-1].key))
+        return messages_from_dict([dict(document.value) for document in documents])
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """Async twin of `messages`."""
+        return await self._documents.in_thread(lambda: self.messages)
+
+    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add messages behind those that are there, all of them or none.
+
+        A value that is neither JSON nor a pydantic model, in a tool's artifact for example, is
+        kept as text. Adding a message again adds it again.
+
+        Args:
+            messages: The messages, oldest first.
+
+        Raises:
+            InvalidMessageError: One is not a message that could be read back.
+            BackendError: They were not stored.
+        """
+        with self._reported(messages):
+            self._append(messages)
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Async twin of `add_messages`."""
+        with self._reported(messages):
+            await self._documents.in_thread(partial(self._append, messages))
+
+    def clear(self) -> None:
+        """Delete the messages of the session.
+
+        Raises:
+            BackendError: They were not deleted.
+        """
+        self._documents.delete([found.address for found in self._documents.list(self._path)])
+
+    async def aclear(self) -> None:
+        """Async twin of `clear`."""
+        await self._documents.in_thread(self.clear)
+
+    def _append(self, messages: Sequence[BaseMessage]) -> None:
+        values = [_value_of(message) for message in messages]
+        time, writer, now = _next_time(self._last_seen), uuid.uuid4().hex, datetime.now(UTC)
+        self._documents.put(
+            [
+                Document(
+                    path=self._path,
+                    # Sorts by time, and what was added together stays together.
+                    key=f"{time:020}-{writer}-{number:08}",
+                    value=value,
+                    scope=self._scope,
+                    created_at=now,
+                    updated_at=now,
+                )
+                for number, value in enumerate(values)
+            ]
+        )
+
+    @contextmanager
+    def _reported(self, messages: Sequence[BaseMessage]) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            logger.error(
+                "%d messages of a transcript were not stored: %s.",
+                len(messages),
+                type(error).__name__,
+            )
+            if self._on_failure is not None:
+                self._on_failure(list(messages), error)
+            raise
+
+
+_clock = threading.Lock()
+_last_time = 0
+
+
+def _next_time(after: int) -> int:
+    """Return a time in nanoseconds that is later than `after`, and than any that was returned."""
+    global _last_time  # noqa: PLW0603
+    with _clock:
+        _last_time = max(time.time_ns(), _last_time + 1, after + 1)
+        return _last_time
+
+
+def _time_of(key: str) -> int:
+    return int(key.partition("-")[0])
+
+
+def _value_of(message: BaseMessage) -> dict[str, object]:
+    try:
+        value: dict[str, object] = to_jsonable_python(
+            message_to_dict(message), bytes_mode="base64", inf_nan_mode="constants", fallback=str
+        )
+        messages_from_dict([value])
+    except Exception as error:
+        raise InvalidMessageError(
+            f"A transcript holds LangChain messages; a {type(message).__name__} cannot be kept: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return value

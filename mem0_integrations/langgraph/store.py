@@ -1,0 +1,325 @@
+"""A LangGraph store whose items lie in Mem0's vector store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final, Literal
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    IndexConfig,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+)
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.backends.base import Address, Document
+from mem0_integrations.documents import DocumentAccess
+from mem0_integrations.langgraph.store_filters import passes_filter
+from mem0_integrations.langgraph.store_ops import (
+    check_minutes,
+    check_ttl_config,
+    checked,
+    checked_fields,
+    index_texts,
+    listed_namespaces,
+    plain_prefix,
+    readable_text,
+)
+from mem0_integrations.langgraph.sweeper import Sweeper
+from mem0_integrations.messages import last_words
+from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.planning import check_timeout
+
+__all__ = ["Mem0Store"]
+
+_SWEEP_MINUTES: Final = 5.0
+
+
+class Mem0Store(BaseStore):
+    """A LangGraph `BaseStore` on Mem0: for `compile(store=...)`, `create_agent`, langmem.
+
+    Items are found by meaning through Mem0's own embedder, and lie beside the memories in the
+    same vector store. Namespaces are the application's boundary between users, as in every
+    LangGraph store; only those of `memories` are scopes, and part of `AgentMemory.forget`.
+
+    Unlike in other stores, semantic search is on without an `index`. What a batch puts is
+    written as a whole where the vector store can do so. Values are kept as JSON. Of a query
+    longer than 2,000 characters the end is searched for.
+
+    Args:
+        memory: The memory; it stays open when the store is no longer used.
+        memories: A namespace template such as `("memories", "{user_id}")`. Items under it are
+            memories of that scope: `recall` finds what is put there, and what was remembered is
+            an item whose key is the memory's id and whose value has the text as `memory`. As a
+            memory an item has one text, also with `index=False`. Namespaces that do not name the
+            whole scope show only what was put.
+        index: `{"fields": [...]}`, as for other stores: the paths of a value that are searched,
+            by default all of it (`"$"`). False for no semantic search. Give the embedder to
+            `connect`.
+        ttl: As for other stores; times are minutes. `refresh_on_read` is on, `omit_expired` off
+            unless said otherwise. Call `start_ttl_sweeper` to delete what has expired.
+        timeout: Seconds that a batch may take; one that takes longer is left behind, and may
+            still be carried out. None to wait without an end, as other stores do.
+
+    Raises:
+        InvalidInputError: An argument is malformed.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> from mem0_integrations.langgraph import Mem0Store
+        >>> with connect() as memory:
+        ...     store = Mem0Store(memory)
+        ...     store.put(("notes", "customer-1"), "drink", {"text": "Prefers green tea."})
+        ...     store.search(("notes",), query="What to serve?", limit=1)[0].value
+        {'text': 'Prefers green tea.'}
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        memory: AgentMemory,
+        *,
+        memories: Sequence[str] | None = None,
+        index: IndexConfig | Literal[False] | None = None,
+        ttl: TTLConfig | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        if ttl is not None:
+            check_ttl_config(ttl)
+        check_timeout("timeout", timeout)
+        self.ttl_config = ttl
+        self._timeout = timeout
+        self._fields = checked_fields(index)
+        self._omit_expired = bool(ttl and ttl.get("omit_expired"))
+        self._template = None if memories is None else _checked_template(memory, memories)
+        self._memories = None if self._template is None else memory.documents(self._template)
+        self._items = memory.documents("item")
+        self._sweeper = Sweeper(self.sweep_ttl)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Carry operations out: first all that read, then all that write.
+
+        Args:
+            ops: The operations. If one is malformed, none is carried out.
+
+        Returns:
+            The result of each, in their order.
+
+        Raises:
+            InvalidNamespaceError: A namespace is malformed.
+            InvalidInputError: Anything else is malformed.
+            ScopeError: A label of `memories` cannot be an id.
+            BackendError: The vector store or the embedder failed.
+            BackendTimeoutError: The batch took longer than `timeout`.
+        """
+        return self._items.within(self._timeout, partial(self._batch, list(ops)))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Async twin of `batch`; it does not block the event loop."""
+        return await self._items.in_thread(partial(self._batch, list(ops)), timeout=self._timeout)
+
+    def sweep_ttl(self) -> int:
+        """Delete the items that have expired; returns how many."""
+        now = datetime.now(UTC)
+        return sum(documents.sweep(now) for documents in self._all)
+
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
+        """Delete what has expired every few minutes, in a thread.
+
+        Args:
+            sweep_interval_minutes: Else `sweep_interval_minutes` of `ttl`, else 5.
+
+        Returns:
+            Ends with the sweeper; cancel it, or call `stop_ttl_sweeper`.
+        """
+        check_minutes("sweep_interval_minutes", sweep_interval_minutes)
+        configured = (self.ttl_config or {}).get("sweep_interval_minutes")
+        return self._sweeper.start(60 * (sweep_interval_minutes or configured or _SWEEP_MINUTES))
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """Stop the sweeper; returns whether it has ended within `timeout` seconds."""
+        return self._sweeper.stop(timeout)
+
+    def _batch(self, ops: Sequence[Op]) -> list[Result]:
+        wanted = [self._checked(op) for op in ops]
+        now = datetime.now(UTC)
+        results: list[Result] = [None] * len(wanted)
+        got = self._got([op for op in wanted if isinstance(op, GetOp)], now)
+        read: list[Document] = []
+        for number, op in enumerate(wanted):
+            match op:
+                case GetOp():
+                    document = got[_address(op)]
+                    results[number] = None if document is None else _item(document)
+                    read += [document] if document is not None and op.refresh_ttl else []
+                case SearchOp():
+                    found = self._searched(op, now)
+                    results[number] = [_search_item(document) for document in found]
+                    read += found if op.refresh_ttl else []
+                case ListNamespacesOp():
+                    paths = {document.path for document in self._listed(plain_prefix(op), now)}
+                    results[number] = listed_namespaces(paths, op)
+        self._prolong([document.address for document in read if document.ttl], now)
+        self._write({_address(op): op for op in wanted if isinstance(op, PutOp)}, now)
+        return results
+
+    def _checked(self, op: Op) -> Op:
+        op = checked(op)
+        match op:
+            case SearchOp():
+                namespace = op.namespace_prefix
+            case ListNamespacesOp():
+                namespace = plain_prefix(op)
+            case _:
+                namespace = op.namespace
+        if self._template is not None and self._template.covers(namespace):
+            # Raises where its labels are no ids.
+            self._template.scope_of(namespace)
+        return op
+
+    @property
+    def _all(self) -> Iterator[DocumentAccess]:
+        yield self._items
+        if self._memories is not None:
+            yield self._memories
+
+    def _home(self, namespace: tuple[str, ...]) -> DocumentAccess:
+        if self._template is not None and self._memories and self._template.covers(namespace):
+            return self._memories
+        return self._items
+
+    def _homes(self, prefix: tuple[str, ...]) -> list[DocumentAccess]:
+        """Return where items under a prefix may lie."""
+        if self._home(prefix) is self._memories or self._memories is None:
+            return [self._home(prefix)]
+        assert self._template is not None
+        return [*self._all] if self._template.meets(prefix) else [self._items]
+
+    def _by_home(
+        self, addresses: Iterable[Address]
+    ) -> Iterator[tuple[DocumentAccess, list[Address]]]:
+        wanted = list(dict.fromkeys(addresses))
+        for home in self._all:
+            here = [address for address in wanted if self._home(address[0]) is home]
+            if here:
+                yield home, here
+
+    def _is_visible(self, document: Document, now: datetime) -> bool:
+        expired = document.expires_at is not None and document.expires_at <= now
+        return not (expired and self._omit_expired)
+
+    def _got(self, ops: Sequence[GetOp], now: datetime) -> dict[Address, Document | None]:
+        found: dict[Address, Document | None] = {}
+        for home, addresses in self._by_home(map(_address, ops)):
+            for address, document in zip(addresses, home.get(addresses), strict=True):
+                visible = document is not None and self._is_visible(document, now)
+                found[address] = document if visible else None
+        return found
+
+    def _listed(self, prefix: tuple[str, ...], now: datetime) -> list[Document]:
+        return [
+            document
+            for home in self._homes(prefix)
+            for document in home.list(prefix)
+            if self._is_visible(document, now)
+        ]
+
+    def _searched(self, op: SearchOp, now: datetime) -> list[Document]:
+        def passes(document: Document) -> bool:
+            return self._is_visible(document, now) and passes_filter(document.value, op.filter)
+
+        prefix, end = op.namespace_prefix, op.offset + op.limit
+        ranked: list[Document] = []
+        query = last_words(op.query) if op.query else None
+        if query is not None and self._fields is not None and op.limit:
+            for home in self._homes(prefix):
+                ranked += home.search(prefix, query, end, passes=passes)
+            ranked.sort(key=lambda document: -(document.score or 0.0))
+        if len(ranked) < end:
+            # Those that have no text to be searched by come last, as without a query.
+            scored = {document.address for document in ranked}
+            listed = [item for item in self._listed(prefix, now) if passes(item)]
+            listed.sort(key=lambda document: (document.path, document.key))
+            listed.sort(key=lambda document: document.updated_at, reverse=True)
+            ranked += [document for document in listed if document.address not in scored]
+        return ranked[op.offset : end]
+
+    def _prolong(self, addresses: Sequence[Address], now: datetime) -> None:
+        for home, here in self._by_home(addresses):
+            home.prolong(here, now)
+
+    def _write(self, puts: Mapping[Address, PutOp], now: datetime) -> None:
+        for home, addresses in self._by_home(puts):
+            here = [puts[address] for address in addresses]
+            if new := [self._document(op, home, now) for op in here if op.value is not None]:
+                home.put(new)
+            if gone := [_address(op) for op in here if op.value is None]:
+                home.delete(gone)
+
+    def _document(self, op: PutOp, home: DocumentAccess, now: datetime) -> Document:
+        value = op.value or {}
+        seconds = None if op.ttl is None else op.ttl * 60
+        fields = self._fields if op.index is None else op.index or None
+        texts: tuple[str, ...] = ()
+        scope = None
+        if home is self._memories and self._template is not None:
+            texts = (readable_text(value, fields),)
+            scope = self._template.scope_of(op.namespace)
+        elif fields and self._fields is not None:
+            texts = index_texts(value, fields)
+        return Document(
+            path=op.namespace,
+            key=op.key,
+            value=value,
+            texts=texts,
+            scope=scope,
+            created_at=now,
+            updated_at=now,
+            ttl=seconds,
+            expires_at=None if seconds is None else now + timedelta(seconds=seconds),
+        )
+
+
+def _address(op: GetOp | PutOp) -> Address:
+    return op.namespace, op.key
+
+
+def _item(document: Document) -> Item:
+    return Item(
+        namespace=document.path,
+        key=document.key,
+        value=dict(document.value),
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )
+
+
+def _search_item(document: Document) -> SearchItem:
+    return SearchItem(
+        namespace=document.path,
+        key=document.key,
+        value=dict(document.value),
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+        score=document.score,
+    )
+
+
+def _checked_template(memory: AgentMemory, labels: Sequence[str]) -> NamespaceTemplate:
+    template = NamespaceTemplate(tuple(labels))
+    # With its placeholders for ids: no namespace could be one of it, or no scope be kept apart.
+    checked(PutOp(template.labels, "", {}))
+    memory.scope_of(template.scope_of(template.labels))
+    return template
