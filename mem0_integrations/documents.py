@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from mem0_integrations.backends.base import Address, Document, Documents
-from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
-from mem0_integrations.errors import BackendTimeoutError
-from mem0_integrations.outbox import Outbox
-from mem0_integrations.retry import RetryPolicy
-from mem0_integrations.scope import Scope
+from mem0_integrations.concurrency import call_within
+from mem0_integrations.guard import Guard
 
 __all__ = ["DocumentAccess"]
 
@@ -30,51 +25,37 @@ class DocumentAccess:
 
     Args:
         documents: Where they lie.
-        outbox: Keeps writes and the forgetting of a scope apart.
-        retry: How failures that may pass are retried.
-        pool: The threads for blocking calls.
-        require_open: Raises when the memory is closed.
+        guard: Carries the calls out.
     """
 
-    def __init__(
-        self,
-        documents: Documents,
-        *,
-        outbox: Outbox,
-        retry: RetryPolicy,
-        pool: WorkerPool,
-        require_open: Callable[[], None],
-    ) -> None:
+    def __init__(self, documents: Documents, guard: Guard) -> None:
         self._documents = documents
-        self._outbox = outbox
-        self._retry = retry
-        self._pool = pool
-        self._require_open = require_open
+        self._guard = guard
 
     def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
         """Return the documents at addresses, in their order."""
-        return self._run(partial(self._documents.get, addresses))
+        return self._guard.run(partial(self._documents.get, addresses))
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, or replace those at the same addresses."""
-        with self._writing(document.scope for document in documents):
-            self._run(partial(self._documents.put, documents))
+        with self._guard.writing(document.scope for document in documents):
+            self._guard.run(partial(self._documents.put, documents))
 
     def delete(self, addresses: Sequence[Address]) -> None:
         """Delete the documents at addresses, where there are any."""
-        self._run(partial(self._documents.delete, addresses))
+        self._guard.run(partial(self._documents.delete, addresses))
 
     def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
         """Let documents that expire live for their `ttl` from now on."""
-        self._run(partial(self._documents.prolong, addresses, now))
+        self._guard.run(partial(self._documents.prolong, addresses, now))
 
     def sweep(self, now: datetime) -> int:
         """Delete the documents that have expired; returns how many."""
-        return self._run(partial(self._documents.sweep, now))
+        return self._guard.run(partial(self._documents.sweep, now))
 
     def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
         """Return the documents under a prefix, in any order."""
-        return self._run(partial(self._documents.list, prefix))
+        return self._guard.run(partial(self._documents.list, prefix))
 
     def search(
         self,
@@ -97,7 +78,7 @@ class DocumentAccess:
             nearest = self._documents.search(prefix, query, limit)
             return list(islice(filter(passes, nearest), limit))
 
-        return self._run(found)
+        return self._guard.run(found)
 
     def within(self, timeout: float | None, call: Callable[[], T]) -> T:
         """Carry a blocking call out; where there is a time-out, in a thread of its own.
@@ -113,22 +94,4 @@ class DocumentAccess:
         Raises:
             BackendTimeoutError: It did not end within `timeout` seconds.
         """
-        future = asyncio.wrap_future(self._pool.submit(call))
-        try:
-            return await asyncio.wait_for(future, timeout)
-        except TimeoutError as error:
-            if timeout is None or isinstance(error, BackendTimeoutError):
-                raise
-            raise timed_out(timeout) from None
-
-    def _run(self, call: Callable[[], T]) -> T:
-        self._require_open()
-        return self._retry.run(call)
-
-    @contextmanager
-    def _writing(self, scopes: Iterable[Scope | None]) -> Iterator[None]:
-        with ExitStack() as entered:
-            # In one order, so that two writers of the same scopes do not wait for each other.
-            for scope in sorted({scope for scope in scopes if scope is not None}, key=repr):
-                entered.enter_context(self._outbox.writing(scope))
-            yield
+        return await self._guard.in_thread(call, timeout=timeout)

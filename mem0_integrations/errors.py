@@ -9,6 +9,7 @@ Mem0IntegrationsError
 ├── InvalidInputError (ValueError)      refused before anything was written
 │   ├── ScopeError                      whose memories? no id, or a malformed one
 │   ├── InvalidMessageError             not a message that can be remembered
+│   ├── NotSerializableError (TypeError) a value that is not JSON
 │   └── InvalidFilterError              not a filter this package understands
 ├── ConfigurationError (ValueError)     connect() cannot build a memory from this
 │   ├── DimensionMismatchError          embedder and existing store disagree
@@ -42,6 +43,7 @@ __all__ = [
     "Mem0IntegrationsError",
     "MemoryNotFoundError",
     "MissingExtraError",
+    "NotSerializableError",
     "OutboxFullError",
     "ScopeError",
     "StorageError",
@@ -58,6 +60,10 @@ class InvalidInputError(Mem0IntegrationsError, ValueError):
 
 class ScopeError(InvalidInputError):
     """There is no scope (whose memories?), or one of its ids is malformed."""
+
+
+class NotSerializableError(InvalidInputError, TypeError):
+    """A value cannot be stored, because it is not JSON."""
 
 
 class InvalidMessageError(InvalidInputError):

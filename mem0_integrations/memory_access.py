@@ -13,12 +13,14 @@ from mem0_integrations.backends.base import Backend, DocumentKind
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
+from mem0_integrations.guard import Guard
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
+from mem0_integrations.vectors import VectorAccess
 
 __all__ = ["POOL_SIZE", "MemoryAccess"]
 
@@ -47,6 +49,9 @@ class MemoryAccess:
         self._closed = False
         self._process = os.getpid()
         self._calls = WorkerPool(POOL_SIZE)
+        self._guard = Guard(
+            outbox=outbox, retry=retry, pool=self._calls, require_open=self._require_open
+        )
 
     @property
     def default_scope(self) -> Scope | None:
@@ -208,11 +213,17 @@ class MemoryAccess:
             self._backend.memory_documents(kind)
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
-            outbox=self._outbox,
-            retry=self._retry,
-            pool=self._calls,
-            require_open=self._require_open,
+            self._guard,
         )
+
+    def vectors(self) -> VectorAccess:
+        """Return the memories with their vectors, for the adapters of frameworks that embed.
+
+        Raises:
+            ConfigurationError: This Mem0 does not show its vectors.
+        """
+        self._require_open()
+        return VectorAccess(self._backend.vector_memories(), self._guard)
 
     def _read(self, call: Callable[[], T]) -> T:
         self._require_open()

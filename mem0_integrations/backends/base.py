@@ -22,6 +22,8 @@ __all__ = [
     "DocumentKind",
     "Documents",
     "SearchRequest",
+    "VectorMemories",
+    "VectorMemory",
 ]
 
 DocumentKind: TypeAlias = Literal["item", "message"]
@@ -144,6 +146,76 @@ class Documents(ABC):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class VectorMemory:
+    """A memory as somebody stores it who embeds and extracts himself.
+
+    Attributes:
+        id: Its id, a UUID.
+        text: The text.
+        metadata: JSON-serialisable values.
+        created_at: When it was first said (aware UTC).
+        vector: The text's vector, of the store's dimension; None to keep the one that the memory
+            has, or to have the text embedded.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, object]
+    created_at: datetime
+    vector: Sequence[float] | None = None
+
+
+class VectorMemories(ABC):
+    """The memories of a Mem0 with their vectors. Its methods block, and may be called anywhere.
+
+    An `equals` is a mapping of metadata that must be the same; it is evaluated by the store.
+    """
+
+    dimension: int
+    """The length of the vectors."""
+
+    @abstractmethod
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the vectors of texts, by Mem0's own embedder, in one call."""
+
+    @abstractmethod
+    def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        """Return those memories of a scope that are there, by id."""
+
+    @abstractmethod
+    def put(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
+        """Store memories, or replace those of the scope with the same ids."""
+
+    @abstractmethod
+    def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
+        """Set some metadata of memories, by id, where the scope has them."""
+
+    @abstractmethod
+    def list(self, scope: Scope, equals: Mapping[str, str]) -> list[Memory]:
+        """Return the memories of a scope, in any order."""
+
+    @abstractmethod
+    def search(
+        self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
+    ) -> Iterator[Memory]:
+        """Yield the memories of a scope nearest to a vector, as many as are taken.
+
+        Args:
+            scope: Whose.
+            vector: Of the store's dimension.
+            equals: Metadata that must be the same.
+            limit: How many will be taken, more or less.
+
+        Yields:
+            Memories whose score is the cosine similarity, clipped to [0, 1]; nearest first.
+        """
+
+    @abstractmethod
+    def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Delete memories of a scope, where they are there; returns how many."""
+
+
 class Backend(ABC):
     """One Mem0. Its methods block, may be called from any thread, and raise `BackendError`."""
 
@@ -219,6 +291,14 @@ class Backend(ABC):
         Args:
             template: Tells whose memories lie under a path. Under a path that it covers are all
                 memories of that scope; elsewhere, only what was put.
+        """
+
+    @abstractmethod
+    def vector_memories(self) -> VectorMemories:
+        """Return the memories with their vectors.
+
+        Raises:
+            ConfigurationError: This Mem0 does not show its vectors.
         """
 
     @abstractmethod

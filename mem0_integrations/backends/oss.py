@@ -29,7 +29,9 @@ from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.memory_documents import MemoryDocuments
+from mem0_integrations.backends.rows import erase, erase_entities
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
+from mem0_integrations.backends.vector_memories import OSSVectorMemories
 from mem0_integrations.errors import BackendError, MemoryNotFoundError, ScopeError
 from mem0_integrations.extraction import (
     CheckedLLM,
@@ -252,8 +254,8 @@ class OSSBackend(Backend):
             doomed = [str(item["id"]) for item in self._all(ids)]
             # First of all: when this breaks off, the next forget still knows whose history it is.
             self._history.mark_deleted(doomed, ids)
-            vector_stores.erase(self._memory.vector_store, ids, doomed)
-            vector_stores.erase_entities(self._memory, ids)
+            erase(self._memory.vector_store, ids, doomed)
+            erase_entities(self._memory, ids)
             transcript = self._forget_transcripts(scope)
             history, messages = self._history.erase(ids)
             if left := len(self._all(ids)):
@@ -281,6 +283,10 @@ class OSSBackend(Backend):
         return MemoryDocuments(
             self._memory, template, delete=self.delete, lock=self._beside.lock("memories")
         )
+
+    def vector_memories(self) -> OSSVectorMemories:
+        """Return the memories with their vectors."""
+        return OSSVectorMemories(self._memory, self._history, self._beside.lock("memories"))
 
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store and models these are."""

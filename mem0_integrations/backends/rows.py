@@ -10,11 +10,22 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
+from mem0.memory.main import Memory as Mem0
+from mem0.memory.main import _entity_collection_name
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.vector_stores import Row, insert, rows
+from mem0_integrations.backends.vector_stores import Row, collections, insert, rows
 
-__all__ = ["Payload", "delete_rows", "every_row", "fetch_rows", "merge_payloads", "put_rows"]
+__all__ = [
+    "Payload",
+    "delete_rows",
+    "erase",
+    "erase_entities",
+    "every_row",
+    "fetch_rows",
+    "merge_payloads",
+    "put_rows",
+]
 
 Payload: TypeAlias = Mapping[str, object]
 
@@ -149,6 +160,25 @@ def delete_rows(store: VectorStoreBase, ids: Sequence[str]) -> None:
         case _:
             for row_id in ids:
                 store.delete(vector_id=row_id)
+
+
+def erase(store: VectorStoreBase, ids: Mapping[str, str], doomed: Sequence[str]) -> None:
+    """Delete the given memories of a scope."""
+    delete_where = getattr(store, "delete_where", None)
+    if delete_where is not None:
+        delete_where(dict(ids))
+        return
+    delete_rows(store, doomed)
+
+
+def erase_entities(memory: Mem0, ids: Mapping[str, str]) -> None:
+    """Delete what Mem0 keeps of the entities of a scope, in a collection of their own."""
+    name = _entity_collection_name(memory.config.vector_store.provider, memory.collection_name)
+    if memory._entity_store is None and name not in collections(memory.vector_store):
+        return
+    wanted = {key: value for key, value in ids.items() if key != "app_id"}
+    store = memory.entity_store
+    erase(store, wanted, [str(entity.id) for entity in every_row(store, wanted)])
 
 
 def _sql(store: VectorStoreBase, statement: str) -> object:

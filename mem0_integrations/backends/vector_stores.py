@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
-from mem0.memory.main import Memory as Mem0
-from mem0.memory.main import _entity_collection_name
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
@@ -23,16 +21,12 @@ __all__ = [
     "collections",
     "compact",
     "describe",
-    "erase",
-    "erase_entities",
     "index_paths",
     "insert",
     "lock_local_qdrant",
     "name_of",
     "rows",
 ]
-
-_PAGE: Final = 10_000
 
 
 class Row(Protocol):
@@ -117,30 +111,6 @@ def insert(
         if len(missing) == len(items):
             raise
         _insert(store, [items[index] for index in missing], [vectors[index] for index in missing])
-
-
-def erase(store: VectorStoreBase, ids: Mapping[str, str], doomed: Sequence[str]) -> None:
-    """Delete the given memories of a scope."""
-    delete_where = getattr(store, "delete_where", None)
-    if delete_where is not None:
-        delete_where(dict(ids))
-        return
-    for memory_id in doomed:
-        store.delete(vector_id=memory_id)
-
-
-def erase_entities(memory: Mem0, ids: Mapping[str, str]) -> None:
-    """Delete what Mem0 keeps of the entities of a scope, in a collection of their own."""
-    name = _entity_collection_name(memory.config.vector_store.provider, memory.collection_name)
-    if memory._entity_store is None and name not in collections(memory.vector_store):
-        return
-    wanted = {key: value for key, value in ids.items() if key != "app_id"}
-    store = memory.entity_store
-    full = True
-    while full:
-        entities = [str(entity.id) for entity in rows(store.list(filters=wanted, top_k=_PAGE))]
-        erase(store, wanted, entities)
-        full = len(entities) == _PAGE
 
 
 def compact(store: VectorStoreBase) -> None:
