@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
@@ -28,16 +29,20 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _CORRUPT:
-            raise CorruptFileError(
-                f"{path} is damaged or not a database of this package ({error}). It was left as "
-                f"it is: move it away to start afresh, or restore it from a backup."
-            ) from error
-        raise StorageError(
-            f"Cannot use {path}: {error}. Make it writable, free some space, or set MEM0_DIR to "
-            f"another folder."
-        ) from error
+        raise _ours(error, path) from error
+
+
+def _ours(error: sqlite3.Error, path: Path) -> StorageError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT:
+        return CorruptFileError(
+            f"{path} is damaged or not a database of this package ({error}). It was left as "
+            f"it is: move it away to start afresh, or restore it from a backup."
+        )
+    return StorageError(
+        f"Cannot use {path}: {error}. Make it writable, free some space, or set MEM0_DIR to "
+        f"another folder."
+    )
 
 
 class Database:
@@ -47,7 +52,8 @@ class Database:
     overwritten (`secure_delete`).
 
     Args:
-        path: The file; it is created if need be.
+        path: The file; it is created if need be. Kept as an attribute, beside the `lock` around
+            the connection.
         schema: Statements that create what is missing.
 
     Raises:
@@ -57,7 +63,7 @@ class Database:
 
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         with sqlite_errors(path):
             self._connection: sqlite3.Connection | None = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -72,16 +78,14 @@ class Database:
                 self._connection.close()
                 raise
 
-    @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> _Reading:
         """Hold the connection for reading.
 
         Raises:
             ClosedError: The file was closed.
             StorageError: Reading failed.
         """
-        with self._lock, sqlite_errors(self.path):
-            yield self._open()
+        return _Reading(self)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -91,8 +95,8 @@ class Database:
             ClosedError: The file was closed.
             StorageError: Writing failed; nothing was written.
         """
-        with self._lock, sqlite_errors(self.path):
-            connection = self._open()
+        with self.lock, sqlite_errors(self.path):
+            connection = self.connection
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -110,12 +114,45 @@ class Database:
 
     def close(self) -> None:
         """Close the file; a second time is harmless."""
-        with self._lock:
+        with self.lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
-    def _open(self) -> sqlite3.Connection:
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, for whoever holds `lock`.
+
+        Raises:
+            ClosedError: The file was closed.
+        """
         if self._connection is None:
             raise ClosedError(f"{self.path.name} is closed; connect() again.")
         return self._connection
+
+
+class _Reading:
+    """What `Database.read` holds; a generator would cost as much as the statement in it."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> sqlite3.Connection:
+        self._database.lock.acquire()
+        try:
+            return self._database.connection
+        except BaseException:
+            self._database.lock.release()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise _ours(error, self._database.path) from error

@@ -52,7 +52,6 @@ class MemoryDocuments(RowDocuments):
         lock: Held while something is read and then written.
     """
 
-    _only_listed: Mapping[str, object] = {}
     _only_searched: Mapping[str, object] = {}
 
     def __init__(

@@ -14,6 +14,7 @@ from functools import partial
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.runnables import ensure_config
 from pydantic_core import to_jsonable_python
 
 from mem0_integrations.agent_memory import AgentMemory
@@ -35,8 +36,11 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     or learned from, and `AgentMemory.forget` of the scope erases them. Several objects, threads
     and processes may write to one session: messages that were added together stay together.
 
-    `RunnableWithMessageHistory` swallows exceptions when it saves. A failure to save is therefore
-    logged as an error, without the messages, and given to `on_failure` with them.
+    `RunnableWithMessageHistory` reads the messages again at the end of a run and counts them, to
+    tell the new ones. In a run it is therefore shown what was there when the run began, whatever
+    others write or clear meanwhile; for this, open a new object for each run, as it asks. It
+    swallows exceptions when it saves: a failure is logged as an error, without the messages, and
+    given to `on_failure` with them.
 
     Args:
         memory: The memory; it stays open.
@@ -78,23 +82,20 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
         self._documents = memory.documents("message")
         self._on_failure = on_failure
         self._last_seen = 0
+        self._shown: list[BaseMessage] | None = None
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]  # the base has an attribute
-        """The messages, oldest first; read anew each time.
+        """The messages, oldest first; read anew each time, but once in a run.
 
         Raises:
             BackendError: They could not be read.
         """
-        documents = sorted(self._documents.list(self._path), key=lambda document: document.key)
-        if documents:
-            # What is added after this was read comes after it, whatever the clock says.
-            self._last_seen = max(self._last_seen, _time_of(documents[-1].key))
-        return messages_from_dict([dict(document.value) for document in documents])
+        return self._read(in_run=self._is_in_run())
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async twin of `messages`."""
-        return await self._documents.in_thread(lambda: self.messages)
+        return await self._documents.in_thread(partial(self._read, in_run=self._is_in_run()))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages behind those that are there, all of them or none.
@@ -129,9 +130,27 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
         """Async twin of `clear`."""
         await self._documents.in_thread(self.clear)
 
+    def _is_in_run(self) -> bool:
+        """Tell whether a `RunnableWithMessageHistory` is in a run with this object."""
+        return ensure_config()["configurable"].get("message_history") is self
+
+    def _read(self, *, in_run: bool) -> list[BaseMessage]:
+        if in_run and self._shown is not None:
+            return self._shown.copy()
+        documents = sorted(self._documents.list(self._path), key=lambda document: document.key)
+        if documents:
+            # What is added after this was read comes after it, whatever the clock says.
+            self._last_seen = max(self._last_seen, _time_of(documents[-1].key))
+        messages = messages_from_dict([dict(document.value) for document in documents])
+        if in_run:
+            self._shown = messages.copy()
+        return messages
+
     def _append(self, messages: Sequence[BaseMessage]) -> None:
         values = [_value_of(message) for message in messages]
         time, writer, now = _next_time(self._last_seen), uuid.uuid4().hex, datetime.now(UTC)
+        # A run adds once, at its end.
+        self._shown = None
         self._documents.put(
             [
                 Document(

@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from langgraph.store.base import (
     PutOp,
     SearchItem,
     SearchOp,
+    TTLConfig,
 )
 from langgraph.store.memory import InMemoryStore
 
@@ -1053,3 +1054,208 @@ async def test_a_hundred_namespaces_are_listed_unless_said_otherwise(
     await store.batch([PutOp((user, f"{n:03}"), "k", {"n": 1}, index=False) for n in range(102)])
     assert len(await store.list_namespaces(prefix=(user,))) == 100
     assert len(await store.list_namespaces(prefix=(user,), offset=100)) == 2
+
+
+# --- Time to live, which the InMemoryStore does not have -----------------------------------------
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let minutes pass."""
+    passed = timedelta()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + passed
+
+    def wait(minutes: float) -> None:
+        nonlocal passed
+        passed += timedelta(minutes=minutes)
+
+    monkeypatch.setattr("mem0_integrations.langgraph.store.datetime", Clock)
+    return wait
+
+
+OMIT: TTLConfig = {"omit_expired": True}
+
+
+async def left(store: Calls, root: str) -> list[str]:
+    """Return the keys that are there, without prolonging their lives."""
+    return sorted(keys(await store.search((root,), refresh_ttl=False)))
+
+
+@only_mem0
+async def test_a_time_to_live_is_in_minutes(opened: Open, user: str, later: Any) -> None:
+    """A peer reads them as seconds."""
+    store = opened(ttl=OMIT)
+    await store.put((user,), "short", {"text": "tea"}, ttl=0.5)
+    await store.put((user,), "long", {"text": "tea"}, ttl=90)
+    await store.put((user,), "ever", {"text": "tea"})
+    later(0.49)
+    assert await left(store, user) == ["ever", "long", "short"]
+    later(0.02)
+    assert await left(store, user) == ["ever", "long"]
+    later(100_000)
+    assert await left(store, user) == ["ever"]
+
+
+@only_mem0
+async def test_an_expired_item_can_be_read_until_it_is_swept(
+    opened: Open, user: str, later: Any
+) -> None:
+    """The default of `omit_expired`."""
+    store = opened()
+    await store.put((user,), "k", {"text": "tea"}, ttl=1)
+    later(2)
+    assert await left(store, user) == ["k"]
+    assert (await store.get((user,), "k", refresh_ttl=False)).value == {"text": "tea"}
+    assert store.store.sweep_ttl() >= 1
+    assert await left(store, user) == []
+
+
+@only_mem0
+async def test_an_expired_item_is_omitted_everywhere_if_asked_for(
+    opened: Open, user: str, later: Any
+) -> None:
+    """From get, search, and the listing of namespaces; a read does not bring it back."""
+    store = opened(ttl=OMIT)
+    await store.put((user,), "k", {"text": "tea"}, ttl=1)
+    later(2)
+    assert await store.get((user,), "k") is None
+    assert await store.search((user,)) == []
+    assert await store.search((user,), query="tea") == []
+    assert await store.list_namespaces(prefix=(user,)) == []
+    assert keys(await opened().search((user,), refresh_ttl=False)) == ["k"]
+
+
+@only_mem0
+async def test_an_expired_item_takes_no_place_on_a_page(
+    opened: Open, user: str, later: Any
+) -> None:
+    """Otherwise the nearest, long gone, would hide what is left."""
+    store = opened(ttl=OMIT)
+    for number in range(8):
+        await store.put((user,), f"gone-{number}", {"text": "green tea"}, ttl=1)
+    await store.put((user,), "left", {"text": "a dog"})
+    later(2)
+    assert keys(await store.search((user,), query="green tea", limit=1)) == ["left"]
+    assert keys(await store.search((user,), limit=1)) == ["left"]
+
+
+@only_mem0
+@pytest.mark.parametrize("read", ["get", "search", "query", "batch"])
+async def test_a_read_prolongs_the_life_of_an_item(
+    opened: Open, user: str, later: Any, read: str
+) -> None:
+    """By its own time to live, from the read on; and of nothing that was not read."""
+    store = opened(ttl=OMIT)
+    await store.put((user, "a"), "k", {"text": "tea"}, ttl=10)
+    await store.put((user, "b"), "k", {"text": "tea"}, ttl=10)
+    for _ in range(3):
+        later(7)
+        if read == "get":
+            found: Any = await store.get((user, "a"), "k")
+        elif read == "batch":
+            (found,) = await store.batch([GetOp((user, "a"), "k")])
+        else:
+            found = await store.search((user, "a"), query="tea" if read == "query" else None)
+        assert found
+    assert [item.namespace for item in await store.search((user,))] == [(user, "a")]
+    later(11)
+    assert await left(store, user) == []
+
+
+@only_mem0
+async def test_only_what_is_on_the_page_is_prolonged(opened: Open, user: str, later: Any) -> None:
+    """What was not returned was not read."""
+    store = opened(ttl=OMIT)
+    for key in ("second", "first"):
+        await store.put((user,), key, {"n": 1}, ttl=10)
+        later(0.001)
+    later(7)
+    assert keys(await store.search((user,), limit=1)) == ["first"]
+    later(7)
+    assert await left(store, user) == ["first"]
+
+
+REFRESHING: list[tuple[TTLConfig, bool | None, bool]] = [
+    ({}, None, True),
+    ({}, False, False),
+    ({"refresh_on_read": True}, False, False),
+    ({"refresh_on_read": False}, None, False),
+    ({"refresh_on_read": False}, True, True),
+]
+
+
+@only_mem0
+@pytest.mark.parametrize("case", REFRESHING, ids=str)
+async def test_whether_a_read_prolongs_a_life_can_be_said(
+    opened: Open, user: str, later: Any, case: tuple[TTLConfig, bool | None, bool]
+) -> None:
+    """For the store, and for each read."""
+    config, asked, prolonged = case
+    store = opened(ttl={**OMIT, **config})
+    await store.put((user,), "got", {"n": 1}, ttl=10)
+    await store.put((user, "a"), "found", {"n": 1}, ttl=10)
+    later(7)
+    assert await store.get((user,), "got", refresh_ttl=asked)
+    assert await store.search((user, "a"), refresh_ttl=asked)
+    later(7)
+    assert await left(store, user) == (["found", "got"] if prolonged else [])
+
+
+@only_mem0
+async def test_a_put_decides_anew_how_long_an_item_lives(
+    opened: Open, user: str, later: Any
+) -> None:
+    """Without a time to live, the last put is for ever."""
+    store = opened(ttl=OMIT)
+    for key in ("longer", "shorter", "ever"):
+        await store.put((user,), key, {"n": 1}, ttl=10)
+    await store.put((user,), "longer", {"n": 2}, ttl=20)
+    await store.put((user,), "shorter", {"n": 2}, ttl=5)
+    await store.put((user,), "ever", {"n": 2})
+    later(6)
+    assert await left(store, user) == ["ever", "longer"]
+    later(9)
+    assert await left(store, user) == ["ever", "longer"]
+    later(6)
+    assert await left(store, user) == ["ever"]
+    store.store.sweep_ttl()
+    assert keys(await opened().search((user,))) == ["ever"]
+
+
+@only_mem0
+async def test_a_store_may_have_a_time_to_live_of_its_own(
+    opened: Open, user: str, later: Any
+) -> None:
+    """`ttl=None` says that an item is an exception."""
+    store = opened(ttl={**OMIT, "default_ttl": 10})
+    await store.put((user,), "default", {"n": 1})
+    await store.put((user,), "own", {"n": 1}, ttl=30)
+    await store.put((user,), "ever", {"n": 1}, ttl=None)
+    later(11)
+    assert await left(store, user) == ["ever", "own"]
+    later(20)
+    assert await left(store, user) == ["ever"]
+
+
+@only_mem0
+async def test_a_sweep_deletes_what_has_expired_and_nothing_else(
+    opened: Open, user: str, later: Any
+) -> None:
+    """All vectors of an item go with it."""
+    store = opened()
+    # What other tests have left.
+    later(1_000_000)
+    store.store.sweep_ttl()
+    await store.put((user,), "k", {"a": "green tea", "b": "a dog"}, index=["a", "b"], ttl=1)
+    await store.put((user,), "long", {"a": "green tea"}, ttl=60)
+    await store.put((user,), "ever", {"a": "green tea"})
+    later(2)
+    assert store.store.sweep_ttl() == 1
+    assert store.store.sweep_ttl() == 0
+    assert await left(store, user) == ["ever", "long"]
+    await store.put((user,), "k", {"a": "green tea"}, index=["a"])
+    assert (await store.search((user,), query="a dog", filter={"a": "green tea"}))[0].score < 0.9

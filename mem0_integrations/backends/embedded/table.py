@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,6 +40,8 @@ _UPDATE_PAYLOAD: Final = (
 _UPDATE_VECTOR: Final = (
     "UPDATE memories SET vector = coalesce(?, vector) WHERE collection = ? AND id = ?"
 )
+# SQLite takes a limited number of values in a statement.
+_BATCH: Final = 500
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -128,13 +129,17 @@ class Table:
 
     def find_many(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the memories that are there, in any order."""
+        found: list[Record] = []
         with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT id, payload FROM memories WHERE collection = ? "
-                "AND id IN (SELECT value FROM json_each(?))",
-                (self._name, json.dumps(list(ids))),
-            ).fetchall()
-        return [Record.read(*row) for row in rows]
+            for start in range(0, len(ids), _BATCH):
+                batch = ids[start : start + _BATCH]
+                marks = ", ".join("?" * len(batch))
+                rows = connection.execute(
+                    f"SELECT id, payload FROM memories WHERE collection = ? AND id IN ({marks})",
+                    (self._name, *batch),
+                )
+                found += [Record.read(*row) for row in rows]
+        return found
 
     def newest(self, selection: Selection, limit: int | None) -> list[Record]:
         """Return the selected memories, the last added first."""
