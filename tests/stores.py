@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -191,3 +192,23 @@ def hook(embedder: HookedEmbedder) -> Iterator[Callable[[Callable[[], object]], 
 
     yield set_hook
     embedder.hook = lambda: None
+
+
+@contextmanager
+def nothing_on_the_loop(owner: Any, *names: str) -> Iterator[None]:
+    """Fail if a method is called on the thread of the event loop, or if none is called at all."""
+    loop_thread, seen = threading.get_ident(), set[int]()
+
+    def watched(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            seen.add(threading.get_ident())
+            return method(*args, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in names:
+            patched.setattr(owner, name, watched(getattr(owner, name)))
+        yield
+    assert seen
+    assert loop_thread not in seen

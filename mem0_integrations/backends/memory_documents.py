@@ -75,14 +75,10 @@ class MemoryDocuments(RowDocuments):
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         found = super()._fetch(addresses)
         # A memory that was not put here is known by its id.
-        ids = {
-            key: (path, key)
-            for path, key in addresses
-            if (path, key) not in found and _is_memory_id(key)
-        }
-        for row_id, payload in fetch_rows(self.store, list(ids)).items():
+        rest = {address for address in addresses if _is_memory_id(address[1])} - found.keys()
+        for row_id, payload in fetch_rows(self.store, list({key for _, key in rest})).items():
             document = self._read(row_id, payload)
-            if document is not None and document.address == ids[row_id]:
+            if document is not None and document.address in rest:
                 found[document.address] = row_id, payload
         return found
 

@@ -124,11 +124,11 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
         Raises:
             BackendError: They were not deleted.
         """
-        self._documents.delete([found.address for found in self._documents.list(self._path)])
+        self._erase(in_run=self._is_in_run())
 
     async def aclear(self) -> None:
         """Async twin of `clear`."""
-        await self._documents.in_thread(self.clear)
+        await self._documents.in_thread(partial(self._erase, in_run=self._is_in_run()))
 
     def _is_in_run(self) -> bool:
         """Tell whether a `RunnableWithMessageHistory` is in a run with this object."""
@@ -165,6 +165,11 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
                 for number, value in enumerate(values)
             ]
         )
+
+    def _erase(self, *, in_run: bool) -> None:
+        if not in_run:
+            self._shown = None
+        self._documents.delete([found.address for found in self._documents.list(self._path)])
 
     @contextmanager
     def _reported(self, messages: Sequence[BaseMessage]) -> Iterator[None]:

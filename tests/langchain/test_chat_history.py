@@ -26,7 +26,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
-from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableLambda
+from langchain_core.runnables import (
+    ConfigurableFieldSpec,
+    Runnable,
+    RunnableConfig,
+    RunnableLambda,
+)
 from langchain_core.runnables.history import RunnableWithMessageHistory
 from pydantic import BaseModel
 
@@ -40,8 +45,10 @@ from mem0_integrations import (
     ScopeError,
     connect,
 )
+from mem0_integrations.documents import DocumentAccess
+from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.langchain import Mem0ChatMessageHistory
-from tests.stores import MiniLM, Scripted, open_store
+from tests.stores import MiniLM, Scripted, nothing_on_the_loop, open_store
 
 EVERY_KIND: list[BaseMessage] = [
     SystemMessage("Be kind.", id="s1"),
@@ -341,26 +348,15 @@ def test_writers_in_many_threads_lose_nothing_and_keep_their_turns_together(
 
 
 async def test_the_event_loop_goes_on_meanwhile(anywhere: AgentMemory, user: str) -> None:
-    """A server answers others while a long transcript is read."""
+    """A server answers others while a long transcript is packed, written and read."""
     session = Session(anywhere, user, asynchronous=True)
-    stalls: list[float] = []
-    done = asyncio.Event()
-
-    async def watch() -> None:
-        loop = asyncio.get_running_loop()
-        while not done.is_set():
-            began = loop.time()
-            await asyncio.sleep(0.001)
-            stalls.append(loop.time() - began)
-
-    watching = asyncio.create_task(watch())
-    await asyncio.gather(
-        *(session.add(*[HumanMessage(f"{n}") for n in range(25)]) for _ in range(40))
-    )
-    assert len(await session.read()) == 1000
-    done.set()
-    await watching
-    assert max(stalls) < 0.05
+    with nothing_on_the_loop(Mem0ChatMessageHistory, "_append"):
+        await asyncio.gather(
+            *(session.add(*[HumanMessage(f"{n}") for n in range(25)]) for _ in range(40))
+        )
+    with nothing_on_the_loop(DocumentAccess, "list", "delete"):
+        assert len(await session.read()) == 1000
+        await session.clear()
 
 
 class TestUnderRunnableWithMessageHistory:
@@ -420,6 +416,82 @@ class TestUnderRunnableWithMessageHistory:
             text for number in range(4) for text in (f"Question {number}?", f"Answer {number}.")
         ]
         assert [message.text for message in model.asked[-1]] == [*texts[:6], "Question 3?"]
+
+    @pytest.mark.parametrize("stream", [False, True], ids=["invoke", "stream"])
+    @pytest.mark.parametrize("meanwhile", ["added", "cleared", "failing"])
+    async def test_what_happens_during_a_run_does_not_lose_the_users_message(
+        self, session: Session, meanwhile: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What it reads at the end tells it which of its messages are new."""
+        others = [HumanMessage("Another question?"), AIMessage("Another answer.")]
+        await session.add(HumanMessage("First question?"), AIMessage("First answer."))
+
+        def answer(messages: list[BaseMessage]) -> AIMessage:
+            if meanwhile == "added":
+                session.open().add_messages(others)
+            elif meanwhile == "cleared":
+                session.open().clear()
+            else:
+                monkeypatch.setattr(DocumentAccess, "list", fail)
+            return AIMessage(f"Answer to {messages[-1].text}")
+
+        def fail(*_: object) -> None:
+            raise BackendError("The store is down.")
+
+        wrapped = RunnableWithMessageHistory(
+            RunnableLambda(answer), lambda session_id: session.open(session_id=session_id)
+        )
+        config: RunnableConfig = {"configurable": {"session_id": "1"}}
+        if session.asynchronous and stream:
+            [_ async for _ in wrapped.astream([HumanMessage("Mine?")], config)]
+        elif session.asynchronous:
+            await wrapped.ainvoke([HumanMessage("Mine?")], config)
+        elif stream:
+            [*wrapped.stream([HumanMessage("Mine?")], config)]
+        else:
+            wrapped.invoke([HumanMessage("Mine?")], config)
+        monkeypatch.undo()
+        before = {
+            "added": ["First question?", "First answer.", "Another question?", "Another answer."],
+            "cleared": [],
+            "failing": ["First question?", "First answer."],
+        }
+        texts = [message.text for message in await session.read()]
+        assert texts == [*before[meanwhile], "Mine?", "Answer to Mine?"]
+
+    async def test_one_object_for_all_runs_shows_what_was_cleared_between_them(
+        self, session: Session
+    ) -> None:
+        """Many programs keep their histories; a run that failed must not outlive a `clear`."""
+        answers = iter([AIMessage("Hi!"), ValueError("the model is down"), AIMessage("Hi again!")])
+        shown: list[list[str]] = []
+
+        def answer(messages: list[BaseMessage]) -> AIMessage:
+            shown.append([message.text for message in messages])
+            result = next(answers)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        history = session.open()
+        wrapped = RunnableWithMessageHistory(RunnableLambda(answer), lambda _: history)
+
+        async def say(text: str) -> None:
+            config: RunnableConfig = {"configurable": {"session_id": "1"}}
+            if session.asynchronous:
+                await wrapped.ainvoke([HumanMessage(text)], config)
+            else:
+                wrapped.invoke([HumanMessage(text)], config)
+
+        await say("One")
+        with pytest.raises(ValueError, match="the model is down"):
+            await say("Two")
+        if session.asynchronous:
+            await history.aclear()
+        else:
+            history.clear()
+        await say("Three")
+        assert shown == [["One"], ["One", "Hi!", "Two"], ["Three"]]
 
     async def test_a_failure_is_visible_although_langchain_swallows_it(
         self,

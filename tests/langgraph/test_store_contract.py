@@ -32,6 +32,7 @@ from langgraph.store.memory import InMemoryStore
 
 from mem0_integrations import InvalidInputError
 from mem0_integrations.langgraph import Mem0Store
+from tests.langgraph.store_calls import Calls, keys
 from tests.stores import MiniLM, open_store
 
 MEM0 = ["embedded", "pgvector"]
@@ -52,22 +53,6 @@ class CachedMiniLM(MiniLM):
 @pytest.fixture(scope="module")
 def embedder() -> CachedMiniLM:
     return CachedMiniLM()
-
-
-class Calls:
-    """The methods of a store, to be awaited: either its sync or its async ones."""
-
-    def __init__(self, store: BaseStore, asynchronous: bool) -> None:
-        self.store = store
-        self._asynchronous = asynchronous
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*args: Any, **options: Any) -> Any:
-            if self._asynchronous:
-                return await getattr(self.store, f"a{name}")(*args, **options)
-            return getattr(self.store, name)(*args, **options)
-
-        return call
 
 
 Open = Callable[..., Calls]
@@ -102,10 +87,6 @@ def opened(request: pytest.FixtureRequest, stores: Callable[..., BaseStore]) -> 
 @pytest.fixture
 def store(opened: Open) -> Calls:
     return opened()
-
-
-def keys(items: list[SearchItem]) -> list[str]:
-    return [item.key for item in items]
 
 
 async def outcome(call: Awaitable[object]) -> object:
