@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.outbox import Outbox
@@ -15,6 +16,8 @@ from mem0_integrations.scope import Scope
 __all__ = ["Guard"]
 
 T = TypeVar("T")
+
+_AT_ONCE: Final = 32
 
 
 class Guard:
@@ -39,6 +42,9 @@ class Guard:
         self._retry = retry
         self._pool = pool
         self._require_open = require_open
+        self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            WeakKeyDictionary()
+        )
 
     def run(self, call: Callable[[], T]) -> T:
         """Carry a call out, with retries.
@@ -64,10 +70,17 @@ class Guard:
         Raises:
             BackendTimeoutError: It did not end within `timeout` seconds, and was left behind.
         """
-        future = asyncio.wrap_future(self._pool.submit(call))
         try:
-            return await asyncio.wait_for(future, timeout)
+            async with asyncio.timeout(timeout) as limit, self._turn():
+                return await asyncio.wrap_future(self._pool.submit(call))
         except TimeoutError:
-            if timeout is None or (future.done() and not future.cancelled()):
+            if timeout is None or not limit.expired():
                 raise
             raise timed_out(timeout) from None
+
+    def _turn(self) -> asyncio.Semaphore:
+        """Return what lets only some calls of this event loop into the pool at a time.
+
+        Handing over thousands at once, and the threads that run meanwhile, would stall the loop.
+        """
+        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))

@@ -7,7 +7,8 @@ model. A framework's adapter carries it out, sync or async.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Mapping
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -38,9 +39,13 @@ __all__ = [
     "ToolOptions",
     "ToolSpec",
     "acarry_out",
+    "answered",
     "carry_out",
     "explained",
+    "specs_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 ToolName: TypeAlias = Literal["search", "add", "update", "delete", "list"]
 
@@ -148,6 +153,26 @@ async def acarry_out(memory: AgentMemory, plan: Plan) -> str:
         except StopIteration as end:
             return str(end.value)
         result = await getattr(memory, f"a{step.method}")(**step.arguments)
+
+
+def specs_of(include: Sequence[ToolName]) -> list[ToolSpec]:
+    """Return the tools that an application wants, each once.
+
+    Raises:
+        InvalidInputError: There is no such tool, or none at all.
+    """
+    if isinstance(include, str) or not include or not set(include) <= TOOLS.keys():
+        raise InvalidInputError(f"include must list some of {[*TOOLS]}, not {include!r}.")
+    return [TOOLS[name] for name in dict.fromkeys(include)]
+
+
+def answered(tool: str, error: Exception) -> str:
+    """Log what is not the model's affair, without content, and return what it is told."""
+    if isinstance(error, ScopeError):
+        logger.error("%s has no scope: %s", tool, error)
+    elif not isinstance(error, InvalidInputError | MemoryNotFoundError):
+        logger.warning("%s failed: %s.", tool, type(error).__name__)
+    return explained(error)
 
 
 def explained(error: Exception) -> str:

@@ -82,6 +82,9 @@ class _Locked:
         self._target = target
         self._lock = threading.RLock()
 
+    def create_payload_index(self, *_: object, **__: object) -> None:
+        """Do nothing: a local Qdrant has no such indexes, and warns whoever creates one."""
+
     def __getattr__(self, name: str) -> object:
         value = getattr(self._target, name)
         return self._one_at_a_time(value) if callable(value) else value

@@ -100,8 +100,8 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages behind those that are there, all of them or none.
 
-        A value that is neither JSON nor a pydantic model, in a tool's artifact for example, is
-        kept as text. Adding a message again adds it again.
+        A value that is not JSON, in a tool's artifact for example, is kept as JSON: a date as text,
+        a tuple as a list. Adding a message again adds it again.
 
         Args:
             messages: The messages, oldest first.

@@ -14,7 +14,16 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from mem0_integrations.messages import is_summary, turns
 from mem0_integrations.scope import Scope
 
-__all__ = ["NOTHING", "Kept", "has_heard", "hear", "messages_of", "unsaved_turns", "without_saved"]
+__all__ = [
+    "NOTHING",
+    "Kept",
+    "has_heard",
+    "hear",
+    "last_turn",
+    "messages_of",
+    "unsaved_turns",
+    "without_saved",
+]
 
 
 class Said(TypedDict):
@@ -68,14 +77,23 @@ def hear(kept: Kept, messages: Sequence[BaseMessage], scope: Scope) -> Kept:
     """Note what the user has said since, as something to be saved in this scope."""
     if has_heard(kept, messages):
         return kept
-    said, heard = _said(messages), kept["heard"]
-    # In the first run of a thread, what lies before the last turn is not ours; nor is it when
-    # the message that was heard last was edited, or removed.
-    new = said[said.index(heard) + 1 :] if heard in said else _said(turns(messages)[-1][0])
+    new = _said(_since(kept["heard"], messages))
     ids = {words["id"] for words in new}
     others = [words for words in kept["unsaved"] if words["id"] not in ids]
     unsaved = [*others, *(Unsaved(**words, scope=scope.ids) for words in new)]
-    return Kept(heard=said[-1], unsaved=unsaved, memories="", recalled=None)
+    return Kept(heard=new[-1], unsaved=unsaved, memories="", recalled=None)
+
+
+def last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return the messages from those on that the user sent last; none if there are none."""
+    start = len(messages)
+    # From behind: to parse a long conversation would hold the event loop up.
+    for position in reversed(range(len(messages))):
+        if _said(messages[position : position + 1]):
+            start = position
+        elif start < len(messages):
+            break
+    return messages[start:]
 
 
 def unsaved_turns(
@@ -83,13 +101,14 @@ def unsaved_turns(
 ) -> list[list[BaseMessage]]:
     """Return the turns of a scope that are not in memory yet, oldest first."""
     unsaved = {words["id"]: words for words in kept["unsaved"] if words["scope"] == scope.ids}
-    if any(map(is_summary, messages)):
+    there = {message.id for message in messages}
+    gone = [words for key, words in unsaved.items() if key not in there]
+    if gone and any(map(is_summary, messages)):
         # An agent that works for long summarises even what it was asked.
-        there = {message.id for message in messages}
-        gone = [words for key, words in unsaved.items() if key not in there]
         messages = [*(HumanMessage(words["text"], id=words["id"]) for words in gone), *messages]
     found: list[list[BaseMessage]] = []
-    for said, answered in turns(messages):
+    first = next((n for n, message in enumerate(messages) if message.id in unsaved), len(messages))
+    for said, answered in turns(messages[first:]):
         own = [message for message in said if message.id in unsaved]
         if own:
             found.append([*own, *answered])
@@ -103,6 +122,17 @@ def without_saved(kept: Kept, scope: Scope, left: Sequence[Sequence[BaseMessage]
         words for words in kept["unsaved"] if words["scope"] != scope.ids or words["id"] in ids
     ]
     return {**kept, "unsaved": unsaved}
+
+
+def _since(heard: Said | None, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+    """Return what follows the message that was heard last."""
+    positions = {message.id: position for position, message in enumerate(messages)}
+    position = None if heard is None else positions.get(heard["id"])
+    # In the first run of a thread, what lies before the last turn is not ours; nor is it when
+    # the message that was heard last was edited, or removed.
+    if position is None or _said(messages[position : position + 1]) != [heard]:
+        return last_turn(messages)
+    return messages[position + 1 :]
 
 
 def _said(messages: Sequence[BaseMessage]) -> list[Said]:

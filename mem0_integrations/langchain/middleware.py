@@ -26,11 +26,14 @@ from mem0_integrations.langchain.hearing import (
     Kept,
     has_heard,
     hear,
+    last_turn,
     messages_of,
     unsaved_turns,
     without_saved,
 )
+from mem0_integrations.langchain.tools import create_memory_tools, replaced
 from mem0_integrations.langgraph.runs import Run, TurnWriter
+from mem0_integrations.memory_tools import TOOLS, ToolName
 from mem0_integrations.messages import last_words
 from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
 from mem0_integrations.records import Recall
@@ -77,7 +80,8 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         limit: The most memories.
         threshold: The least score in [0, 1].
         filters: Mem0's metadata filters.
-        timeout: Seconds that a recall may take; after that the agent goes on without memory.
+        timeout: Seconds that the agent waits for memory, to be read and, in the foreground, to
+            be written; else `recall_timeout` of `connect`. A write that takes longer goes on.
         render: Turns the `Recall` into the text for the system message; nothing is added for
             an empty one.
         infer: Whether to extract statements; else each message is kept as it is.
@@ -87,7 +91,7 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         on_error: What a failed recall does, or a turn that cannot be accepted or whose write
             in the foreground fails: `degrade` (logged, and an event) or `raise`.
         tools: Whether the agent gets the tools of `create_memory_tools`, or which of them, to
-            manage the memories of `scope` itself.
+            manage the memories of `scope` itself; for one instance of an agent only.
         name: Tells the instances in one agent apart.
 
     Raises:
@@ -128,7 +132,7 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         background: bool = True,
         include_tool_messages: bool = False,
         on_error: OnError | None = None,
-        tools: bool | Sequence[str] = False,
+        tools: bool | Sequence[ToolName] = False,
         name: str = "Mem0Middleware",
     ) -> None:
         check_search(limit, threshold, filters)
@@ -155,17 +159,15 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
             infer=infer,
             metadata=metadata,
             background=background,
-            timeout=None,
+            timeout=memory.recall_timeout if timeout is None else timeout,
             include_tool_messages=include_tool_messages,
             on_error=on_error,
         )
         self.tools = []
         if tools is not False:
-            from mem0_integrations.langchain.tools import create_memory_tools
-
-            include: dict[str, Any] = {} if tools is True else {"include": tools}
+            include = tuple(TOOLS) if tools is True else tools
             self.tools = create_memory_tools(
-                memory, scope=scope, filters=filters, metadata=metadata, **include
+                memory, scope=scope, include=include, filters=filters, metadata=metadata
             )
 
     @property
@@ -236,7 +238,7 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         kept = hear(self._kept(state), messages, own.scope)
         if kept["recalled"] == run.scope.ids:
             return run, kept, None
-        query = last_words(messages)
+        query = last_words(last_turn(messages))
         return run, kept if query else self._with_recall(kept, run, Recall()), query
 
     def _recalled(self, run: Run, kept: Kept, recall: Recall) -> dict[str, Any]:
@@ -254,10 +256,20 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _informed(
         self, request: ModelRequest[Any], update: Mapping[str, Any] | None
     ) -> ModelRequest[Any]:
+        self._check_tools(request)
         memories = self._kept(update or request.state)["memories"]
         if not memories:
             return request
         return request.override(system_message=_appended(request.system_message, memories))
+
+    def _check_tools(self, request: ModelRequest[Any]) -> None:
+        # Of several tools with one name, LangChain takes the last: with another scope, perhaps.
+        if others := replaced(self.tools, request.tools):
+            raise InvalidInputError(
+                f"The agent has other tools with the names {others}. Give tools= to one "
+                f"Mem0Middleware only; for another scope, rename tools of create_memory_tools and "
+                f"pass them to create_agent."
+            )
 
     def _unsaved(self, state: Mapping[str, Any]) -> tuple[Run, Kept, list[list[BaseMessage]]]:
         run = Run.of(get_config(), self._scope, self._memory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,28 +14,21 @@ from pydantic import SkipValidation, ValidationError
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.concurrency import call_within
-from mem0_integrations.errors import (
-    InvalidInputError,
-    Mem0IntegrationsError,
-    MemoryNotFoundError,
-    ScopeError,
-)
+from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
-    TOOLS,
     Plan,
     ToolCall,
     ToolName,
     ToolOptions,
     ToolSpec,
     acarry_out,
+    answered,
     carry_out,
-    explained,
+    specs_of,
 )
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
 
-__all__ = ["create_memory_tools"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["create_memory_tools", "replaced"]
 
 
 def create_memory_tools(
@@ -89,24 +81,35 @@ def create_memory_tools(
         ...     "The user is allergic to peanuts." in search.invoke({"query": "allergies"})
         True
     """
-    if isinstance(include, str) or not include or not set(include) <= TOOLS.keys():
-        raise InvalidInputError(f"include must list some of {[*TOOLS]}, not {include!r}.")
+    specs = specs_of(include)
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     if scope is not None and not callable(scope):
         scope = Scope.of(scope)
     return [
         _MemoryTool(
-            name=TOOLS[name].name,
-            description=TOOLS[name].description,
-            args_schema=TOOLS[name].arguments,
+            name=spec.name,
+            description=spec.description,
+            args_schema=spec.arguments,
             handle_tool_error=True,
             handle_validation_error=_malformed,
             memory=memory,
             scope=scope,
             options=options,
-            spec=TOOLS[name],
+            spec=spec,
         )
-        for name in dict.fromkeys(include)
+        for spec in specs
+    ]
+
+
+def replaced(tools: Sequence[BaseTool], offered: Sequence[object]) -> list[str]:
+    """Return the names of memory tools in whose place an agent offers others, not copies."""
+    options = {tool.name: tool.options for tool in tools if isinstance(tool, _MemoryTool)}
+    return [
+        tool.name
+        for tool in offered
+        if isinstance(tool, BaseTool)
+        and tool.name in options
+        and getattr(tool, "options", None) is not options[tool.name]
     ]
 
 
@@ -121,27 +124,26 @@ class _MemoryTool(BaseTool):
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
+        if isinstance(tool_input, str):
+            # Of a plain text, LangChain would not make what the schema says.
+            tool_input = {next(iter(self.args)): tool_input}
         # With `InjectedToolCallId`, the tool could not be called with plain arguments.
         args, kwargs = super()._to_args_and_kwargs(tool_input, tool_call_id)
         return args, {**kwargs, "tool_call_id": tool_call_id}
 
-    def _run(
-        self, *args: str, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
-    ) -> str:
+    def _run(self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, *args, **kwargs)
+            plan = self._plan(config, tool_call_id, **kwargs)
             return call_within(self.options.timeout, partial(carry_out, self.memory, plan))
 
     async def _arun(
-        self, *args: str, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
+        self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
     ) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, *args, **kwargs)
+            plan = self._plan(config, tool_call_id, **kwargs)
             return await asyncio.wait_for(acarry_out(self.memory, plan), self.options.timeout)
 
-    def _plan(
-        self, config: RunnableConfig | None, tool_call_id: str | None, *args: str, **kwargs: object
-    ) -> Plan:
+    def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> Plan:
         request = ScopeRequest.of_run(ensure_config(config))
         thread_id = request.configurable.get("thread_id")
         call = ToolCall(
@@ -150,18 +152,14 @@ class _MemoryTool(BaseTool):
             thread_id=None if thread_id is None else str(thread_id),
             id=tool_call_id,
         )
-        return self.spec.plan(call, *args, **kwargs)
+        return self.spec.plan(call, **kwargs)
 
     @contextmanager
     def _errors_answered(self) -> Iterator[None]:
         try:
             yield
         except (Mem0IntegrationsError, TimeoutError) as error:
-            if isinstance(error, ScopeError):
-                logger.error("%s has no scope: %s", self.name, error)
-            elif not isinstance(error, InvalidInputError | MemoryNotFoundError):
-                logger.warning("%s failed: %s.", self.name, type(error).__name__)
-            raise ToolException(explained(error)) from error
+            raise ToolException(answered(self.name, error)) from error
 
 
 def _malformed(error: Exception) -> str:

@@ -46,7 +46,6 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.documents import DocumentAccess
-from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from tests.stores import MiniLM, Scripted, nothing_on_the_loop, open_store
 

@@ -42,6 +42,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 from pydantic import BaseModel
 
+import mem0_integrations.messages as messages_module
 from mem0_integrations import (
     AgentMemory,
     BackendError,
@@ -983,6 +984,23 @@ async def test_a_recall_that_hangs_degrades_within_its_budget(hooked, hook, chat
     assert "0.2 s" in talk.events[1]["degraded"]
 
 
+async def test_a_write_that_hangs_ends_within_its_budget_and_goes_on(
+    hooked, hook, user, chat
+) -> None:
+    """Who waits for the write does not want to wait for a dead store."""
+    released = threading.Event()
+    then = Afterwards(lambda: hook(lambda: released.wait(GRACE)))
+    talk = chat(hooked, background=False, timeout=0.2, after=[then])
+    began = time.monotonic()
+    try:
+        await talk.say("I like tea.")
+    finally:
+        released.set()
+    assert time.monotonic() - began < GRACE / 2
+    assert talk.statuses == ["queued"]
+    assert "I like tea." in stored(hooked, user)
+
+
 async def test_a_failed_recall_raises_if_asked_to(hooked, hook, chat) -> None:
     """An application that must not answer without memory wants the error."""
     hook(fail)
@@ -1099,6 +1117,27 @@ async def test_a_slow_store_does_not_stop_the_event_loop(hooked, hook, user) -> 
     assert min(pauses) < 0.05
 
 
+async def test_a_long_conversation_does_not_stop_the_event_loop(shared, user) -> None:
+    """Ten thousand messages are read in each run, on the loop."""
+    kinds = (AIMessage, HumanMessage)
+    messages = [kinds[number % 2](f"Number {number}.", id=f"{number}") for number in range(10_000)]
+    middleware = Mem0Middleware(shared, infer=False, background=False)
+    parsed = 0
+    original = messages_module._parse
+
+    def counted(message: object, index: int) -> Any:
+        nonlocal parsed
+        parsed += 1
+        return original(message, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(messages_module, "_parse", counted)
+        agent = create_agent(Scripted(answers=["I see."]), middleware=[middleware])
+        await agent.ainvoke({"messages": messages}, config_of(user))
+    assert parsed < 100
+    assert stored(shared, user) == ["Number 9999.", "I see."]
+
+
 # What is kept in the state.
 
 
@@ -1171,6 +1210,37 @@ async def test_the_agent_can_manage_its_memories(shared, user, chat) -> None:
 def test_all_tools_can_be_had(shared) -> None:
     """`tools=True` is the plain way."""
     assert len(Mem0Middleware(shared, tools=True).tools) > 2
+
+
+async def test_tools_that_would_hide_others_are_refused(shared, chat) -> None:
+    """LangChain lets the last tool of a name answer: with the memories of another scope."""
+    memories = [
+        Mem0Middleware(shared, scope={"user_id": name}, tools=["add"], name=name)
+        for name in ("customer", "team")
+    ]
+    talk = chat(shared, called("add_memory", text="A secret."), "Done.", memories=memories)
+    with pytest.raises(InvalidInputError, match=r"other tools with the names \['add_memory'\]"):
+        await talk.say("Remember a secret.")
+
+
+async def test_tools_that_other_middleware_describes_anew_are_no_others(shared, user, chat) -> None:
+    """A translated description does not change whose memories they are."""
+
+    class Described(AgentMiddleware):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(described(request))
+
+        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+            return await handler(described(request))
+
+    def described(request: Any) -> Any:
+        tools = [item.model_copy(update={"description": "Merken."}) for item in request.tools]
+        return request.override(tools=tools)
+
+    answers = [called("add_memory", text="I like tea."), "Done."]
+    talk = chat(shared, *answers, tools=["add"], before=[Described()])
+    await talk.say("Hello")
+    assert "I like tea." in stored(shared, user)
 
 
 # Arguments.

@@ -357,7 +357,11 @@ async def test_within_another_runnable_its_configuration_holds(shared, user, cal
 def test_a_plain_text_will_do_for_one_argument(shared, user) -> None:
     """That is how LangChain's older agents call a tool."""
     remembered(shared, user, PEANUTS)
-    assert PEANUTS in tools_of(shared, user)["search"].invoke("allergies")
+    tools = tools_of(shared, user)
+    assert PEANUTS in tools["search"].invoke("allergies")
+    assert PEANUTS in tools["list"].invoke("1")
+    assert "page: Input should be a valid integer" in tools["list"].invoke("the first one")
+    assert "text: Field required" in tools["update"].invoke("an id")
 
 
 @both
