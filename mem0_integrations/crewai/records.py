@@ -17,6 +17,7 @@ from mem0_integrations.scope import Scope
 
 __all__ = [
     "LAST_ACCESSED",
+    "alike_filter",
     "child_scopes",
     "counted_categories",
     "in_page",
@@ -25,6 +26,7 @@ __all__ = [
     "memory_ids_of",
     "metadata_of",
     "naive_utc",
+    "recall_filters",
     "record_of",
     "scope_filter",
     "scope_info",
@@ -33,6 +35,11 @@ __all__ = [
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
 _RECORD: Final = "crewai_record"
+# Beside the record, what a recall filters by.
+_PATH: Final = "crewai_path"
+_CATEGORIES: Final = "crewai_categories"
+_PRIVATE_TO: Final = "crewai_private_to"
+_PUBLIC: Final = ""
 # A store can only be asked for equal values: a record at /a/b says / in the first, /a in the
 # second and /a/b in the third. What is deeper is compared here.
 _LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
@@ -54,15 +61,19 @@ def is_crew_memory(memory: Memory) -> bool:
     return _RECORD in memory.metadata
 
 
-def metadata_of(record: MemoryRecord) -> dict[str, object]:
+def metadata_of(record: MemoryRecord, *, named: bool = True) -> dict[str, object]:
     """Return the metadata in which a memory keeps what CrewAI knows of a record.
+
+    Args:
+        record: The record.
+        named: Whether the record keeps its id; else it gets that of the memory.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
     """
     path = normalize_scope_path(record.scope)
     kept = {
-        "id": str(record.id),
+        **({"id": str(record.id)} if named else {}),
         "scope": path,
         "categories": record.categories,
         "metadata": record.metadata,
@@ -78,7 +89,14 @@ def metadata_of(record: MemoryRecord) -> dict[str, object]:
             f"The metadata of the record {record.id!r} cannot be stored as JSON: {error}."
         ) from error
     accessed = naive_utc(record.last_accessed).isoformat()
-    return {_RECORD: packed, LAST_ACCESSED: accessed, **_levels(path)}
+    return {
+        _RECORD: packed,
+        LAST_ACCESSED: accessed,
+        _PATH: json.dumps(f"{path}/"),
+        _CATEGORIES: _quoted(record.categories),
+        _PRIVATE_TO: json.dumps(record.source or None) if record.private else _PUBLIC,
+        **_levels(path),
+    }
 
 
 def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
@@ -89,19 +107,20 @@ def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
         scope: Where it appears if it was said elsewhere.
     """
     packed, accessed = memory.metadata.get(_RECORD), memory.metadata.get(LAST_ACCESSED)
-    elsewhere = {
-        "id": memory.id,
-        "scope": normalize_scope_path(scope),
-        "categories": list(memory.categories),
-    }
+    elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
     kept: dict[str, Any] = json.loads(packed) if isinstance(packed, str) else elsewhere
     created = naive_utc(memory.created_at or datetime.fromtimestamp(0, UTC))
     return MemoryRecord(
         content=memory.text,
         created_at=created,
         last_accessed=datetime.fromisoformat(accessed) if isinstance(accessed, str) else created,
-        **kept,
+        **{"id": memory.id, **kept},
     )
+
+
+def alike_filter(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Return the equality that selects memories with the same metadata, but for times."""
+    return {_RECORD: metadata[_RECORD]}
 
 
 def scope_filter(prefix: str | None) -> dict[str, str]:
@@ -109,6 +128,40 @@ def scope_filter(prefix: str | None) -> dict[str, str]:
     levels = _levels(normalize_scope_path(prefix or "/"))
     deepest = max(levels)
     return {deepest: levels[deepest]}
+
+
+def recall_filters(
+    prefix: str | None,
+    *,
+    categories: Sequence[str] | None,
+    source: str | None,
+    include_private: bool,
+    shared: bool,
+) -> dict[str, object]:
+    """Return Mem0's filters for what a recall may find; most are equalities.
+
+    Args:
+        prefix: The scope, or one within it.
+        categories: At least one of these; none is no criterion.
+        source: Who asks: private records are shown to their own source.
+        include_private: Whether all private records are shown.
+        shared: Whether what was said elsewhere is shown, too.
+    """
+    own: dict[str, object] = {**scope_filter(prefix)}
+    path = normalize_scope_path(prefix or "/")
+    if len(_parts(path)) >= len(_LEVELS):
+        # The quote in front stands where the path begins.
+        own[_PATH] = {"contains": json.dumps(f"{path}/").removesuffix('"')}
+    if categories:
+        own[_CATEGORIES] = {"in": _quoted(categories)}
+    if not include_private:
+        own[_PRIVATE_TO] = {"in": [_PUBLIC, json.dumps(source)]} if source else _PUBLIC
+    if not shared:
+        return own
+    elsewhere: dict[str, object] = {_RECORD: None}
+    if categories:
+        elsewhere["categories"] = {"in": list(categories)}
+    return {"OR": [own, elsewhere]}
 
 
 def is_under(scope: str, prefix: str | None) -> bool:
@@ -198,6 +251,11 @@ def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
 def naive_utc(time: datetime) -> datetime:
     """Return a time as CrewAI has it: UTC, without saying so."""
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def _quoted(texts: Iterable[str]) -> list[str]:
+    # Every store can hold any text in this form.
+    return [json.dumps(text) for text in texts]
 
 
 def _levels(path: str) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
+from chromadb.api.types import EmbeddingFunction
 from crewai.memory.storage import factory as storage_factory
 from crewai.memory.storage.backend import EmbeddingDimensionMismatchError, StorageBackend
 from crewai.memory.storage.factory import set_memory_storage_factory
@@ -33,6 +34,7 @@ from mem0_integrations.crewai.records import (
     scope_info,
     selects,
 )
+from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
@@ -49,9 +51,13 @@ def scope_of_user(user_id: UserId) -> Scope:
     """Return whose memories are meant, now.
 
     Raises:
-        ScopeError: It is not an id.
+        ScopeError: It is not an id, or a `ContextVar` that was never set.
     """
-    return Scope(user_id=user_id() if callable(user_id) else user_id)
+    try:
+        found = user_id() if callable(user_id) else user_id
+    except LookupError as error:
+        raise ScopeError(f"user_id= did not find whose memories are meant: {error!r}.") from error
+    return Scope(user_id=found)
 
 
 def _as_spec(*_: object) -> str:
@@ -110,14 +116,14 @@ class Mem0Storage(_KeptInDumps):
         ScopeError: `user_id` is not an id.
 
     Example:
+        >>> from crewai.memory.types import MemoryRecord
         >>> from mem0_integrations import connect
         >>> from mem0_integrations.crewai import Mem0Storage
         >>> with connect() as memory:
         ...     storage = Mem0Storage(memory, user_id="customer-1")
-        ...     crew_memory = storage.memory()  # Crew(..., memory=crew_memory)
-        ...     record = crew_memory.remember(
-        ...         "Prefers green tea.", scope="/tastes", categories=["drinks"], importance=0.8
-        ...     )
+        ...     crew_memory = storage.memory()  # Crew(agents=..., tasks=..., memory=crew_memory)
+        ...     [vector] = storage.embedder(["Prefers green tea."])
+        ...     storage.save([MemoryRecord(content="Prefers green tea.", embedding=vector)])
         ...     memory.recall("tea", scope={"user_id": "customer-1"}).memories[0].text
         'Prefers green tea.'
     """
@@ -162,7 +168,7 @@ class Mem0Storage(_KeptInDumps):
             if record.source is None:
                 kept = {"source": known.source, "private": record.private or known.private}
                 record = record.model_copy(update=kept)
-        self._put(scope, [record])
+        self._put(scope, [record], known={} if old is None else {record.id: old})
 
     def search(  # noqa: PLR0917  (CrewAI's signature)
         self,
@@ -310,19 +316,25 @@ class Mem0Storage(_KeptInDumps):
         if len(vector) != self._vectors.dimension:
             raise EmbeddingDimensionMismatchError(self._vectors.dimension, len(vector))
 
-    def _put(self, scope: Scope, records: Sequence[MemoryRecord]) -> None:
+    def _put(
+        self,
+        scope: Scope,
+        records: Sequence[MemoryRecord],
+        known: Mapping[str, Memory] | None = None,
+    ) -> None:
+        if known is None:
+            known = self._found(scope, [record.id for record in records]) if self._shared else {}
         new: list[VectorMemory] = []
         # All are checked before any is stored.
         for record in records:
             if record.embedding:
                 self._check_dimension(record.embedding)
-            found = self._found(scope, [record.id]) if self._shared else {}
-            known = found.get(record.id)
+            old = known.get(record.id)
             new.append(
                 VectorMemory(
-                    id=known.id if known else memory_ids_of(scope, record.id)[0],
+                    id=old.id if old else memory_ids_of(scope, record.id)[0],
                     text=record.content.replace("\0", ""),
-                    metadata=metadata_of(record),
+                    metadata=metadata_of(record, named=old is None or old.id != record.id),
                     created_at=naive_utc(record.created_at).replace(tzinfo=UTC),
                     vector=record.embedding or None,
                 )
@@ -400,7 +412,8 @@ def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> d
 def embedder_config(embedder: Mem0Embedder) -> dict[str, Any]:
     """Return an embedder as CrewAI's configuration of one."""
 
-    class Mem0EmbeddingFunction(CustomEmbeddingFunction):
+    # CrewAI builds the one; a crew's `embedder` must be the other.
+    class Mem0EmbeddingFunction(CustomEmbeddingFunction, EmbeddingFunction[Any]):
         """Mem0's own embedder."""
 
         def __init__(self, **_: object) -> None:

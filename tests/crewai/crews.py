@@ -5,8 +5,10 @@ Import it before `crewai`: it sets the environment that CrewAI reads when it is 
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +23,9 @@ os.environ.update(
     CREWAI_TRACING_ENABLED="false",
     MEM0_TELEMETRY="False",
 )
-os.environ.setdefault("CREWAI_STORAGE_DIR", tempfile.mkdtemp(prefix="crewai-"))
+if "CREWAI_STORAGE_DIR" not in os.environ:
+    os.environ["CREWAI_STORAGE_DIR"] = tempfile.mkdtemp(prefix="crewai-")
+    atexit.register(shutil.rmtree, os.environ["CREWAI_STORAGE_DIR"], ignore_errors=True)
 
 from crewai import Agent, Crew, Task
 from crewai.llms.base_llm import BaseLLM
@@ -147,7 +151,7 @@ class ScriptedLLM(BaseLLM):
     def supports_function_calling(self) -> bool:
         return self.native
 
-    def call(
+    def call(  # noqa: PLR0917  (CrewAI's signature)
         self,
         messages: str | Messages,
         tools: list[Any] | None = None,
@@ -176,6 +180,9 @@ class ScriptedLLM(BaseLLM):
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         return self.call(*args, **kwargs)
 
+    def get_input_tokens_count(self, messages: str | Messages, *_: Any, **__: Any) -> int:
+        return estimate_tokens(str(messages))
+
     def get_context_window_size(self) -> int:
         return 100_000
 
@@ -202,7 +209,7 @@ def _structured(answer: Answer, asked: Call, response_model: type[BaseModel] | N
 def _extracted(messages: Messages) -> ExtractedMemories:
     """Each sentence of the result is something worth remembering; else the content is."""
     content = _between(messages, "Content:\n", "\n\nExtract memory statements")
-    result = content.rpartition("\nResult: ")[2]
+    result = content.rpartition("\nResult: ")[2].rpartition("Final Answer:")[2].strip()
     sentences = [text.strip() for text in re.split(r"(?<=[.!?])\s+", result)]
     return ExtractedMemories(memories=[text for text in sentences if text])
 

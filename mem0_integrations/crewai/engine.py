@@ -1,0 +1,194 @@
+"""What stands in the place of CrewAI's memory engine: Mem0 extracts, ranks and keeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from crewai.memory.types import MemoryMatch, MemoryRecord
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.crewai.raw import RawText, messages_of
+from mem0_integrations.crewai.records import (
+    alike_filter,
+    is_crew_memory,
+    metadata_of,
+    recall_filters,
+    record_of,
+    selects,
+)
+from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.errors import NOT_ACCEPTED, BackendError
+from mem0_integrations.planning import (
+    MAX_LIMIT,
+    OnError,
+    check_on_error,
+    check_search,
+    check_timeout,
+)
+from mem0_integrations.scope import Scope
+
+__all__ = ["NOT_SAVED", "Mem0Engine"]
+
+NOT_SAVED: Final = (BackendError, *NOT_ACCEPTED)
+# Among so many is looked for what says the same.
+_NEAREST: Final = 5
+_LEAST_SECONDS: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Mem0Engine:
+    """Saves and searches, for whoever is the user then.
+
+    Args:
+        memory: The memory.
+        user_id: Whose memories; see `Mem0Storage`.
+        shared: Whether what was said elsewhere is found, too.
+        infer: Whether Mem0 extracts from a `RawText`; else it is kept as it is.
+        threshold: The least score in [0, 1] of what is found.
+        timeout: Seconds that a search may take.
+        save_timeout: Seconds that a save is waited for; after that it goes on.
+        on_error: What a failure does; a save raises in any case.
+
+    Raises:
+        InvalidInputError: An argument is malformed.
+    """
+
+    memory: AgentMemory
+    user_id: UserId
+    shared: bool
+    infer: bool
+    threshold: float | None
+    timeout: float | None
+    save_timeout: float
+    on_error: OnError | None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_search(1, self.threshold, None)
+        check_timeout("timeout", self.timeout)
+        check_timeout("save_timeout", self.save_timeout)
+        check_on_error(self.on_error)
+
+    @property
+    def scope(self) -> Scope:
+        """Whose memories these are now."""
+        return scope_of_user(self.user_id)
+
+    @property
+    def raises(self) -> bool:
+        """Whether a failure of memory is raised."""
+        return (self.on_error or self.memory.on_error) == "raise"
+
+    def save(self, scope: Scope, contents: Sequence[str], like: MemoryRecord) -> list[MemoryRecord]:
+        """Store texts one after the other, each of which is known afterwards or was before.
+
+        Args:
+            scope: Whose memories they become.
+            contents: The texts; of a `RawText`, what is worth keeping.
+            like: A record with everything but the content.
+
+        Returns:
+            What is stored. What is still under way is missing.
+
+        Raises:
+            NotSerializableError: The metadata is not JSON; nothing was stored.
+            BackendError: A write failed, the first of those that did; the others were carried out.
+        """
+        metadata = metadata_of(like, named=False)
+        deadline = time.monotonic() + self.save_timeout
+        saved: list[MemoryRecord] = []
+        failures: list[Exception] = []
+        for content in contents:
+            raw = isinstance(content, RawText)
+            infer = raw and self.infer
+            if not raw and (known := self._known(scope, content, metadata, _left(deadline))):
+                saved.append(known)
+                continue
+            try:
+                result = self.memory.remember(
+                    messages_of(content) if infer else str(content),
+                    scope=scope,
+                    infer=infer,
+                    metadata=metadata,
+                    timeout=_left(deadline),
+                    on_error="raise",
+                )
+            except NOT_SAVED as error:
+                failures.append(error)
+            else:
+                saved += map(record_of, result.memories)
+        if failures:
+            raise failures[0]
+        return saved
+
+    def search(
+        self,
+        query: str,
+        *,
+        prefix: str | None,
+        categories: Sequence[str] | None,
+        limit: int,
+        source: str | None,
+        include_private: bool,
+    ) -> tuple[list[MemoryMatch], str | None]:
+        """Return the matches in Mem0's order, and why there are none if memory failed.
+
+        Raises:
+            ScopeError: There is no user.
+            BackendError: Memory could not be read, and failures are raised.
+        """
+        scope = self.scope
+        if limit <= 0 or not query.strip():
+            return [], None
+        recall = self.memory.recall(
+            query,
+            scope=scope,
+            limit=min(limit, MAX_LIMIT),
+            threshold=self.threshold,
+            filters=recall_filters(
+                prefix,
+                categories=categories,
+                source=source,
+                include_private=include_private,
+                shared=self.shared,
+            ),
+            timeout=self.timeout,
+            on_error=self.on_error,
+        )
+        passes = selects(scope_prefix=prefix, categories=categories)
+        matches = [
+            MemoryMatch(record=record, score=memory.score or 0.0, match_reasons=["semantic"])
+            for memory in recall.memories
+            if (self.shared or is_crew_memory(memory))
+            and passes(record := record_of(memory, prefix or "/"))
+            and (
+                not record.private
+                or include_private
+                or (source is not None and record.source == source)
+            )
+        ]
+        return matches, recall.degraded
+
+    def _known(
+        self, scope: Scope, content: str, metadata: Mapping[str, object], left: float
+    ) -> MemoryRecord | None:
+        """Return the record that says just the same, if there is one."""
+        if not content.strip():
+            return None
+        found = self.memory.recall(
+            content,
+            scope=scope,
+            limit=_NEAREST,
+            filters=alike_filter(metadata),
+            timeout=min(left, self.timeout or self.memory.recall_timeout),
+            on_error="degrade",
+        )
+        alike = (memory for memory in found.memories if memory.text == content.strip())
+        return next(map(record_of, alike), None)
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), _LEAST_SECONDS)

@@ -1,0 +1,145 @@
+"""Tools with which the agents of a crew look into the long-term memory and change it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from crewai.tools import BaseTool
+from crewai.tools.tool_failure import ToolFailure
+from pydantic import PrivateAttr
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.concurrency import call_within
+from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+from mem0_integrations.memory_tools import (
+    Plan,
+    ToolCall,
+    ToolName,
+    ToolOptions,
+    ToolSpec,
+    acarry_out,
+    answered,
+    carry_out,
+    specs_of,
+)
+
+__all__ = ["create_memory_tools"]
+
+
+def create_memory_tools(
+    memory: AgentMemory,
+    *,
+    user_id: UserId,
+    include: Sequence[ToolName] = ("search", "add", "update", "delete", "list"),
+    limit: int = 10,
+    threshold: float | None = None,
+    filters: Mapping[str, object] | None = None,
+    infer: bool = False,
+    metadata: Mapping[str, object] | None = None,
+    timeout: float = 10.0,
+) -> list[BaseTool]:
+    """Make the tools `search_memories`, `add_memory`, `update_memory`, ... for a crew's agents.
+
+    They are for a crew without memory, or for agents that shall change and delete memories, too.
+    What the model can say is what to look for, what to keep, and the id of a memory that it was
+    shown; never whose memories. A tool does not raise because of the memory or of the model: it
+    answers what went wrong and what to do, as a `ToolFailure`, which CrewAI notes in the
+    `tool_failures` of the task. Answers are never taken from CrewAI's cache.
+
+    Args:
+        memory: The memory.
+        user_id: Whose memories: an id, or a function that is asked at each call, and may read
+            a `ContextVar` that is set for a kickoff.
+        include: The tools to make, in this order.
+        limit: The most memories of an answer.
+        threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
+        filters: Mem0's metadata filters; to the tools, other memories do not exist.
+        infer: Whether to extract statements from what is added. The agent has put it into
+            words already: kept as it is, it cannot be dropped or misread.
+        metadata: Values of the application, JSON-serialisable, for each memory that is added.
+        timeout: Seconds that a call may take. A write that takes longer goes on.
+
+    Raises:
+        InvalidInputError: An argument is malformed.
+        ScopeError: `user_id` is not an id.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> from mem0_integrations.crewai import create_memory_tools
+        >>> with connect() as memory:
+        ...     tools = create_memory_tools(memory, user_id="customer-1")
+        ...     search, add, *others = tools  # Agent(..., tools=tools)
+        ...     answer = add.run(text="The customer is allergic to peanuts.")
+        ...     "The customer is allergic to peanuts." in search.run(query="allergies")
+        True
+    """
+    specs = specs_of(include)
+    options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
+    if not callable(user_id):
+        scope_of_user(user_id)
+    return [_tool(_Work(memory, user_id, options, spec)) for spec in specs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a tool works with."""
+
+    memory: AgentMemory
+    user_id: UserId
+    options: ToolOptions
+    spec: ToolSpec
+
+    def plan(self, *args: object, **kwargs: object) -> Plan:
+        call = ToolCall(options=self.options, scope=scope_of_user(self.user_id))
+        return self.spec.plan(call, *args, **kwargs)
+
+
+def _tool(work: _Work) -> BaseTool:
+    tool = _MemoryTool(
+        name=work.spec.name,
+        description=work.spec.description,
+        args_schema=work.spec.arguments,
+        cache_function=_never,
+    )
+    tool._work = work
+    return tool
+
+
+def _never(arguments: object = None, result: object = None) -> bool:
+    # What is in memory changes, and to add something again is not to have added it before.
+    return False
+
+
+class _MemoryTool(BaseTool):
+    """A memory tool for CrewAI."""
+
+    # Not a field, because CrewAI dumps the tools of a crew to JSON.
+    _work: _Work | None = PrivateAttr(default=None)
+
+    def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
+        work = self._known_work()
+        try:
+            plan = work.plan(*args, **kwargs)
+            return call_within(work.options.timeout, partial(carry_out, work.memory, plan))
+        except (Mem0IntegrationsError, TimeoutError) as error:
+            return ToolFailure(message=answered(self.name, error))
+
+    async def _arun(self, *args: object, **kwargs: object) -> str | ToolFailure:
+        work = self._known_work()
+        try:
+            plan = work.plan(*args, **kwargs)
+            return await asyncio.wait_for(acarry_out(work.memory, plan), work.options.timeout)
+        except (Mem0IntegrationsError, TimeoutError) as error:
+            return ToolFailure(message=answered(self.name, error))
+
+    def _known_work(self) -> _Work:
+        if self._work is None:
+            raise ConfigurationError(
+                "A memory tool that was restored from a checkpoint has no memory; give the agent "
+                "new tools of create_memory_tools()."
+            )
+        return self._work
