@@ -20,6 +20,12 @@ def texts(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def written(home: Path) -> list[Path]:
+    """What was written there, but for the key that CrewAI makes when it is imported."""
+    files = (file.relative_to(home) for file in home.rglob("*") if file.is_file())
+    return [file for file in files if "crewai" not in file.parts]
+
+
 def test_there_are_notebooks() -> None:
     """A folder that was moved would leave the tests below without a subject."""
     assert NOTEBOOKS
@@ -45,7 +51,7 @@ def test_a_notebook_shows_what_its_code_does(
     assert texts(committed) == texts(fresh)
     assert str(tmp_path) not in "".join(texts(fresh))
     assert list(work.iterdir()) == []
-    assert not (tmp_path / "HOME").exists()
+    assert written(tmp_path / "HOME") == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

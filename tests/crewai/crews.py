@@ -42,7 +42,7 @@ from mem0_integrations.rendering import estimate_tokens
 
 __all__ = ["Call", "Script", "ScriptedLLM", "crew_of", "prompts_of"]
 
-Kind: TypeAlias = Literal["task", "extract", "save", "query", "consolidate"]
+Kind: TypeAlias = Literal["task", "extract", "save", "query", "explore", "consolidate"]
 Messages: TypeAlias = list[dict[str, Any]]
 Answer: TypeAlias = Any
 
@@ -53,6 +53,8 @@ _SYSTEM_PROMPTS: dict[Kind, str] = {
     "query": I18N_DEFAULT.memory("query_system"),
     "consolidate": I18N_DEFAULT.memory("consolidation_system"),
 }
+# How it asks what of the memories that were found matters; it has no system prompt.
+_EXCERPTS = "Relevant memory excerpts:\n"
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,10 @@ class ScriptedLLM(BaseLLM):
 
 
 def _kind_of(messages: Messages) -> Kind:
-    system = str(messages[0].get("content"))
-    return next((kind for kind, prompt in _SYSTEM_PROMPTS.items() if prompt == system), "task")
+    first = str(messages[0].get("content"))
+    if len(messages) == 1 and _EXCERPTS in first:
+        return "explore"
+    return next((kind for kind, prompt in _SYSTEM_PROMPTS.items() if prompt == first), "task")
 
 
 def _react(answer: Answer) -> Answer:
@@ -223,6 +227,10 @@ def _query(messages: Messages) -> QueryAnalysis:
     return QueryAnalysis(recall_queries=[query[:150]])
 
 
+def _explored(messages: Messages) -> str:
+    return _between(messages, _EXCERPTS, "\n\nExtract the most relevant")
+
+
 def _consolidated(messages: Messages) -> ConsolidationPlan:
     """What is there already is not inserted again; nothing is changed."""
     new = _between(messages, "New content to consider storing:\n", "\n\nExisting similar")
@@ -240,10 +248,11 @@ _MODELS: dict[Kind, type[BaseModel]] = {
     "query": QueryAnalysis,
     "consolidate": ConsolidationPlan,
 }
-_MEMORY_ANSWERS: dict[Kind, Callable[[Messages], BaseModel]] = {
+_MEMORY_ANSWERS: dict[Kind, Callable[[Messages], Answer]] = {
     "extract": _extracted,
     "save": _analyzed,
     "query": _query,
+    "explore": _explored,
     "consolidate": _consolidated,
 }
 
