@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Final
 
 from mem0.memory.main import Memory as Mem0
-from mem0.utils.lemmatization import lemmatize_for_bm25
 
 from mem0_integrations.backends.base import Address, Document
 from mem0_integrations.backends.dialect import (
@@ -28,7 +27,7 @@ from mem0_integrations.backends.documents import (
     path_filter,
 )
 from mem0_integrations.backends.rows import Payload, fetch_rows
-from mem0_integrations.backends.statements import text_hash
+from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.vector_stores import Row
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
 from mem0_integrations.namespaces import NamespaceTemplate
@@ -97,9 +96,7 @@ class MemoryDocuments(RowDocuments):
             **metadata,
             **packed(document, text=text),
             **mem0_ids(scope),
-            "data": text,
-            "hash": text_hash(text),
-            "text_lemmatized": lemmatize_for_bm25(text),
+            **text_fields(text),
         }
         return [(row_id, payload, text)]
 
@@ -150,20 +147,9 @@ class MemoryDocuments(RowDocuments):
                 self._delete_memory(scope_of(*(payload.get(key) for key in SCOPE_KEYS)), row_id)
 
     def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
-        self._history.batch_add_history(
-            [
-                {
-                    "memory_id": row_id,
-                    "old_memory": before[row_id].get("data") if row_id in before else None,
-                    "new_memory": text,
-                    "event": "UPDATE" if row_id in before else "ADD",
-                    "created_at": payload["created_at"],
-                    "updated_at": payload["updated_at"],
-                }
-                for row_id, payload, text in new
-                if row_id not in before or before[row_id].get("data") != text
-            ]
-        )
+        payloads = {row_id: payload for row_id, payload, _ in new}
+        texts = {row_id: payload.get("data") for row_id, payload in before.items()}
+        self._history.batch_add_history(history_entries(payloads, texts))
 
 
 def _is_memory_id(key: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from mem0_integrations.extraction import Extractor
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
-__all__ = ["StatementWriter", "memory_id_of", "text_hash"]
+__all__ = ["StatementWriter", "history_entries", "memory_id_of", "text_fields", "text_hash"]
 
 _PAGE: Final = 10_000
 _NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
@@ -57,9 +57,7 @@ class StatementWriter:
                     **extra,
                     **mem0_ids(request.scope),
                     KEY_FIELD: request.key,
-                    "data": text,
-                    "hash": text_hash(text),
-                    "text_lemmatized": lemmatize_for_bm25(text),
+                    **text_fields(text),
                     "created_at": time.isoformat(),
                     "updated_at": time.isoformat(),
                 }
@@ -128,3 +126,31 @@ def memory_id_of(scope: Scope, key: str, index: int) -> str:
 def text_hash(text: str) -> str:
     """Return Mem0's hash of a text, which it compares to skip texts that it knows."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def text_fields(text: str) -> dict[str, object]:
+    """Return the fields of a payload that Mem0 keeps a memory's text in."""
+    return {"data": text, "hash": text_hash(text), "text_lemmatized": lemmatize_for_bm25(text)}
+
+
+def history_entries(
+    payloads: Mapping[str, Mapping[str, object]], before: Mapping[str, object]
+) -> list[dict[str, object]]:
+    """Return what Mem0's history says of memories that were put: added, or their texts changed.
+
+    Args:
+        payloads: The new payloads, by id.
+        before: The texts of those that were there before.
+    """
+    return [
+        {
+            "memory_id": memory_id,
+            "old_memory": before.get(memory_id),
+            "new_memory": payload["data"],
+            "event": "UPDATE" if memory_id in before else "ADD",
+            "created_at": payload["created_at"],
+            "updated_at": payload["updated_at"],
+        }
+        for memory_id, payload in payloads.items()
+        if memory_id not in before or before[memory_id] != payload["data"]
+    ]

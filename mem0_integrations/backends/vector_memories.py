@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from mem0.memory.main import Memory as Mem0
-from mem0.utils.lemmatization import lemmatize_for_bm25
 
 from mem0_integrations.backends.base import VectorMemories, VectorMemory
 from mem0_integrations.backends.dialect import (
@@ -27,7 +26,7 @@ from mem0_integrations.backends.rows import (
     merge_payloads,
     put_rows,
 )
-from mem0_integrations.backends.statements import text_hash
+from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -92,7 +91,8 @@ class OSSVectorMemories(VectorMemories):
             vectors |= {i: list(m.vector) for i, m in latest.items() if m.vector is not None}
             put_rows(self._store, [(i, rows[i]) for i in vectors], list(vectors.values()))
             merge_payloads(self._store, {i: rows[i] for i in rows if i not in vectors})
-            self._note(before, rows)
+            texts = {row_id: memory.text for row_id, memory in before.items()}
+            self._changes.batch_add_history(history_entries(rows, texts))
 
     def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
         """Set some metadata of memories, by id, where the scope has them."""
@@ -161,30 +161,12 @@ class OSSVectorMemories(VectorMemories):
             if scope.covers(memory.scope):
                 yield memory
 
-    def _note(self, before: Mapping[str, Memory], rows: Mapping[str, dict[str, object]]) -> None:
-        self._changes.batch_add_history(
-            [
-                {
-                    "memory_id": row_id,
-                    "old_memory": before[row_id].text if row_id in before else None,
-                    "new_memory": payload["data"],
-                    "event": "UPDATE" if row_id in before else "ADD",
-                    "created_at": payload["created_at"],
-                    "updated_at": payload["updated_at"],
-                }
-                for row_id, payload in rows.items()
-                if row_id not in before or before[row_id].text != payload["data"]
-            ]
-        )
-
 
 def _payload(scope: Scope, memory: VectorMemory, now: str) -> dict[str, object]:
     return {
         **memory.metadata,
         **mem0_ids(scope),
-        "data": memory.text,
-        "hash": text_hash(memory.text),
-        "text_lemmatized": lemmatize_for_bm25(memory.text),
+        **text_fields(memory.text),
         "created_at": memory.created_at.isoformat(),
         "updated_at": now,
     }

@@ -422,11 +422,6 @@ def test_more_than_ten_thousand_items_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def embedder() -> HookedEmbedder:
-    return HookedEmbedder()
-
-
-@pytest.fixture(scope="module")
 def hooked(
     embedder: HookedEmbedder, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[AgentMemory]:
@@ -435,17 +430,6 @@ def hooked(
     retry = RetryPolicy(attempts=2, base=0.01, cap=0.02)
     with connect("embedded", data_dir=folder, embedder=embedder, retry=retry) as memory:
         yield memory
-
-
-@pytest.fixture
-def hook(embedder: HookedEmbedder) -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Set what the embedder does first; it does nothing again after the test."""
-
-    def set_hook(call: Callable[[], object]) -> None:
-        embedder.hook = call
-
-    yield set_hook
-    embedder.hook = lambda: None
 
 
 @pytest.fixture
