@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,6 +21,7 @@ __all__ = [
     "PATH_FIELDS",
     "RESERVED_METADATA",
     "is_text",
+    "is_uuid",
     "mem0_ids",
     "memory_of",
     "parse_time",
@@ -133,6 +135,19 @@ def is_text(value: object) -> TypeGuard[str]:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
+
+
+def is_uuid(value: object) -> bool:
+    """Tell whether something is the text of a UUID, as the ids of memories are.
+
+    Args:
+        value: Any value.
+    """
+    try:
+        uuid.UUID(value)  # type: ignore[arg-type]
+    except (ValueError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def parse_time(value: object) -> datetime | None:

@@ -6,7 +6,6 @@ import builtins
 import copy
 import dataclasses
 import logging
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind, S
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
+    is_uuid,
     mem0_ids,
     memory_of,
     parse_time,
@@ -190,7 +190,7 @@ class OSSBackend(Backend):
 
     def get(self, scope: Scope, memory_id: str) -> Memory | None:
         """Return a memory of the scope, or None."""
-        if not _is_uuid(memory_id):
+        if not is_uuid(memory_id):
             return None
         with translated("get"):
             item = self._memory.get(memory_id)
@@ -396,14 +396,6 @@ class OSSBackend(Backend):
         if memory is None:
             raise _not_found(scope, memory_id)
         return memory
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _age(memory: Memory) -> float:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.utils import normalize_scope_path
 
+from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -53,7 +54,7 @@ def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:
     """
     name = json.dumps([scope.ids, str(record_id)], sort_keys=True)
     own = str(uuid.uuid5(_NAMESPACE, name))
-    return (own, str(record_id)) if _is_memory_id(record_id) else (own,)
+    return (own, str(record_id)) if is_uuid(record_id) else (own,)
 
 
 def is_crew_memory(memory: Memory) -> bool:
@@ -269,11 +270,3 @@ def _levels(path: str) -> dict[str, str]:
 
 def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part]
-
-
-def _is_memory_id(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except (ValueError, AttributeError, TypeError):
-        return False
-    return True
