@@ -27,6 +27,7 @@ from mem0_integrations.backends.rows import (
     put_rows,
 )
 from mem0_integrations.backends.statements import history_entries, text_fields
+from mem0_integrations.backends.vector_stores import count_values
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -51,6 +52,8 @@ class OSSVectorMemories(VectorMemories):
         self._changes = memory.db
         self._history = history
         self._lock = lock
+        # Fields that the store has been told to count the values of.
+        self._counted: set[str] = set()
         self.dimension = int(self._store.embedding_model_dims)
 
     def embed(self, texts: Sequence[str]) -> builtins.list[builtins.list[float]]:
@@ -111,6 +114,10 @@ class OSSVectorMemories(VectorMemories):
     ) -> Iterator[Memory]:
         """Yield the memories of a scope nearest to a vector, as many as are taken."""
         filters = {**equals, **mem0_ids(scope)}
+        if not filters.keys() <= self._counted:
+            with translated("search"):
+                count_values(self._store, filters)
+            self._counted |= filters.keys()
         top_k = limit
         seen: set[str] = set()
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from mem0.vector_stores.base import VectorStoreBase
@@ -20,6 +20,7 @@ __all__ = [
     "close",
     "collections",
     "compact",
+    "count_values",
     "describe",
     "index_paths",
     "insert",
@@ -145,13 +146,48 @@ def index_paths(store: VectorStoreBase) -> None:
     store._ensure_collection()
     with store._get_cursor(commit=True) as cursor:
         for field in PATH_FIELDS[1:]:
-            # PostgreSQL's names have at most 63 bytes, and a path may be too long for a B-tree.
-            digest = hashlib.sha256(f"{store.collection_name} {field}".encode()).hexdigest()[:16]
+            # A path may be too long for a B-tree.
             cursor.execute(
                 sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING hash ((payload->>{}))").format(
-                    sql.Identifier(f"mem0_integrations_{digest}"), store._col(), sql.Literal(field)
+                    sql.Identifier(_name_for(store, field)), store._col(), sql.Literal(field)
                 )
             )
+
+
+def count_values(store: VectorStoreBase, fields: Iterable[str]) -> None:
+    """Let PostgreSQL know how often the values of payload fields are, where it does not yet.
+
+    Otherwise it takes any two of them to be rare together, and reads and sorts the whole table
+    in place of its vector index.
+    """
+    if type(store).__name__ != "PGVector":
+        return
+    from mem0.vector_stores.pgvector import sql
+
+    store._ensure_collection()
+    names = {_name_for(store, f"statistics {field}"): field for field in fields}
+    with store._get_cursor(commit=True) as cursor:
+        # Two at once would both find nothing, and the second to create it would fail.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (min(names),))
+        cursor.execute(
+            "SELECT stxname FROM pg_statistic_ext WHERE stxname = ANY(%s)", (list(names),)
+        )
+        known = {name for (name,) in cursor.fetchall()}
+        # Only its owner may describe a table.
+        cursor.execute(
+            "SELECT pg_has_role(tableowner, 'USAGE') FROM pg_tables WHERE tablename = %s",
+            (store.collection_name,),
+        )
+        owner = cursor.fetchone()
+        if known == names.keys() or not (owner and owner[0]):
+            return
+        for name, field in names.items():
+            cursor.execute(
+                sql.SQL("CREATE STATISTICS IF NOT EXISTS {} ON (payload->>{}) FROM {}").format(
+                    sql.Identifier(name), sql.Literal(field), store._col()
+                )
+            )
+        cursor.execute(sql.SQL("ANALYZE {}").format(store._col()))
 
 
 def describe(store: VectorStoreBase, settings: VectorStoreConfig) -> str:
@@ -170,6 +206,12 @@ def name_of(part: object) -> str:
     names = (getattr(config, "model", None), getattr(part, "model_name", None), wrapped)
     model = next((name for name in names if isinstance(name, str)), None)
     return f"{type(part).__name__}({model})" if model else type(part).__name__
+
+
+def _name_for(store: VectorStoreBase, purpose: str) -> str:
+    """Name what is made for a collection in a database; PostgreSQL takes at most 63 bytes."""
+    digest = hashlib.sha256(f"{store.collection_name} {purpose}".encode()).hexdigest()[:16]
+    return f"mem0_integrations_{digest}"
 
 
 def _insert(

@@ -481,6 +481,15 @@ def test_the_matrices_in_memory_are_bounded() -> None:
     assert [matrix is not None for matrix in held] == [False, True, True, True]
 
 
+def test_the_matrix_of_a_large_user_is_kept() -> None:
+    """Else each of the user's searches would read all of the vectors again."""
+    cache = MatrixCache(max_bytes=10)
+    ann = frozenset({("user_id", "ann")})
+    assert cache.get("memories", ann, (1, 0)) is None
+    cache.put("memories", ann, Matrix(np.arange(5), np.zeros((5, 3), dtype=np.float32)))
+    assert cache.get("memories", ann, (1, 0)) is not None
+
+
 # --- Erasure, and files that are not as they should be
 
 

@@ -83,7 +83,8 @@ class MatrixCache:
     and then everything is forgotten.
 
     Args:
-        max_bytes: Memory that all matrices together may take, in bytes.
+        max_bytes: Memory that all matrices together may take, in bytes; a single one may take
+            more.
     """
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
@@ -161,6 +162,9 @@ class MatrixCache:
 
     def _evict(self) -> None:
         total = sum(matrix.nbytes for matrix in self._matrices.values())
-        while total > self._max_bytes or len(self._matrices) > _MAX_MATRICES:
+        # The last one stays, however large: else each search would read it again.
+        while len(self._matrices) > 1 and (
+            total > self._max_bytes or len(self._matrices) > _MAX_MATRICES
+        ):
             _, matrix = self._matrices.popitem(last=False)
             total -= matrix.nbytes
