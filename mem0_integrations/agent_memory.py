@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, every_memory
+from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
 from mem0_integrations.errors import (
     BackendError,
     BackendTimeoutError,
     ClosedError,
+    ConfigurationError,
     ScopeError,
 )
 from mem0_integrations.memory_access import POOL_SIZE, MemoryAccess
@@ -45,11 +47,18 @@ from mem0_integrations.records import (
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 
+if TYPE_CHECKING:
+    from mem0_integrations.graph.attaching import AttachedGraph
+    from mem0_integrations.graph.graph_memory import GraphMemory
+
 __all__ = ["AgentMemory"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# Of the time that is left: what was found must be returned in any case.
+_SHARE_OF_THE_GRAPH: Final = 0.8
 
 
 def _now() -> datetime:
@@ -71,6 +80,7 @@ class AgentMemory(MemoryAccess):
         on_error: What a failed recall or write does: `degrade` reports it in the result,
             `raise` raises. Bad input always raises.
         clock: Tells the time that writes carry (aware).
+        graph: The knowledge graph that follows the backend.
         on_close: Called once by `close`, after the outbox.
 
     Example:
@@ -84,13 +94,14 @@ class AgentMemory(MemoryAccess):
     def __init__(
         self,
         backend: Backend,
-        outbox: Outbox,
+        outbox: Outbox[AddRequest],
         *,
         scope: ScopeLike | None = None,
         retry: RetryPolicy | None = None,
         recall_timeout: float = 5.0,
         on_error: OnError = "degrade",
         clock: Callable[[], datetime] = _now,
+        graph: AttachedGraph | None = None,
         on_close: Callable[[float | None], None] | None = None,
     ) -> None:
         check_timeout("recall_timeout", recall_timeout)
@@ -99,6 +110,7 @@ class AgentMemory(MemoryAccess):
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
+        self._graph = graph
         self._on_close = on_close
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
         self._searches = WorkerPool(POOL_SIZE)
@@ -114,6 +126,24 @@ class AgentMemory(MemoryAccess):
         """Seconds that a recall may take, where a call does not say."""
         return self._recall_timeout
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether a knowledge graph follows the memories."""
+        return self._graph is not None
+
+    @property
+    def graph(self) -> GraphMemory:
+        """The knowledge graph that follows the memories.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        if self._graph is None:
+            raise ConfigurationError(
+                "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
+            )
+        return self._graph.memory
+
     def recall(
         self,
         query: MessagesLike,
@@ -128,7 +158,9 @@ class AgentMemory(MemoryAccess):
     ) -> Recall:
         """Find what is remembered about a query.
 
-        Memories that say the same are returned once, the newest of them.
+        Memories that say the same are returned once, the newest of them. Where a graph is
+        attached, the facts that it adds are returned as `relations`; a graph that fails only
+        costs these, and `degraded` says so.
 
         Args:
             query: A text, or messages: the last thing that the user said is searched for. Of
@@ -168,9 +200,14 @@ class AgentMemory(MemoryAccess):
             as_of=as_of,
             on_error=on_error,
         )
+        began = time.monotonic()
         future = self._searches.submit(partial(self._search, request, budget))
         try:
-            return future.result(budget)
+            found = future.result(budget)
+            if self._graph is None:
+                return found
+            left = (budget - (time.monotonic() - began)) * _SHARE_OF_THE_GRAPH
+            return self._with_relations(request, found, left, on_error)
         except Exception as error:
             future.cancel()
             return _degraded(error, budget, on_error)
@@ -198,9 +235,14 @@ class AgentMemory(MemoryAccess):
             as_of=as_of,
             on_error=on_error,
         )
+        began = time.monotonic()
         future = self._searches.submit(partial(self._search, request, budget))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), budget)
+            found = await asyncio.wait_for(asyncio.wrap_future(future), budget)
+            if self._graph is None:
+                return found
+            left = (budget - (time.monotonic() - began)) * _SHARE_OF_THE_GRAPH
+            return await self._awith_relations(request, found, left, on_error)
         except Exception as error:
             return _degraded(error, budget, on_error)
 
@@ -389,8 +431,37 @@ class AgentMemory(MemoryAccess):
             )
         )
 
+    def rebuild_graph(self, scope: ScopeLike) -> int:
+        """Make the knowledge graph of a scope again from its memories.
+
+        Args:
+            scope: Whose; what the graph has of it, its history too, is erased first.
+
+        Returns:
+            How many memories it was made from.
+
+        Raises:
+            ConfigurationError: There is no graph.
+            BackendError: Mem0, the model or the graph failed. Call it again.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect(graph=True, scope={"user_id": "u"}) as memory:
+            ...     result = memory.remember("I live in Oslo.")
+            ...     memory.rebuild_graph({"user_id": "u"})
+            1
+        """
+        graph, found = self.graph, self.scope_of(scope)
+        self._require_open()
+        with self._outbox.writing(found):
+            return graph.rebuild(found, every_memory(self._backend, found))
+
+    async def arebuild_graph(self, scope: ScopeLike) -> int:
+        """Async twin of `rebuild_graph`."""
+        return await self._in_thread(partial(self.rebuild_graph, scope))
+
     def forget(self, scope: ScopeLike) -> ForgetResult:
-        """Erase everything of a scope: memories, history, raw messages, queued writes, keys.
+        """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
 
         Args:
             scope: Whose; it must be given. A `user_id` alone covers what all agents and runs
@@ -420,7 +491,7 @@ class AgentMemory(MemoryAccess):
         return await self._in_thread(partial(self.forget, scope))
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the outbox has delivered, or given up, everything.
+        """Wait until the outbox has delivered, or given up, everything; then the graph's, too.
 
         Args:
             timeout: Seconds; None to wait without an end.
@@ -430,14 +501,19 @@ class AgentMemory(MemoryAccess):
         """
         check_timeout("timeout", timeout)
         self._require_open()
-        return self._outbox.flush(timeout)
+        began = time.monotonic()
+        delivered = self._outbox.flush(timeout)
+        if self._graph is None:
+            return delivered
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        return delivered and self._graph.outbox.flush(left)
 
     async def aflush(self, timeout: float | None = None) -> bool:
         """Async twin of `flush`."""
         return await self._in_thread(partial(self.flush, timeout))
 
     def outbox_counts(self) -> OutboxCounts:
-        """Count the writes that are queued, given up and delivered."""
+        """Count the writes that are queued, given up and delivered; not those of the graph."""
         return self._outbox.ledger.counts()
 
     async def aoutbox_counts(self) -> OutboxCounts:
@@ -445,8 +521,8 @@ class AgentMemory(MemoryAccess):
         return await self._in_thread(self.outbox_counts)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """Return the writes that were given up, oldest first."""
-        return self._outbox.ledger.dead_letters()
+        """Return the writes that were given up, oldest first; then those of the graph."""
+        return [letter for outbox in self._outboxes for letter in outbox.ledger.dead_letters()]
 
     async def adead_letters(self) -> list[DeadLetter]:
         """Async twin of `dead_letters`."""
@@ -454,7 +530,7 @@ class AgentMemory(MemoryAccess):
 
     def replay(self) -> int:
         """Queue all dead letters again; returns how many."""
-        return self._outbox.replay()
+        return sum(outbox.replay() for outbox in self._outboxes)
 
     async def areplay(self) -> int:
         """Async twin of `replay`."""
@@ -541,6 +617,40 @@ class AgentMemory(MemoryAccess):
         budget = self._recall_timeout if timeout is None else timeout
         return request, budget, self._checked_on_error(on_error)
 
+    @property
+    def _outboxes(self) -> list[Outbox[Any]]:
+        return [self._outbox, *([self._graph.outbox] if self._graph else [])]
+
+    def _with_relations(
+        self, request: SearchRequest, found: Recall, left: float, on_error: OnError
+    ) -> Recall:
+        related = partial(
+            self.graph.related,
+            request.query,
+            found.memories,
+            scope=request.scope,
+            as_of=request.as_of,
+        )
+        try:
+            return dataclasses.replace(found, relations=tuple(call_within(left, related)))
+        except Exception as error:
+            return _without_relations(found, error, on_error)
+
+    async def _awith_relations(
+        self, request: SearchRequest, found: Recall, left: float, on_error: OnError
+    ) -> Recall:
+        related = self.graph.arelated(
+            request.query, found.memories, scope=request.scope, as_of=request.as_of
+        )
+        try:
+            relations = await asyncio.wait_for(related, left)
+        except TimeoutError as error:
+            late = error if isinstance(error, BackendError) else timed_out(left)
+            return _without_relations(found, late, on_error)
+        except Exception as error:
+            return _without_relations(found, error, on_error)
+        return dataclasses.replace(found, relations=tuple(relations))
+
     def _search(self, request: SearchRequest, budget: float) -> Recall:
         def found() -> list[Memory]:
             return distinct(self._backend.search(request), request.limit)
@@ -614,6 +724,15 @@ def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:
     # The message of the error may quote the query: it goes into the result, not into the log.
     logger.warning("Recall degraded: %s.", type(error).__name__)
     return Recall(degraded=f"{type(error).__name__}: {error}")
+
+
+def _without_relations(found: Recall, error: Exception, on_error: OnError) -> Recall:
+    if on_error == "raise" or isinstance(error, ClosedError):
+        raise error
+    logger.warning("Recall without relations: %s.", type(error).__name__)
+    return dataclasses.replace(
+        found, degraded=f"The graph could not be read. {type(error).__name__}: {error}"
+    )
 
 
 def _reported(result: WriteResult, on_error: OnError) -> WriteResult:

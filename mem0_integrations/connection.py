@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from mem0_integrations.agent_memory import AgentMemory, _now, deliver
+from mem0_integrations.backends.base import AddRequest, Backend
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.extraction import (
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from mem0.vector_stores.configs import VectorStoreConfig
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
-    from mem0_integrations.backends.oss import OSSBackend
+    from mem0_integrations.graph.attaching import AttachedGraph, GraphLike
 
     Target: TypeAlias = Mapping[str, Any] | Memory | AsyncMemory | AgentMemory | Literal["embedded"]
 
@@ -75,6 +78,7 @@ class OutboxOptions:
 def connect(
     target: Target | None = None,
     *,
+    graph: GraphLike | None = None,
     scope: ScopeLike | None = None,
     llm: BaseChatModel | None = None,
     embedder: Embeddings | None = None,
@@ -95,6 +99,9 @@ def connect(
             and no network. A Mem0 config (a mapping, as for `mem0.Memory.from_config`). A
             `mem0.Memory` or `mem0.AsyncMemory`, which stays open after `close`. An
             `AgentMemory`, which is returned as it is.
+        graph: A knowledge graph that follows the memories: a `GraphMemory`, which stays open
+            after `close`; a mapping as Mem0's `graph_store`; or True for an embedded one in the
+            data folder. A `graph_store` in the Mem0 config says the same.
         scope: Whose memories, where a call does not say.
         llm: A LangChain chat model for Mem0's extraction.
         embedder: A LangChain embeddings object, in place of the configured embedder.
@@ -118,7 +125,7 @@ def connect(
         'stored'
     """
     options = OutboxOptions() if outbox is None else outbox
-    given = (scope, llm, embedder, extractor, data_dir, outbox, retry)
+    given = (graph, scope, llm, embedder, extractor, data_dir, outbox, retry)
     if isinstance(target, AgentMemory):
         if any(option is not None for option in given):
             raise ConfigurationError(
@@ -138,7 +145,15 @@ def connect(
     check_timeout("recall_timeout", recall_timeout)
     retry = retry or RetryPolicy()
     folder = make_folder(_folder(data_dir))
-    opened = _open(target, folder, llm=llm, embedder=embedder, extractor=extractor)
+    opened = _open_all(
+        target,
+        graph,
+        folder,
+        workers=options.workers,
+        llm=llm,
+        embedder=embedder,
+        extractor=extractor,
+    )
     try:
         path = Path(options.path).expanduser().absolute() if options.path else opened.outbox_path
         make_folder(path.parent)
@@ -147,6 +162,7 @@ def connect(
             partial(
                 Outbox,
                 path,
+                load=AddRequest.load,
                 deliver=partial(deliver, opened.backend),
                 undo=opened.backend.undo,
                 retry=retry,
@@ -173,6 +189,7 @@ def connect(
             recall_timeout=recall_timeout,
             on_error=on_error,
             clock=clock,
+            graph=opened.graph,
             on_close=on_close,
         )
     except BaseException:
@@ -255,9 +272,52 @@ class _Parts(NamedTuple):
 class _Opened:
     """A backend, where its outbox lies, and how to close it."""
 
-    backend: OSSBackend
+    backend: Backend
     outbox_path: Path
     close: Callable[[float | None], None]
+    graph: AttachedGraph | None = None
+
+
+def _without_graph(target: object, graph: GraphLike | None) -> tuple[object, GraphLike | None]:
+    """Take the `graph_store` out of a Mem0 config."""
+    if not isinstance(target, Mapping) or "graph_store" not in target:
+        return target, graph
+    if graph is not None:
+        raise ConfigurationError(
+            "There are two graphs: a 'graph_store' in the config, and graph=. Leave one out."
+        )
+    rest = {key: value for key, value in target.items() if key != "graph_store"}
+    return rest, target["graph_store"]
+
+
+def _open_all(
+    target: object, graph: GraphLike | None, folder: Path, *, workers: int, **parts: Any
+) -> _Opened:
+    """Open a memory and, where there is one, its graph."""
+    target, graph = _without_graph(target, graph)
+    if not graph:
+        return _open(target, folder, **parts)
+    from mem0_integrations.graph.attaching import attach, open_graph
+
+    with ExitStack() as undo:
+        # First, so that a mistake in its settings shows before anything else is made.
+        own = open_graph(graph, folder)
+        undo.callback(own.close)
+        opened = _open(target, folder, **parts)
+        undo.callback(opened.close, None)
+        attached = attach(
+            own,
+            opened.backend,
+            outbox_path=opened.outbox_path.with_name(f"graph-{opened.outbox_path.name}"),
+            workers=workers,
+        )
+        undo.pop_all()
+
+    def close(timeout: float | None) -> None:
+        attached.close(timeout)
+        opened.close(timeout)
+
+    return _Opened(attached.backend, opened.outbox_path, close, attached)
 
 
 def _open(
@@ -338,7 +398,7 @@ def _close_all() -> None:
 _EMBEDDED_MEMORIES: Final[SharedResources[EmbeddedMemory]] = SharedResources(
     lambda memory, _: memory.close()
 )
-_OUTBOXES: Final[SharedResources[Outbox]] = SharedResources(
+_OUTBOXES: Final[SharedResources[Outbox[AddRequest]]] = SharedResources(
     lambda outbox, timeout: outbox.close(timeout)
 )
 _OPEN: Final[weakref.WeakSet[AgentMemory]] = weakref.WeakSet()
@@ -348,6 +408,8 @@ atexit.register(_close_all)
 def _start_afresh() -> None:
     for resources in (_EMBEDDED_MEMORIES, _OUTBOXES):
         resources.abandon()
+    if graphs := sys.modules.get("mem0_integrations.graph.attaching"):
+        graphs.abandon()
     _OPEN.clear()
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Extractor",
     "LangChainEmbedder",
     "LangChainLLM",
+    "Mem0Embedder",
     "Mem0LLM",
     "SentenceExtractor",
 ]
@@ -93,6 +94,16 @@ class Mem0LLM(Protocol):
     @property
     def generate_response(self) -> Callable[..., object]:
         """Answer a conversation; the options differ from provider to provider."""
+        ...
+
+
+class Mem0Embedder(Protocol):
+    """What is used of an embedder of Mem0's."""
+
+    def embed_batch(
+        self, texts: list[str], memory_action: str = "add", /
+    ) -> Sequence[Sequence[float]]:
+        """Embed many texts."""
         ...
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
+from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.retry import RetryPolicy
@@ -33,7 +34,7 @@ class Guard:
     def __init__(
         self,
         *,
-        outbox: Outbox,
+        outbox: Outbox[AddRequest],
         retry: RetryPolicy,
         pool: WorkerPool,
         require_open: Callable[[], None],

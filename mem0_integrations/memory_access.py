@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeVar
 
-from mem0_integrations.backends.base import Backend, DocumentKind
+from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
@@ -40,7 +40,12 @@ class MemoryAccess:
     """
 
     def __init__(
-        self, backend: Backend, outbox: Outbox, *, scope: ScopeLike | None, retry: RetryPolicy
+        self,
+        backend: Backend,
+        outbox: Outbox[AddRequest],
+        *,
+        scope: ScopeLike | None,
+        retry: RetryPolicy,
     ) -> None:
         self._backend = backend
         self._outbox = outbox

@@ -98,8 +98,8 @@ class Recall:
     Attributes:
         memories: The memories found, nearest first.
         relations: What the graph adds, where one is attached.
-        degraded: None, or the reason why memory could not be read: an empty recall and a
-            failed recall are never the same.
+        degraded: None, or the reason why memory, or the graph beside it, could not be read: an
+            empty recall and a failed recall are never the same.
 
     Example:
         >>> bool(Recall()), Recall().degraded

@@ -79,7 +79,7 @@ def recall_text(
     """
     if token_budget <= 0:
         raise InvalidInputError(f"token_budget must be positive, not {token_budget}.")
-    if recall.degraded is not None:
+    if recall.degraded is not None and not recall:
         return "\n".join((_OPEN, _DEGRADED, _CLOSE))
     left = token_budget - count_tokens("\n".join((_OPEN, _INTRODUCTION, _CLOSE)))
     memories: list[Memory] = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
+from mem0_integrations.extraction import Mem0Embedder, Mem0LLM
 from mem0_integrations.messages import Mem0Message
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
@@ -21,9 +24,11 @@ __all__ = [
     "Document",
     "DocumentKind",
     "Documents",
+    "Models",
     "SearchRequest",
     "VectorMemories",
     "VectorMemory",
+    "every_memory",
 ]
 
 DocumentKind: TypeAlias = Literal["item", "message"]
@@ -71,6 +76,43 @@ class AddRequest:
     created_at: datetime
     infer: bool = True
     metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def dump(self) -> str:
+        """Return it as JSON, but for the scope and the key."""
+        return json.dumps(
+            {
+                "messages": self.messages,
+                "created_at": self.created_at.isoformat(),
+                "infer": self.infer,
+                "metadata": self.metadata,
+            }
+        )
+
+    @classmethod
+    def load(cls, scope: Scope, key: str, body: str) -> Self:
+        """Read what `dump` returned."""
+        data = json.loads(body)
+        return cls(
+            messages=tuple(data["messages"]),
+            scope=scope,
+            key=key,
+            created_at=datetime.fromisoformat(data["created_at"]),
+            infer=data["infer"],
+            metadata=data["metadata"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a Mem0 has that others can use.
+
+    Attributes:
+        llm: Its language model; None where it does without.
+        embedder: Its embedder.
+    """
+
+    llm: Mem0LLM | None
+    embedder: Mem0Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +344,18 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def models(self) -> Models:
+        """Return its models."""
+
+    @abstractmethod
     def describe(self) -> dict[str, str]:
         """Say what this is, by part: Mem0's version, the store and where it lies, the models."""
 
     @abstractmethod
     def close(self) -> None:
         """Release what this backend opened."""
+
+
+def every_memory(backend: Backend, scope: Scope) -> list[Memory]:
+    """Return all memories of a scope."""
+    return backend.list(scope, filters=None, limit=sys.maxsize, offset=0)

@@ -71,15 +71,10 @@ def parsed_config(
     extractor: Extractor | None,
 ) -> MemoryConfig:
     """Complete a config and let Mem0 parse it; see `memory_from_config`."""
-    if unknown := sorted(set(config) - {*MemoryConfig.model_fields, "graph_store"}):
+    if unknown := sorted(set(config) - {*MemoryConfig.model_fields}):
         raise ConfigurationError(
             f"The config has unknown parts {unknown}; Mem0 knows "
             f"{', '.join(sorted(MemoryConfig.model_fields))}."
-        )
-    if "graph_store" in config:
-        raise ConfigurationError(
-            "The config has a 'graph_store', which Mem0 2.x ignores: no graph would be built. "
-            "Remove it to go on without a graph."
         )
     config = {
         key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()

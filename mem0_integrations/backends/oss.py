@@ -14,7 +14,7 @@ from typing import Final
 from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind, SearchRequest
+from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind, Models, SearchRequest
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
@@ -97,6 +97,7 @@ class OSSBackend(Backend):
             self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
             self._history = History(memory.db)
         self._beside = Beside.of(memory)
+        self._llm = llm
         self._writer = StatementWriter(self._memory, extractor)
         self._original = memory
         self._model_name = vector_stores.name_of(model)
@@ -287,6 +288,11 @@ class OSSBackend(Backend):
     def vector_memories(self) -> OSSVectorMemories:
         """Return the memories with their vectors."""
         return OSSVectorMemories(self._memory, self._history, self._beside.lock("memories"))
+
+    def models(self) -> Models:
+        """Return its models; the language model counts where it is used, or was given."""
+        given = self._llm if self._extractor is not None else self._memory.llm
+        return Models(llm=given, embedder=self._memory.embedding_model)
 
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store and models these are."""

@@ -33,7 +33,7 @@ from mem0_integrations.langchain.hearing import (
 )
 from mem0_integrations.langchain.tools import create_memory_tools, replaced
 from mem0_integrations.langgraph.runs import Run, TurnWriter
-from mem0_integrations.memory_tools import TOOLS, ToolName
+from mem0_integrations.memory_tools import ToolName
 from mem0_integrations.messages import last_words
 from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
 from mem0_integrations.records import Recall
@@ -165,7 +165,7 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         )
         self.tools = []
         if tools is not False:
-            include = tuple(TOOLS) if tools is True else tools
+            include = None if tools is True else tools
             self.tools = create_memory_tools(
                 memory, scope=scope, include=include, filters=filters, metadata=metadata
             )

@@ -35,7 +35,7 @@ def create_memory_tools(
     memory: AgentMemory,
     *,
     scope: ScopeSource | None = None,
-    include: Sequence[ToolName] = ("search", "add", "update", "delete", "list"),
+    include: Sequence[ToolName] | None = None,
     limit: int = 10,
     threshold: float | None = None,
     filters: Mapping[str, object] | None = None,
@@ -58,7 +58,8 @@ def create_memory_tools(
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
             `ScopeRequest`; else it is found for each call in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
-        include: The tools to make, in this order.
+        include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
+            and, where the memory has a graph, `graph`; all of them if left out.
         limit: The most memories of an answer.
         threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
@@ -70,6 +71,7 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
+        ConfigurationError: The graph is asked for, and there is none.
 
     Example:
         >>> from mem0_integrations import connect
@@ -81,7 +83,7 @@ def create_memory_tools(
         ...     "The user is allergic to peanuts." in search.invoke({"query": "allergies"})
         True
     """
-    specs = specs_of(include)
+    specs = specs_of(include, memory)
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     if scope is not None and not callable(scope):
         scope = Scope.of(scope)

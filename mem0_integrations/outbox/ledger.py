@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.outbox.lanes import lane_of, scope_of
 from mem0_integrations.scope import Scope
 from mem0_integrations.sqlite import Database
 
-__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite"]
+__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite", "Request"]
 
 Status = Literal["queued", "stored", "nothing", "dead"]
 
@@ -41,6 +39,24 @@ _KEEP_KEYS_SECONDS: Final = 180 * 24 * 3600
 _BATCH: Final = 500
 
 
+class Request(Protocol):
+    """What an outbox keeps until it is carried out."""
+
+    @property
+    def scope(self) -> Scope:
+        """Whose it is; the order is kept within a scope."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What the scope accepts one time."""
+        ...
+
+    def dump(self) -> str:
+        """Return the rest of it as text."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The row of a write, and whether this call brought it in."""
@@ -56,13 +72,17 @@ class QueuedWrite:
 
     Attributes:
         row: Its place in the queue.
-        request: What to store.
+        scope: Whose it is.
+        key: Its key.
+        body: What `Request.dump` returned.
         attempts: How often it was tried.
         first_failed_at: When it failed first, in seconds since the epoch.
     """
 
     row: int
-    request: AddRequest
+    scope: Scope
+    key: str
+    body: str
     attempts: int
     first_failed_at: float | None
 
@@ -125,7 +145,7 @@ class Ledger:
         """The file."""
         return self._database.path
 
-    def accept(self, request: AddRequest) -> Accepted:
+    def accept(self, request: Request) -> Accepted:
         """Put a write on disk, unless its scope has accepted the key before.
 
         A dead letter with this key is queued again.
@@ -142,7 +162,7 @@ class Ledger:
             row = connection.execute(
                 "INSERT INTO writes (lane, key, status, body, accepted_at) "
                 "VALUES (?, ?, 'queued', ?, ?)",
-                (lane, request.key, _dump(request), time.time()),
+                (lane, request.key, request.dump(), time.time()),
             ).lastrowid
         assert row is not None
         return Accepted(row, "queued", new=True)
@@ -167,7 +187,7 @@ class Ledger:
         if found is None:
             return None
         lane, key, body, attempts, first_failed_at = found
-        return QueuedWrite(row, _load(lane, key, body), attempts, first_failed_at)
+        return QueuedWrite(row, scope_of(lane), key, body, attempts, first_failed_at)
 
     def status(self, row: int) -> tuple[Status, str | None] | None:
         """Return the status of a write and its last error; None when it was erased."""
@@ -300,25 +320,3 @@ class Ledger:
         """Close the file."""
         self._database.close()
 
-
-def _dump(request: AddRequest) -> str:
-    return json.dumps(
-        {
-            "messages": request.messages,
-            "created_at": request.created_at.isoformat(),
-            "infer": request.infer,
-            "metadata": request.metadata,
-        }
-    )
-
-
-def _load(lane: str, key: str, body: str) -> AddRequest:
-    data = json.loads(body)
-    return AddRequest(
-        messages=tuple(data["messages"]),
-        scope=scope_of(lane),
-        key=key,
-        created_at=datetime.fromisoformat(data["created_at"]),
-        infer=data["infer"],
-        metadata=data["metadata"],
-    )

@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 import filelock
 
-from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     BackendTimeoutError,
@@ -25,7 +24,7 @@ from mem0_integrations.errors import (
     OutboxFullError,
 )
 from mem0_integrations.outbox.lanes import Lanes
-from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.outbox.ledger import Ledger, Request
 from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, WriteResult
 from mem0_integrations.retry import RetryPolicy
@@ -42,15 +41,15 @@ _FORGET_PATIENCE_SECONDS: Final = 60.0
 _FORGOTTEN: Final = "Its scope was forgotten before it was stored."
 
 
-Deliver = Callable[[AddRequest], list[Memory]]
+R = TypeVar("R", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Generic[R]):
     """A write that this process accepted."""
 
-    request: AddRequest
-    deliver: Deliver
+    request: R
+    deliver: Callable[[R], list[Memory]]
     done: Future[WriteResult]
 
 
@@ -67,7 +66,7 @@ class Receipt:
     done: Future[WriteResult]
 
 
-class Outbox:
+class Outbox(Generic[R]):
     """Writes that are on disk before they are carried out.
 
     Writes of one scope are delivered in the order in which they were accepted, those of
@@ -79,6 +78,7 @@ class Outbox:
 
     Args:
         path: The SQLite file.
+        load: Reads a write from its scope, its key and the text that it was dumped as.
         deliver: Carries a write out, or returns what an earlier attempt has stored.
         undo: Takes back what was stored for a write that was erased meanwhile.
         retry: How failures are retried.
@@ -96,7 +96,8 @@ class Outbox:
         self,
         path: Path,
         *,
-        deliver: Deliver,
+        load: Callable[[Scope, str, str], R],
+        deliver: Callable[[R], list[Memory]],
         undo: Callable[[list[Memory]], None],
         retry: RetryPolicy,
         workers: int = 4,
@@ -111,6 +112,7 @@ class Outbox:
                 f"{workers}, {max_queued} and {when_full!r}."
             )
         self.ledger = Ledger(path)
+        self._load = load
         self._deliver = deliver
         self._undo = undo
         self._retry = retry
@@ -122,7 +124,7 @@ class Outbox:
         # Around everything below.
         self._changed = threading.Condition()
         self._lanes = Lanes()
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _Waiting[R]] = {}
         self._closed = False
         self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
         self._look_for_writes()
@@ -130,7 +132,7 @@ class Outbox:
         for number, job in enumerate(jobs):
             threading.Thread(target=job, name=f"mem0-outbox-{number}", daemon=True).start()
 
-    def accept(self, request: AddRequest, deliver: Deliver | None = None) -> Receipt:
+    def accept(self, request: R, deliver: Callable[[R], list[Memory]] | None = None) -> Receipt:
         """Put a write on disk, once for each key of a scope.
 
         Args:
@@ -151,11 +153,29 @@ class Outbox:
                 return Receipt(duplicate, done)
             with self._changed:
                 self._waiting[accepted.row] = _Waiting(request, deliver or self._deliver, done)
-                if not self._delivers:
+                if not self.delivers:
                     self._changed.notify_all()
-            if self._delivers:
+            if self.delivers:
                 self._read_queue()
         return Receipt(WriteResult("queued", key=request.key), done)
+
+    @contextmanager
+    def promising(self, request: R, deliver: Callable[[R], list[Memory]]) -> Iterator[None]:
+        """Put a write on disk that is carried out when the block has ended, however it ends.
+
+        Args:
+            request: The write.
+            deliver: Carries this write out, while the process lives.
+        """
+        with self._changed:
+            self._lanes.pause(request.scope)
+        try:
+            self.accept(request, deliver)
+            yield
+        finally:
+            with self._changed:
+                self._lanes.resume(request.scope)
+                self._changed.notify_all()
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until no write is queued.
@@ -174,8 +194,8 @@ class Outbox:
             if self._closed or (left is not None and left <= 0):
                 return False
             with self._changed:
-                if not self._delivers or self._lanes:
-                    pause = _WATCH_SECONDS if self._delivers else _FOLLOW_SECONDS
+                if not self.delivers or self._lanes:
+                    pause = _WATCH_SECONDS if self.delivers else _FOLLOW_SECONDS
                     self._changed.wait(pause if left is None else min(pause, left))
         return True
 
@@ -257,13 +277,14 @@ class Outbox:
             self._process_lock.release()
 
     @property
-    def _delivers(self) -> bool:
+    def delivers(self) -> bool:
+        """Whether this process carries the writes of the file out."""
         return bool(self._process_lock.is_locked)
 
     def _queued(self) -> int:
         if self._closed:
             return 0
-        if self._delivers:
+        if self.delivers:
             with self._changed:
                 return len(self._lanes)
         return self.ledger.queued_count()
@@ -285,13 +306,13 @@ class Outbox:
                     f"up, or connect() with a larger max_queued."
                 )
             with self._changed:
-                self._changed.wait(_WATCH_SECONDS if self._delivers else _FOLLOW_SECONDS)
+                self._changed.wait(_WATCH_SECONDS if self.delivers else _FOLLOW_SECONDS)
 
     def _look_for_writes(self) -> None:
         with self._intake:
             if self._closed:
                 return
-            if not self._delivers:
+            if not self.delivers:
                 try:
                     self._process_lock.acquire(timeout=0)
                 except filelock.Timeout:
@@ -321,14 +342,14 @@ class Outbox:
 
     def _watch(self) -> None:
         while not self._closed:
-            if self._delivers:
+            if self.delivers:
                 time.sleep(_WATCH_SECONDS)
             else:
                 with self._changed:
                     self._changed.wait(_FOLLOW_SECONDS if self._waiting else _WATCH_SECONDS)
             try:
                 self._look_for_writes()
-                if not self._delivers:
+                if not self.delivers:
                     self._look_for_results()
             except ClosedError:
                 return
@@ -378,10 +399,11 @@ class Outbox:
         write = self.ledger.load(row)
         if write is None:
             return WriteResult("failed", error=_FORGOTTEN)
-        key = write.request.key
+        key = write.key
         waiting = self._waiting.get(row)
         try:
-            deliver = partial(waiting.deliver if waiting else self._deliver, write.request)
+            request = self._load(write.scope, write.key, write.body)
+            deliver = partial(waiting.deliver if waiting else self._deliver, request)
             memories = call_within(self._delivery_timeout, deliver)
         except Exception as error:
             return self._failed(row, key, write.attempts + 1, write.first_failed_at, error)

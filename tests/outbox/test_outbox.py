@@ -86,7 +86,7 @@ def opened(tmp_path: Path, destination: Destination) -> Iterator[Open]:
             "undo": destination.undo,
             "retry": QUICK,
         } | options
-        outbox = Outbox(tmp_path / "outbox.db", **options)  # type: ignore[arg-type]
+        outbox = Outbox(tmp_path / "outbox.db", load=AddRequest.load, **options)  # type: ignore[arg-type]
         outboxes.append(outbox)
         return outbox
 

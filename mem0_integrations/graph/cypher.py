@@ -1,0 +1,403 @@
+"""The statements of the knowledge graph, in the Cypher that all engines understand. Pure.
+
+Whatever comes from outside is a parameter; predicates are data. Every statement carries the
+scope for both ends of what it touches: what is written belongs to a scope exactly, what is read
+is covered by one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from mem0_integrations.graph.engines.base import Statement
+from mem0_integrations.graph.model import (
+    Edge,
+    GraphEntity,
+    clean,
+    digest_of,
+    entity_id,
+    memory_node_id,
+    name_key,
+    owner_of,
+    said_at,
+    timestamp,
+)
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import SCOPE_KEYS, Scope
+
+__all__ = [
+    "SCHEMA",
+    "all_entities",
+    "count_facts",
+    "delete_everything",
+    "delete_scope",
+    "delete_unused_entities",
+    "edges_in_slots",
+    "edges_of_memories",
+    "facts_of_memories",
+    "facts_of_names",
+    "facts_of_scope",
+    "forget_memories",
+    "known_entities",
+    "known_memories",
+    "link_mentions",
+    "mentioned_entities",
+    "merge_edges",
+    "merge_entities",
+    "merge_memories",
+    "set_digests",
+    "set_validity",
+    "text_digest",
+    "unlink_mentions",
+]
+
+_MAX_TEXT: Final = 10_000
+# Before `ALWAYS`: what holds at this time holds until further notice.
+_NOW: Final = "9999-12-31T00:00:00.000000+00:00"
+_OWNER: Final = ", ".join(f"{{0}}.{key} = ${key}" for key in SCOPE_KEYS)
+_EDGE_COLUMNS: Final = (
+    "r.id AS id, a.`~id` AS source_id, b.`~id` AS target_id, a.name AS source, b.name AS target, "
+    "r.predicate AS predicate, r.memory_id AS memory_id, r.valid_from AS valid_from, "
+    "r.valid_to AS valid_to, r.exclusive AS exclusive, r.ended AS ended, r.support AS support"
+)
+_FACT_COLUMNS: Final = (
+    "r.id AS id, a.name AS source, r.predicate AS predicate, b.name AS target, "
+    "r.memory_id AS memory_id, r.valid_from AS valid_from, r.valid_to AS valid_to"
+)
+
+SCHEMA: Final = (
+    *(
+        f"CREATE CONSTRAINT mem0_{label.lower()}_id IF NOT EXISTS "
+        f"FOR (n:{label}) REQUIRE n.id IS UNIQUE"
+        for label in ("Memory", "Entity")
+    ),
+    *(
+        f"CREATE INDEX mem0_entity_{key} IF NOT EXISTS FOR (n:Entity) ON (n.{key}, n.key)"
+        for key in SCOPE_KEYS
+    ),
+    *(
+        f"CREATE INDEX mem0_memory_{key} IF NOT EXISTS FOR (n:Memory) ON (n.{key})"
+        for key in ("memory_id", *SCOPE_KEYS)
+    ),
+    *(
+        f"CREATE INDEX mem0_relates_{key} IF NOT EXISTS FOR ()-[r:RELATES]-() ON (r.{key})"
+        for key in ("memory_id", "slot")
+    ),
+)
+"""Constraints and indexes, for engines that have them."""
+
+
+def text_digest(text: str) -> str:
+    """Return what tells whether a memory's text is the one that the graph was made from."""
+    return digest_of("text", text)
+
+
+def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Read the digests of the memories that the graph has."""
+    return Statement(
+        f"MATCH (m:Memory) WHERE m.memory_id IN $memory_ids AND {_covered('m', scope)} "
+        "RETURN m.memory_id AS memory_id, m.digest AS digest",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def known_entities(scope: Scope, keys: Iterable[str]) -> Statement:
+    """Read which names have a node of their own, in exactly this scope.
+
+    Args:
+        scope: Whose, exactly.
+        keys: What `name_key` makes of the names.
+    """
+    return Statement(
+        "UNWIND $ids AS wanted MATCH (e:Entity {`~id`: wanted}) "
+        f"WHERE {_owned('e')} RETURN e.key AS key, e.name AS name",
+        {**owner_of(scope), "ids": [entity_id(scope, key) for key in keys]},
+    )
+
+
+def all_entities(scope: Scope) -> Statement:
+    """Read the entities of exactly this scope, with their vectors."""
+    return Statement(
+        f"MATCH (e:Entity) WHERE {_owned('e')} "
+        "RETURN e.name AS name, e.kind AS kind, e.vector AS vector",
+        owner_of(scope),
+    )
+
+
+def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Read all edges that memories gave."""
+    return Statement(
+        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.memory_id IN $memory_ids "
+        f"AND {_covered('a', scope)} AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def edges_in_slots(scope: Scope, slots: Iterable[str], *, ending: bool = False) -> Statement:
+    """Read the edges of slots.
+
+    Args:
+        scope: Whose.
+        slots: The slots.
+        ending: Whether to read only those that end others.
+    """
+    condition = "AND (r.exclusive = true OR r.ended = true) " if ending else ""
+    return Statement(
+        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.slot IN $slots {condition}"
+        f"AND {_covered('a', scope)} AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
+        {**scope.ids, "slots": list(slots)},
+    )
+
+
+def merge_entities(
+    scope: Scope, entities: Iterable[GraphEntity], vectors: Mapping[str, str]
+) -> Statement:
+    """Create the entities that are not there yet.
+
+    Args:
+        scope: Whose, exactly.
+        entities: The entities.
+        vectors: The packed vectors of those that have one, by name.
+    """
+    rows = [
+        {
+            "id": entity_id(scope, entity.name),
+            "name": entity.name,
+            "key": name_key(entity.name),
+            "kind": clean(entity.type),
+            "vector": vectors.get(entity.name, ""),
+        }
+        for entity in entities
+    ]
+    return Statement(
+        "UNWIND $rows AS row MERGE (e:Entity {`~id`: row.id}) "
+        "ON CREATE SET e.name = row.name, e.key = row.key, e.kind = row.kind, "
+        f"e.vector = row.vector, {_OWNER.format('e')} "
+        "ON MATCH SET e.kind = CASE WHEN e.kind = '' THEN row.kind ELSE e.kind END",
+        {**owner_of(scope), "rows": rows},
+    )
+
+
+def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Statement:
+    """Create the nodes of memories that are not there yet, as not yet complete."""
+    rows = [{"id": memory_node_id(scope, memory.id), "memory_id": memory.id} for memory in memories]
+    return Statement(
+        "UNWIND $rows AS row MERGE (m:Memory {`~id`: row.id}) "
+        "ON CREATE SET m.memory_id = row.memory_id, m.name = row.memory_id, m.digest = '', "
+        f"m.text = '', m.said_at = '', {_OWNER.format('m')}",
+        {**owner_of(scope), "rows": rows},
+    )
+
+
+def set_digests(scope: Scope, memories: Iterable[Memory]) -> Statement:
+    """Note, last of all, that the graph has what memories say."""
+    rows = [
+        {
+            "id": memory_node_id(scope, memory.id),
+            "digest": text_digest(memory.text),
+            "text": clean(memory.text, _MAX_TEXT),
+            "said_at": timestamp(said_at(memory)),
+        }
+        for memory in memories
+    ]
+    return Statement(
+        f"UNWIND $rows AS row MATCH (m:Memory {{`~id`: row.id}}) WHERE {_owned('m')} "
+        "SET m.digest = row.digest, m.text = row.text, m.said_at = row.said_at",
+        {**owner_of(scope), "rows": rows},
+    )
+
+
+def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Read which entities memories mention."""
+    return Statement(
+        "MATCH (m:Memory)-[:MENTIONS]->(e:Entity) WHERE m.memory_id IN $memory_ids "
+        f"AND {_covered('m', scope)} AND {_covered('e', scope)} RETURN e.`~id` AS id",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def unlink_mentions(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Delete what memories mention."""
+    return Statement(
+        "MATCH (m:Memory)-[r:MENTIONS]->(e:Entity) WHERE m.memory_id IN $memory_ids "
+        f"AND {_covered('m', scope)} AND {_covered('e', scope)} DELETE r",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statement:
+    """Note what memories mention.
+
+    Args:
+        scope: Whose, exactly.
+        mentions: A memory's id and a name each.
+    """
+    rows = [
+        {"memory": memory_node_id(scope, memory_id), "entity": entity_id(scope, name)}
+        for memory_id, name in mentions
+    ]
+    return Statement(
+        f"UNWIND $rows AS row MATCH (m:Memory {{`~id`: row.memory}}) WHERE {_owned('m')} "
+        f"MATCH (e:Entity {{`~id`: row.entity}}) WHERE {_owned('e')} "
+        f"MERGE (m)-[r:MENTIONS]->(e) ON CREATE SET {_OWNER.format('r')}",
+        {**owner_of(scope), "rows": rows},
+    )
+
+
+def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Statement:
+    """Store edges, or set when they hold."""
+    rows = [{**dataclasses.asdict(edge), "slot": edge.slot} for edge in edges]
+    return Statement(
+        f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) WHERE {_owned('a')} "
+        f"MATCH (b:Entity {{`~id`: row.target_id}}) WHERE {_owned('b')} "
+        "MERGE (a)-[r:RELATES {id: row.id}]->(b) "
+        "ON CREATE SET r.predicate = row.predicate, r.memory_id = row.memory_id, "
+        "r.slot = row.slot, r.valid_from = row.valid_from, r.exclusive = row.exclusive, "
+        f"r.ended = row.ended, r.valid_to = row.valid_to, r.support = row.support, "
+        f"{_OWNER.format('r')} "
+        "ON MATCH SET r.valid_to = row.valid_to, r.support = row.support",
+        {**owner_of(scope), "rows": rows},
+    )
+
+
+def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
+    """Set when edges hold that are there."""
+    rows = [
+        {
+            "id": edge.id,
+            "source_id": edge.source_id,
+            "target_id": edge.target_id,
+            "valid_to": edge.valid_to,
+            "support": edge.support,
+        }
+        for edge in edges
+    ]
+    return Statement(
+        "UNWIND $rows AS row MATCH (a:Entity {`~id`: row.source_id})-[r:RELATES {id: row.id}]->"
+        f"(b:Entity {{`~id`: row.target_id}}) "
+        f"WHERE {_covered('a', scope)} AND {_covered('b', scope)} "
+        "SET r.valid_to = row.valid_to, r.support = row.support",
+        {**scope.ids, "rows": rows},
+    )
+
+
+def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Delete the nodes of memories."""
+    return Statement(
+        f"MATCH (m:Memory) WHERE m.memory_id IN $memory_ids AND {_covered('m', scope)} "
+        "DETACH DELETE m",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Statement:
+    """Delete those of some entities that nothing mentions, and no fact knows."""
+    return Statement(
+        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
+        "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DETACH DELETE e",
+        {**scope.ids, "ids": list(ids)},
+    )
+
+
+def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Statement:
+    """Read the facts that memories support.
+
+    Args:
+        scope: Whose.
+        memory_ids: The memories.
+        at: A time (`timestamp`); None for now.
+    """
+    return Statement(
+        "MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.memory_id IN $memory_ids "
+        f"AND {_covered('a', scope)} AND {_covered('b', scope)} AND {_holds()} "
+        f"RETURN {_FACT_COLUMNS}",
+        {**scope.ids, "memory_ids": list(memory_ids), "at": at or _NOW},
+    )
+
+
+def facts_of_names(
+    scope: Scope, keys: Iterable[str], at: str | None, limit: int
+) -> tuple[Statement, Statement]:
+    """Read the facts about entities: those that start from one, and those that lead to one.
+
+    Args:
+        scope: Whose.
+        keys: What `name_key` makes of the names.
+        at: A time (`timestamp`); None for now.
+        limit: The most rows of each, the latest.
+    """
+    parameters = {**scope.ids, "keys": list(keys), "at": at or _NOW}
+    ends = f"{_covered('a', scope)} AND {_covered('b', scope)}"
+    tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
+    return (
+        Statement(
+            f"MATCH (a:Entity) WHERE {_covered('a', scope)} AND a.key IN $keys "
+            f"MATCH (a)-[r:RELATES]->(b:Entity) WHERE {ends} AND {_holds()} {tail}",
+            parameters,
+        ),
+        Statement(
+            f"MATCH (b:Entity) WHERE {_covered('b', scope)} AND b.key IN $keys "
+            f"MATCH (a:Entity)-[r:RELATES]->(b) WHERE {ends} AND {_holds()} {tail}",
+            parameters,
+        ),
+    )
+
+
+def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -> Statement:
+    """Read the facts of a scope, the latest first.
+
+    Args:
+        scope: Whose.
+        at: A time (`timestamp`); None for now.
+        limit: The most rows.
+        history: Whether to read what has ended, or was taken back, too.
+    """
+    condition = "r.ended = false" if history else _holds()
+    return Statement(
+        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
+        f"AND {_covered('b', scope)} AND {condition} RETURN {_FACT_COLUMNS}, "
+        "a.kind AS source_kind, b.kind AS target_kind "
+        f"ORDER BY valid_from DESC, id LIMIT {limit:d}",
+        {**scope.ids, **({} if history else {"at": at or _NOW})},
+    )
+
+
+def count_facts(scope: Scope) -> Statement:
+    """Count the edges of a scope."""
+    return Statement(
+        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
+        f"AND {_covered('b', scope)} RETURN count(r) AS facts",
+        scope.ids,
+    )
+
+
+def delete_scope(scope: Scope) -> tuple[Statement, ...]:
+    """Erase everything of a scope."""
+    return tuple(
+        Statement(f"MATCH (n:{label}) WHERE {_covered('n', scope)} DETACH DELETE n", scope.ids)
+        for label in ("Memory", "Entity")
+    )
+
+
+def delete_everything() -> tuple[Statement, ...]:
+    """Erase the graph of all scopes, and nothing else that the database may hold."""
+    ours = " AND ".join(f"n.{key} IS NOT NULL" for key in (*SCOPE_KEYS, "name"))
+    marks = {"Memory": "digest", "Entity": "vector"}
+    return tuple(
+        Statement(f"MATCH (n:{label}) WHERE {ours} AND n.{mark} IS NOT NULL DETACH DELETE n")
+        for label, mark in marks.items()
+    )
+
+
+def _covered(variable: str, scope: Scope) -> str:
+    return " AND ".join(f"{variable}.{key} = ${key}" for key in scope.ids)
+
+
+def _owned(variable: str) -> str:
+    return " AND ".join(f"{variable}.{key} = ${key}" for key in SCOPE_KEYS)
+
+
+def _holds() -> str:
+    return "r.valid_from <= $at AND r.valid_to > $at AND r.ended = false AND r.support <> 'deleted'"

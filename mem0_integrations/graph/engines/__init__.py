@@ -1,0 +1,1 @@
+"""The graph databases that a `GraphMemory` can be kept in."""

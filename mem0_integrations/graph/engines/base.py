@@ -1,0 +1,109 @@
+"""The protocol between `GraphMemory` and a graph database, whichever that is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+__all__ = ["Batch", "GraphEngine", "Plan", "Rows", "Statement", "acarry_out", "carry_out"]
+
+T = TypeVar("T")
+
+Rows: TypeAlias = list[dict[str, Any]]
+"""What a statement returns: a mapping for each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement in the Cypher that all engines understand.
+
+    It uses UNWIND of maps, MERGE of single nodes on one key or of relationships between bound
+    nodes, scalar properties, and named columns; no procedure, temporal function or subquery.
+    The key of a node is written `` `~id` ``, as Neptune wants it; an engine puts its own there.
+
+    Attributes:
+        text: The statement; whatever comes from outside is in the parameters.
+        parameters: Texts, numbers, booleans, None, and lists and mappings of them.
+    """
+
+    text: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Statements to be run one after the other, in one transaction where there are any.
+
+    Attributes:
+        statements: The statements. All that write are idempotent: a batch may be repeated.
+        write: Whether one of them writes.
+    """
+
+    statements: Sequence[Statement]
+    write: bool = False
+
+
+Plan: TypeAlias = Generator[Batch, list[Rows], T]
+"""What to run; it is sent the rows of each statement, and returns a result."""
+
+
+class GraphEngine(ABC):
+    """A graph database. Its methods may be called from any thread.
+
+    They raise `BackendError`, retryable where the same call may succeed later, and `ClosedError`
+    after `close`.
+    """
+
+    @abstractmethod
+    def run(self, batch: Batch) -> list[Rows]:
+        """Run a batch and return the rows of each statement."""
+
+    @abstractmethod
+    async def arun(self, batch: Batch) -> list[Rows]:
+        """Async twin of `run`; never blocks the event loop."""
+
+    @abstractmethod
+    def prepare(self, schema: Sequence[str]) -> None:
+        """Create what is not there yet, where the engine has such things.
+
+        Args:
+            schema: Neo4j's statements for constraints and indexes, each `IF NOT EXISTS`.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Ask the database what it is, and say where it lies, without credentials."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what was opened; a second call does nothing."""
+
+    async def aclose(self) -> None:
+        """Async twin of `close`."""
+        self.close()
+
+
+def carry_out(engine: GraphEngine, plan: Plan[T]) -> T:
+    """Run a plan on an engine and return its result."""
+    rows: list[Rows] | None = None
+    while True:
+        try:
+            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        rows = engine.run(batch)
+
+
+async def acarry_out(engine: GraphEngine, plan: Plan[T]) -> T:
+    """Async twin of `carry_out`."""
+    rows: list[Rows] | None = None
+    while True:
+        try:
+            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        rows = await engine.arun(batch)

@@ -1,0 +1,124 @@
+"""The embedded engine: kglite, a graph database within the process, in one file."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.errors import (
+    BackendError,
+    ClosedError,
+    FolderLockedError,
+    MissingExtraError,
+)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+
+__all__ = ["EmbeddedEngine"]
+
+_POOL_SIZE: Final = 4
+
+
+class EmbeddedEngine(GraphEngine):
+    """A graph in a file of its own; one process at a time writes it.
+
+    Args:
+        path: The file; it is created if missing, in a folder that exists. More files lie
+            beside it, with its name as their beginning.
+
+    Raises:
+        MissingExtraError: kglite is not installed.
+        FolderLockedError: Another process has the file open.
+        BackendError: The file cannot be opened.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     engine = EmbeddedEngine(Path(folder) / "graph")
+        ...     rows = engine.run(Batch([Statement("RETURN 1 + 1 AS two")]))
+        ...     engine.close()
+        >>> rows
+        [[{'two': 2}]]
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import kglite
+        except ImportError as error:
+            raise MissingExtraError("A graph without a server", "graph") from error
+        self._kglite = kglite
+        self._path = path
+        self._pool = WorkerPool(_POOL_SIZE)
+        # A transaction works on a copy, and of two at once the second would be refused.
+        self._writing = threading.Lock()
+        self._closed = False
+        with self._translated():
+            self._session = kglite.open_session(str(path), durable="full")
+
+    def run(self, batch: Batch) -> list[Rows]:
+        """Run a batch and return the rows of each statement."""
+        with self._translated():
+            if not batch.write:
+                return [_rows(self._session.cypher, statement) for statement in batch.statements]
+            with self._writing:
+                transaction = self._session.begin()
+                try:
+                    found = [_rows(transaction.cypher, statement) for statement in batch.statements]
+                except BaseException:
+                    transaction.rollback()
+                    raise
+                transaction.commit()
+            return found
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        """Async twin of `run`, in a thread."""
+        return await asyncio.wrap_future(self._pool.submit(partial(self.run, batch)))
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        """Create the constraints and indexes that are missing."""
+        with self._translated(), self._writing:
+            for statement in schema:
+                self._session.execute(statement)
+
+    def describe(self) -> str:
+        """Say which engine this is, and where the file lies."""
+        self.run(Batch([Statement("RETURN 1 AS one")]))
+        return f"kglite {version('kglite')} (path={self._path})"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._pool.shutdown()
+        with self._writing:
+            if not self._closed:
+                self._closed = True
+                self._session.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        if self._closed:
+            raise ClosedError("The graph is closed; connect() again.")
+        try:
+            yield
+        except self._kglite.WriterLeaseHeldError as error:
+            raise FolderLockedError(
+                f"{self._path}: another process has this graph open. End it, or use a graph "
+                f"server: connect(graph=...) with Neo4j."
+            ) from error
+        except self._kglite.KgError as error:
+            if self._closed:
+                raise ClosedError("The graph is closed; connect() again.") from error
+            raise BackendError(
+                f"The graph in {self._path} failed: {type(error).__name__}. "
+                f"Check it with `mem0-integrations doctor`."
+            ) from error
+
+
+def _rows(cypher: Callable[..., Any], statement: Statement) -> Rows:
+    text = statement.text.replace("`~id`", "id")
+    return list(cypher(text, params=dict(statement.parameters)))

@@ -1,0 +1,331 @@
+"""`GraphMemory`: the knowledge graph of the memories."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from mem0_integrations.errors import ConfigurationError, InvalidInputError
+from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
+from mem0_integrations.graph import cypher, reading
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    GraphEngine,
+    Plan,
+    acarry_out,
+    carry_out,
+)
+from mem0_integrations.graph.extraction import RelationExtractor
+from mem0_integrations.graph.model import said_at, speaker_of, timestamp
+from mem0_integrations.graph.names import EntityNames
+from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.records import Memory, Relation
+from mem0_integrations.scope import Scope, ScopeLike
+
+__all__ = ["GraphMemory"]
+
+T = TypeVar("T")
+
+# Memories of one call of a model.
+_TURN: Final = 20
+_LOCKS: Final = 64
+
+
+class GraphMemory:
+    """The knowledge graph of what is remembered: entities, facts, and the memories behind them.
+
+    Give one to `connect(graph=...)`. From then on, `remember` adds to it, `recall` shows its
+    relations, and `update`, `delete` and `forget` keep it true. It is a projection: made again
+    at any time from the memories, and written behind the outbox, so that a graph which is down
+    neither fails nor slows a write.
+
+    Nodes are `Memory` and `Entity`; a `RELATES` edge is a fact as one memory supports it, with
+    its `predicate`, `valid_from` and `valid_to`; a `MENTIONS` edge leads from a memory to an
+    entity. All carry `user_id`, `agent_id`, `run_id` and `app_id`, empty where there is none,
+    and no statement goes beyond the scope that it is for. Reading needs no model.
+
+    Args:
+        engine: The graph database.
+        extractor: Finds relations in memories; else Mem0's model does, and without one a set of
+            patterns.
+        embedder: A LangChain embeddings object, to find names that mean the same; else Mem0's
+            embedder.
+        similarity_threshold: The least cosine similarity, in [0, 1], of two names for one thing.
+            Names with a digit, e-mail addresses and URLs are never taken for another.
+        relation_limit: The most relations of a recall.
+
+    Raises:
+        InvalidInputError: A number is out of range.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> with connect(graph=True, scope={"user_id": "priya"}) as memory:
+        ...     result = memory.remember("I live in Oslo.")
+        ...     flushed = memory.flush()
+        ...     [relation] = memory.graph.relations(scope={"user_id": "priya"})
+        >>> relation.source, relation.relationship, relation.target
+        ('priya', 'lives_in', 'Oslo')
+    """
+
+    def __init__(
+        self,
+        engine: GraphEngine,
+        *,
+        extractor: RelationExtractor | None = None,
+        embedder: Embeddings | None = None,
+        similarity_threshold: float = 0.9,
+        relation_limit: int = 10,
+    ) -> None:
+        if not 0 <= similarity_threshold <= 1:
+            raise InvalidInputError(
+                f"similarity_threshold must be in [0, 1], not {similarity_threshold!r}."
+            )
+        if relation_limit < 1:
+            raise InvalidInputError(f"relation_limit must be at least 1, not {relation_limit!r}.")
+        self.engine = engine
+        self._extractor = extractor
+        self._similarity_threshold = similarity_threshold
+        self._relation_limit = relation_limit
+        self._names = (
+            None
+            if embedder is None
+            else EntityNames(LangChainEmbedder(embedder), similarity_threshold)
+        )
+        self._prepared = False
+        self._preparing = threading.Lock()
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+
+    def complete(self, *, extractor: RelationExtractor, embedder: Mem0Embedder) -> None:
+        """Fill in what the application left to Mem0.
+
+        Args:
+            extractor: Used if none was given.
+            embedder: Used if none was given.
+        """
+        self._extractor = self._extractor or extractor
+        self._names = self._names or EntityNames(embedder, self._similarity_threshold)
+
+    def relations(
+        self,
+        entity: str | None = None,
+        *,
+        scope: ScopeLike,
+        depth: int = 1,
+        as_of: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Relation]:
+        """Return facts, the latest first: of a scope, or around one entity.
+
+        Args:
+            entity: A name, in any spelling of letters; None for all facts.
+            scope: Whose.
+            depth: Up to how many steps from the entity, 1 to 4.
+            as_of: What held at that time (aware); else what holds.
+            limit: The most facts, 1 to 10,000.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            BackendError: The graph could not be read.
+        """
+        return self._run(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+
+    async def arelations(
+        self,
+        entity: str | None = None,
+        *,
+        scope: ScopeLike,
+        depth: int = 1,
+        as_of: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Relation]:
+        """Async twin of `relations`."""
+        return await self._arun(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+
+    def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
+        """Return all facts of a scope, those that have ended or were taken back among them.
+
+        Args:
+            scope: Whose.
+            limit: The most facts, 1 to 10,000, the latest.
+        """
+        return self._run(reading.history(Scope.of(scope), limit))
+
+    async def ahistory(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
+        """Async twin of `history`."""
+        return await self._arun(reading.history(Scope.of(scope), limit))
+
+    def path(
+        self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
+    ) -> list[Relation]:
+        """Return the facts that connect two entities, as few as possible; none if none do.
+
+        Args:
+            source: A name.
+            target: Another one.
+            scope: Whose.
+            longest: The most facts, 1 to 4.
+        """
+        return self._run(reading.path(Scope.of(scope), source, target, longest))
+
+    async def apath(
+        self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
+    ) -> list[Relation]:
+        """Async twin of `path`."""
+        return await self._arun(reading.path(Scope.of(scope), source, target, longest))
+
+    def related(
+        self,
+        query: str,
+        memories: Sequence[Memory],
+        *,
+        scope: Scope,
+        as_of: datetime | None = None,
+    ) -> list[Relation]:
+        """Return the facts to show beside recalled memories; `recall` calls it.
+
+        First what the memories support, in their order, then what is known about the entities
+        that the query names.
+
+        Args:
+            query: What was searched for.
+            memories: What was found.
+            scope: Whose.
+            as_of: What held at that time (aware); else what holds.
+        """
+        return self._run(reading.related(scope, query, memories, as_of, self._relation_limit))
+
+    async def arelated(
+        self,
+        query: str,
+        memories: Sequence[Memory],
+        *,
+        scope: Scope,
+        as_of: datetime | None = None,
+    ) -> list[Relation]:
+        """Async twin of `related`."""
+        return await self._arun(
+            reading.related(scope, query, memories, as_of, self._relation_limit)
+        )
+
+    def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
+        """Let the graph say what memories say now; what it says already is left alone.
+
+        Args:
+            scope: Covers all of them.
+            memories: The memories as they are, each once.
+            gone: The ids of memories that are no longer there.
+
+        Raises:
+            BackendError: The graph or the model failed; nothing is half done, call it again.
+        """
+        exact = sorted({memory.scope for memory in memories}, key=repr)
+        with ExitStack() as stack:
+            # In one order, so that two that want the same do not wait for each other.
+            for number in sorted({hash(one) % _LOCKS for one in (scope, *exact)}):
+                stack.enter_context(self._locks[number])
+            if gone:
+                self._run(remove(scope, gone, datetime.now(UTC), self._entity_names))
+            for owner in exact:
+                own = [memory for memory in memories if memory.scope == owner]
+                self._sync_own(owner, own)
+
+    def rebuild(self, scope: ScopeLike, memories: Iterable[Memory]) -> int:
+        """Make the graph of a scope again from its memories; `AgentMemory.rebuild_graph` calls it.
+
+        Args:
+            scope: Whose; what the graph has of it is erased first.
+            memories: All memories of the scope.
+
+        Returns:
+            How many memories it was made from.
+        """
+        own = Scope.of(scope)
+        self.forget(own)
+        # Oldest first: who was named first gives the name.
+        ordered = sorted(memories, key=lambda memory: (timestamp(said_at(memory)), memory.id))
+        for start in range(0, len(ordered), 500):
+            self.sync(own, ordered[start : start + 500])
+        return len(ordered)
+
+    def forget(self, scope: ScopeLike) -> int:
+        """Erase everything of a scope; returns how many facts that were.
+
+        Args:
+            scope: Whose. A `user_id` alone covers all agents and runs of that user.
+        """
+        own = Scope.of(scope)
+        facts = self._run(_forget(own))
+        if self._names is not None:
+            self._names.drop(own)
+        return facts
+
+    def reset(self) -> None:
+        """Erase the graph of every scope, and nothing else that the database may hold."""
+        self._run(_write(Batch(cypher.delete_everything(), write=True)))
+        if self._names is not None:
+            self._names.clear()
+
+    def describe(self) -> str:
+        """Ask the database what it is, and say where it lies, without credentials."""
+        return self.engine.describe()
+
+    def close(self) -> None:
+        """Close the engine."""
+        self.engine.close()
+
+    async def aclose(self) -> None:
+        """Async twin of `close`."""
+        await self.engine.aclose()
+
+    @property
+    def _entity_names(self) -> EntityNames:
+        if self._names is None:
+            raise ConfigurationError(
+                "This GraphMemory has no embedder: give it to connect(graph=...), or make it with "
+                "embedder= and extractor=."
+            )
+        return self._names
+
+    def _sync_own(self, scope: Scope, memories: Sequence[Memory]) -> None:
+        changed = self._run(changed_memories(scope, memories))
+        for start in range(0, len(changed), _TURN):
+            part = changed[start : start + _TURN]
+            texts = [memory.text for memory in part]
+            if self._extractor is None:
+                raise ConfigurationError(
+                    "This GraphMemory has no extractor: give it to connect(graph=...), or make it "
+                    "with embedder= and extractor=."
+                )
+            known = self._run(reading.known_facts(scope, texts))
+            found = self._extractor.extract(texts, speaker=speaker_of(scope), known=known)
+            self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
+
+    def _run(self, plan: Plan[T]) -> T:
+        self._prepare()
+        return carry_out(self.engine, plan)
+
+    async def _arun(self, plan: Plan[T]) -> T:
+        if not self._prepared:
+            await asyncio.to_thread(self._prepare)
+        return await acarry_out(self.engine, plan)
+
+    def _prepare(self) -> None:
+        if not self._prepared:
+            with self._preparing:
+                if not self._prepared:
+                    self.engine.prepare(cypher.SCHEMA)
+                    self._prepared = True
+
+
+def _forget(scope: Scope) -> Plan[int]:
+    [rows] = yield Batch([cypher.count_facts(scope)])
+    yield Batch(cypher.delete_scope(scope), write=True)
+    return int(rows[0]["facts"])
+
+
+def _write(batch: Batch) -> Plan[None]:
+    yield batch

@@ -1,0 +1,225 @@
+"""From memories to the graph: what is read first, and what is written. Plans without I/O.
+
+A plan first reads what is there of the same memories, names and slots, and then writes
+everything in one batch. The digest of a memory is written last of all: where a batch is not a
+transaction and breaks off, the next attempt begins anew, and finds its own edges by their ids.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+from mem0_integrations.graph import cypher
+from mem0_integrations.graph.engines.base import Batch, Plan, Statement
+from mem0_integrations.graph.model import (
+    ALWAYS,
+    Edge,
+    Extracted,
+    GraphEntity,
+    Support,
+    clean,
+    edges_of,
+    entity_id,
+    name_key,
+    said_at,
+    speaker_of,
+    timeline,
+    timestamp,
+)
+from mem0_integrations.graph.names import EntityNames
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
+
+__all__ = ["changed_memories", "project", "remove"]
+
+T = TypeVar("T")
+
+# Rows of one statement.
+_ROWS: Final = 500
+
+
+def changed_memories(scope: Scope, memories: Sequence[Memory]) -> Plan[list[Memory]]:
+    """Return the memories whose text is not the one that the graph was made from."""
+    [rows] = yield Batch([cypher.known_memories(scope, [memory.id for memory in memories])])
+    digests = {str(row["memory_id"]): row["digest"] for row in rows}
+    return [
+        memory for memory in memories if digests.get(memory.id) != cypher.text_digest(memory.text)
+    ]
+
+
+def project(
+    scope: Scope, found: Sequence[tuple[Memory, Extracted]], names: EntityNames
+) -> Plan[list[Edge]]:
+    """Let the graph say what memories say, and nothing that they said before.
+
+    Args:
+        scope: The scope that all of them have, exactly.
+        found: Memories, each once, and what was found in them.
+        names: Finds the nodes that stand for names.
+
+    Returns:
+        The edges that the memories give.
+    """
+    memories = [memory for memory, _ in found]
+    ids = [memory.id for memory in memories]
+    entities = _entities(scope, found)
+    known, old_rows, old_mentions = yield Batch(
+        [
+            cypher.known_entities(scope, entities),
+            cypher.edges_of_memories(scope, ids),
+            cypher.mentioned_entities(scope, ids),
+        ]
+    )
+    nodes = {str(row["key"]): str(row["name"]) for row in known}
+    new = {key: entity for key, entity in entities.items() if key not in nodes}
+    vectors: dict[str, str] = {}
+    if new:
+        if not names.knows(scope):
+            [rows] = yield Batch([cypher.all_entities(scope)])
+            names.load(scope, [(str(row["name"]), str(row["vector"])) for row in rows])
+        others, vectors = names.resolve(
+            scope, [e.name for key, e in new.items() if key != name_key(speaker_of(scope))]
+        )
+        nodes |= {key: others.get(entity.name, entity.name) for key, entity in new.items()}
+        new = {key: entity for key, entity in new.items() if entity.name not in others}
+    edges = {
+        edge.id: edge
+        for memory, extracted in found
+        for edge in edges_of(scope, memory, extracted.triples, nodes)
+    }
+    since = {memory.id: timestamp(said_at(memory)) for memory in memories}
+    retired = [
+        _retired(edge, since[edge.memory_id], "changed")
+        for edge in map(_edge, old_rows)
+        if edge.id not in edges and edge.support == "said"
+    ]
+    settled, changed = yield from _settled(scope, edges, retired)
+    mentions = {
+        (memory.id, nodes[name_key(name)]): None
+        for memory, extracted in found
+        for name in _names_of(extracted)
+        if name_key(name) != name_key(speaker_of(scope))
+    }
+    mentioned = {entity_id(scope, name) for _, name in mentions}
+    unused = {str(row["id"]) for row in old_mentions} - mentioned
+    yield Batch(
+        [
+            *_chunked(list(new.values()), lambda rows: cypher.merge_entities(scope, rows, vectors)),
+            *_chunked(memories, lambda rows: cypher.merge_memories(scope, rows)),
+            *([cypher.unlink_mentions(scope, ids)] if old_mentions else []),
+            *_chunked(list(mentions), lambda rows: cypher.link_mentions(scope, rows)),
+            *_chunked(settled, lambda rows: cypher.merge_edges(scope, rows)),
+            *_chunked(changed, lambda rows: cypher.set_validity(scope, rows)),
+            *([cypher.delete_unused_entities(scope, unused)] if unused else []),
+            *_chunked(memories, lambda rows: cypher.set_digests(scope, rows)),
+        ],
+        write=True,
+    )
+    if unused:
+        names.drop(scope)
+    return settled
+
+
+def remove(
+    scope: Scope, memory_ids: Sequence[str], now: datetime, names: EntityNames
+) -> Plan[None]:
+    """Take back what memories supported that are no longer there.
+
+    Args:
+        scope: Covers all of them.
+        memory_ids: The memories; those that the graph does not know are left out.
+        now: When.
+        names: Keeps the names of nodes.
+    """
+    rows, mentioned = yield Batch(
+        [
+            cypher.edges_of_memories(scope, memory_ids),
+            cypher.mentioned_entities(scope, memory_ids),
+        ]
+    )
+    edges = [edge for edge in map(_edge, rows) if edge.support != "deleted"]
+    retired = [_retired(edge, timestamp(now), "deleted") for edge in edges]
+    _, changed = yield from _settled(scope, {}, retired)
+    doomed = {str(row["id"]) for row in mentioned}
+    yield Batch(
+        [
+            *_chunked(changed, lambda rows: cypher.set_validity(scope, rows)),
+            cypher.forget_memories(scope, memory_ids),
+            *([cypher.delete_unused_entities(scope, doomed)] if doomed else []),
+        ],
+        write=True,
+    )
+    names.drop(scope)
+
+
+def _settled(
+    scope: Scope, edges: Mapping[str, Edge], retired: Sequence[Edge]
+) -> Plan[tuple[list[Edge], list[Edge]]]:
+    """Find out when edges hold.
+
+    Args:
+        scope: Covers all of them.
+        edges: What is said now, by id.
+        retired: What is no longer said.
+
+    Returns:
+        What is said now, and everything else that changes.
+    """
+    gone = {edge.id: edge for edge in retired}
+    slots = {edge.slot for edge in (*edges.values(), *retired)}
+    # Most slots have no end to any fact, and may be large.
+    ending = {edge.slot for edge in (*edges.values(), *retired) if edge.exclusive or edge.ended}
+    if rest := sorted(slots - ending):
+        [rows] = yield Batch([cypher.edges_in_slots(scope, rest, ending=True)])
+        ending |= {edge.slot for edge in map(_edge, rows)}
+    stored: dict[str, Edge] = {}
+    if ending:
+        [rows] = yield Batch([cypher.edges_in_slots(scope, sorted(ending))])
+        stored = {edge.id: edge for edge in map(_edge, rows)}
+    ends = timeline({**stored, **edges, **gone}.values())
+    settled = [dataclasses.replace(edge, valid_to=ends[edge.id]) for edge in edges.values()]
+    moved = [
+        dataclasses.replace(edge, valid_to=ends[edge.id])
+        for edge in stored.values()
+        if edge.id not in edges and ends.get(edge.id, edge.valid_to) != edge.valid_to
+    ]
+    return settled, [*retired, *moved]
+
+
+def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[str, GraphEntity]:
+    """Return everything that is mentioned, by `name_key`, as it was spelled first."""
+    entities: dict[str, GraphEntity] = {}
+    user = GraphEntity(speaker_of(scope), "user")
+    for _, extracted in found:
+        types = {name_key(entity.name): clean(entity.type) for entity in extracted.entities}
+        for name in _names_of(extracted):
+            key = name_key(name)
+            known = entities.get(key, GraphEntity(clean(name)))
+            entities[key] = (
+                user
+                if key == name_key(user.name)
+                else GraphEntity(known.name, known.type or types.get(key, ""))
+            )
+    return entities
+
+
+def _names_of(extracted: Extracted) -> Iterator[str]:
+    names = [entity.name for entity in extracted.entities]
+    names += [name for triple in extracted.triples for name in (triple.source, triple.target)]
+    return (name for name in names if clean(name))
+
+
+def _retired(edge: Edge, now: str, support: Support) -> Edge:
+    end = edge.valid_to if edge.valid_to != ALWAYS else max(now, edge.valid_from)
+    return dataclasses.replace(edge, valid_to=end, support=support)
+
+
+def _edge(row: dict[str, object]) -> Edge:
+    return Edge(**row)  # type: ignore[arg-type]  # the columns are its fields
+
+
+def _chunked(rows: Sequence[T], statement: Callable[[Sequence[T]], Statement]) -> list[Statement]:
+    return [statement(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

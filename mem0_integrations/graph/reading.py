@@ -1,0 +1,173 @@
+"""From the graph to facts: around names, between two of them, beside memories. Pure plans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.graph import cypher
+from mem0_integrations.graph.engines.base import Batch, Plan, Rows
+from mem0_integrations.graph.model import name_key, relations_of, speaker_of, timestamp
+from mem0_integrations.records import Memory, Relation
+from mem0_integrations.scope import Scope
+
+__all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
+
+_MOST: Final = 10_000
+_DEEPEST: Final = 4
+_KNOWN: Final = 15
+# Names of more words are not looked for in a text.
+_WORDS_OF_A_NAME: Final = 4
+_MOST_WORDS: Final = 200
+_WORD: Final = re.compile(r"\S+")
+
+
+def facts(
+    scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
+) -> Plan[list[Relation]]:
+    """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
+    _check("limit", limit, _MOST)
+    _check("depth", depth, _DEEPEST)
+    at = _time(as_of)
+    if entity is None:
+        [rows] = yield Batch([cypher.facts_of_scope(scope, at, limit, history=False)])
+        return relations_of(rows)
+    found: dict[str, dict[str, Any]] = {}
+    seen: set[str] = set()
+    keys = {_key("entity", entity)}
+    for _ in range(depth):
+        rows = yield from _around(scope, keys, at, limit)
+        found |= {row["id"]: row for row in rows if row["id"] not in found}
+        seen |= keys
+        keys = _ends(rows) - seen
+        if not keys or len(found) >= limit:
+            break
+    return relations_of(found.values())[:limit]
+
+
+def history(scope: Scope, limit: int) -> Plan[list[Relation]]:
+    """Read all facts of a scope, also those that hold no longer."""
+    _check("limit", limit, _MOST)
+    [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
+    return relations_of(rows)
+
+
+def path(scope: Scope, source: str, target: str, longest: int) -> Plan[list[Relation]]:
+    """Find the fewest facts that connect two entities, step by step from the first."""
+    _check("longest", longest, _DEEPEST)
+    start, end = _key("source", source), _key("target", target)
+    came_by: dict[str, tuple[str, dict[str, Any]]] = {}
+    keys = {start}
+    for _ in range(longest):
+        rows = yield from _around(scope, keys, None, _MOST)
+        reached: set[str] = set()
+        for row in rows:
+            ends = name_key(row["source"]), name_key(row["target"])
+            for here, there in (ends, ends[::-1]):
+                if here in keys and there != start and there not in came_by:
+                    came_by[there] = here, row
+                    reached.add(there)
+        if end in came_by:
+            return relations_of(_traced(came_by, start, end))
+        keys = reached
+        if not keys:
+            break
+    return []
+
+
+def related(
+    scope: Scope,
+    query: str,
+    memories: Sequence[Memory],
+    as_of: datetime | None,
+    limit: int,
+) -> Plan[list[Relation]]:
+    """Read the facts to show beside recalled memories; see `GraphMemory.related`."""
+    at = _time(as_of)
+    order = {memory.id: place for place, memory in enumerate(memories)}
+    # Whoever speaks knows everything: that is no reason to show it.
+    keys = named_in([query]) - {name_key(speaker_of(scope))}
+    supported, starting, leading = yield Batch(
+        [
+            cypher.facts_of_memories(scope, order, at),
+            *cypher.facts_of_names(scope, sorted(keys), at, limit),
+        ]
+    )
+    supported.sort(key=lambda row: order[row["memory_id"]])
+    named = _latest_first([*starting, *leading])
+    return relations_of([*supported, *named])[:limit]
+
+
+def known_facts(scope: Scope, texts: Sequence[str]) -> Plan[list[Relation]]:
+    """Read what is known about what texts name, and what was learnt last."""
+    starting, leading, last = yield Batch(
+        [
+            *cypher.facts_of_names(scope, sorted(named_in(texts)), None, _KNOWN),
+            cypher.facts_of_scope(scope, None, _KNOWN, history=False),
+        ]
+    )
+    rows = {row["id"]: row for row in (*starting, *leading, *last)}
+    return relations_of(rows.values())
+
+
+def named_in(texts: Iterable[str]) -> set[str]:
+    """Return the keys of all names that texts may contain: every few words of theirs.
+
+    Example:
+        >>> sorted(named_in(["Ann Lee?"]))
+        ['ann', 'ann lee', 'lee']
+    """
+    keys: set[str] = set()
+    for text in texts:
+        words = _WORD.findall(text[:_MOST])[-_MOST_WORDS:]
+        for start in range(len(words)):
+            for length in range(1, _WORDS_OF_A_NAME + 1):
+                key = name_key(" ".join(words[start : start + length]))
+                keys.add(key.removesuffix("'s").removesuffix("’s"))
+                keys.add(key)
+    return keys - {""}
+
+
+def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Plan[Rows]:
+    starting, leading = yield Batch(cypher.facts_of_names(scope, sorted(keys), at, limit))
+    return _latest_first([*starting, *leading])
+
+
+def _latest_first(rows: Iterable[dict[str, Any]]) -> Rows:
+    distinct = {row["id"]: row for row in rows}
+    return sorted(distinct.values(), key=lambda row: (row["valid_from"], row["id"]), reverse=True)
+
+
+def _ends(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {name_key(row[end]) for row in rows for end in ("source", "target")}
+
+
+def _traced(
+    came_by: Mapping[str, tuple[str, dict[str, Any]]], start: str, end: str
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    here = end
+    while here != start:
+        here, row = came_by[here]
+        rows.append(row)
+    return rows[::-1]
+
+
+def _time(as_of: datetime | None) -> str | None:
+    if as_of is not None and as_of.tzinfo is None:
+        raise InvalidInputError("as_of has no time zone; use datetime.now(UTC) or the like.")
+    return None if as_of is None else timestamp(as_of)
+
+
+def _key(name: str, value: object) -> str:
+    if not isinstance(value, str) or not name_key(value):
+        raise InvalidInputError(f"{name} must be a name, not {value!r}.")
+    return name_key(value)
+
+
+def _check(name: str, value: object, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidInputError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")

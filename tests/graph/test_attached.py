@@ -1,0 +1,296 @@
+"""A graph that follows a memory: through everything that changes memories."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mem0_integrations import (
+    AgentMemory,
+    BackendError,
+    ConfigurationError,
+    Scope,
+    connect,
+    recall_text,
+)
+from mem0_integrations.graph import GraphMemory
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
+from mem0_integrations.graph.engines.embedded import EmbeddedEngine
+from tests.graph.facts import SpelledOut, told
+from tests.stores import Scripted, nothing_on_the_loop
+
+ANN = {"user_id": "ann"}
+
+
+class Interrupted(GraphEngine):
+    """An engine that fails, or hangs, while it is told to; for the rest, a real one."""
+
+    def __init__(self, engine: GraphEngine) -> None:
+        self.engine = engine
+        self.down = False
+        self.hanging = threading.Event()
+        self.hanging.set()
+
+    def run(self, batch: Batch) -> list[Rows]:
+        self.hanging.wait(30)
+        if self.down:
+            raise BackendError("The graph is down.", retryable=True)
+        return self.engine.run(batch)
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        if self.down:
+            raise BackendError("The graph is down.", retryable=True)
+        return await self.engine.arun(batch)
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        self.engine.prepare(schema)
+
+    def describe(self) -> str:
+        return self.engine.describe()
+
+    def close(self) -> None:
+        self.hanging.set()
+        self.engine.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Interrupted]:
+    engine = Interrupted(EmbeddedEngine(tmp_path / "graph.kg"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def memory(engine: Interrupted, data_dir: Path) -> Iterator[AgentMemory]:
+    """A memory on the embedded default with a graph whose extractor reads spelled-out facts."""
+    with connect(graph=GraphMemory(engine, extractor=SpelledOut()), scope=ANN) as memory:
+        yield memory
+
+
+def say(memory: AgentMemory, text: str, **options: Any) -> str:
+    """Remember a text as it is, let the graph follow, and return the memory's id."""
+    result = memory.remember(text, infer=False, **options)
+    assert memory.flush(30)
+    return result.memories[0].id
+
+
+def test_remember_update_delete_and_forget_keep_the_graph_true(memory: AgentMemory) -> None:
+    """The whole life of a fact, through the memory alone."""
+    home = say(memory, "I|lives in|Oslo")
+    assert told(memory.graph.relations(scope=ANN)) == {("ann", "lives_in", "Oslo")}
+    recall = memory.recall("lives in Oslo")
+    assert [one.memory_ids for one in recall.relations] == [(home,)]
+    memory.update(home, text="I|lives in|Rome")
+    assert memory.flush(30)
+    assert told(memory.graph.relations(scope=ANN)) == {("ann", "lives_in", "Rome")}
+    memory.delete(home)
+    assert memory.flush(30)
+    assert memory.graph.relations(scope=ANN) == []
+    assert len(memory.graph.history(scope=ANN)) == 2
+    say(memory, "I|likes|tea")
+    assert memory.forget(ANN).relations == 3
+    assert memory.graph.history(scope=ANN) == []
+
+
+def test_an_import_is_followed(memory: AgentMemory) -> None:
+    """Bulk imports go another way through the backend."""
+    memory.remember_many([f"I|likes|thing {n}" for n in range(30)], batch_size=7)
+    assert memory.flush(30)
+    assert len(memory.graph.relations(scope=ANN)) == 30
+
+
+def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> None:
+    """CrewAI's engine writes past `remember`."""
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from mem0_integrations.backends.base import VectorMemory
+
+    vectors, made = memory.vectors(), str(uuid4())
+    now = datetime.now(UTC)
+    vectors.put(Scope(**ANN), [VectorMemory(made, "I|likes|tea", {}, now)])
+    assert memory.flush(30)
+    assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
+    vectors.delete(Scope(**ANN), [made])
+    assert memory.flush(30)
+    assert memory.graph.relations(scope=ANN) == []
+
+
+def test_the_model_reads_relations_in_the_recalled_text(memory: AgentMemory) -> None:
+    """Every adapter renders a recall with it."""
+    say(memory, "I|lives in|Oslo")
+    assert "- ann | lives_in | Oslo" in recall_text(memory.recall("lives in Oslo"))
+
+
+async def test_async_recall_shows_the_same_and_keeps_the_loop_free(memory: AgentMemory) -> None:
+    """The graph is asked on the loop only where its driver can wait there."""
+    say(memory, "I|lives in|Oslo")
+    with nothing_on_the_loop(EmbeddedEngine, "run"):
+        found = await memory.arecall("lives in Oslo")
+    assert found.relations == memory.recall("lives in Oslo").relations != ()
+
+
+def test_a_graph_that_is_down_fails_no_write_and_catches_up(
+    memory: AgentMemory, engine: Interrupted
+) -> None:
+    """It is a projection: memories come first."""
+    say(memory, "@nothing yet")
+    engine.down = True
+    result = memory.remember("I|likes|tea", infer=False)
+    assert result.status == "stored"
+    assert not memory.flush(0.5)
+    engine.down = False
+    assert memory.flush(30)
+    assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_recall_without_its_graph_is_flagged_and_keeps_the_memories(
+    memory: AgentMemory, engine: Interrupted, asynchronous: bool
+) -> None:
+    """An empty graph and a failed one are never the same."""
+    say(memory, "I|likes|tea")
+    engine.down = True
+    found = await memory.arecall("tea") if asynchronous else memory.recall("tea")
+    assert [one.text for one in found.memories] == ["I|likes|tea"]
+    assert (found.relations, "graph" in str(found.degraded)) == ((), True)
+    assert "I|likes|tea" in recall_text(found)
+    with pytest.raises(BackendError, match="down"):
+        if asynchronous:
+            await memory.arecall("tea", on_error="raise")
+        else:
+            memory.recall("tea", on_error="raise")
+
+
+def test_a_hanging_graph_costs_the_relations_alone(
+    memory: AgentMemory, engine: Interrupted
+) -> None:
+    """What was found must be returned within the budget."""
+    say(memory, "I|likes|tea")
+    engine.hanging.clear()
+    found = memory.recall("tea", timeout=1.0)
+    engine.hanging.set()
+    assert len(found.memories) == 1
+    assert found.degraded is not None
+
+
+def test_forget_that_cannot_erase_the_graph_says_so(
+    memory: AgentMemory, engine: Interrupted
+) -> None:
+    """Whoever asked for erasure must not be told that it is done."""
+    say(memory, "I|likes|tea")
+    engine.down = True
+    with pytest.raises(BackendError):
+        memory.forget(ANN)
+    engine.down = False
+    assert memory.forget(ANN).relations == 1
+
+
+def test_an_unusable_answer_is_kept_as_a_dead_letter(engine: Interrupted, data_dir: Path) -> None:
+    """Never half-applied, never lost: `replay` tries again with a better model."""
+    model = Scripted(answers=["no JSON at all"])
+    from mem0_integrations.graph import ModelRelationExtractor
+
+    graph = GraphMemory(engine, extractor=ModelRelationExtractor(model))
+    with connect(graph=graph, scope=ANN) as memory:
+        memory._graph.outbox._retry = type(memory._graph.outbox._retry)(  # type: ignore[union-attr]
+            attempts=2, base=0.0, cap=0.0
+        )
+        memory.remember("I live in Oslo.")
+        assert memory.flush(30)
+        [letter] = memory.dead_letters()
+        assert "ExtractionError" in letter.error
+        model.answers[:] = [
+            '{"memories": [{"text": 1, "relations": [{"source": "ann", "relationship": "lives in",'
+            ' "target": "Oslo"}]}]}'
+        ]
+        assert memory.replay() == 1
+        assert memory.flush(30)
+        assert told(graph.relations(scope=ANN)) == {("ann", "lives_in", "Oslo")}
+
+
+def test_a_turn_costs_one_model_call(engine: Interrupted, data_dir: Path) -> None:
+    """Mem0 1.x made three for each turn, one for each search, and two for each deletion."""
+    from mem0_integrations.graph import ModelRelationExtractor
+
+    relations = [
+        {"text": number, "relations": [{"source": "ann", "relationship": "has", "target": name}]}
+        for number, name in enumerate(("a cat", "a dog", "a horse"), start=1)
+    ]
+    model = Scripted(answers=[{"memories": relations}.__repr__().replace("'", '"')])
+    graph = GraphMemory(engine, extractor=ModelRelationExtractor(model))
+    with connect(graph=graph, scope=ANN) as memory:
+        memory.remember("I have a cat. I have a dog. I have a horse.")
+        assert memory.flush(30)
+        assert len(memory.graph.relations(scope=ANN)) == 3
+        memory.recall("cat?")
+        memory.delete(memory.list()[0].id)
+        assert memory.flush(30)
+        assert len(model.asked) == 1
+
+
+def test_an_embedded_graph_needs_nothing(data_dir: Path) -> None:
+    """One argument, no key, no server; and it is there in the next process."""
+    with connect(graph=True, scope=ANN) as memory, connect(graph=True) as other:
+        memory.remember("I live in Oslo. My brother is Jon Smith.")
+        assert memory.flush(30)
+        facts = {("ann", "lives_in", "Oslo"), ("ann", "brother", "Jon Smith")}
+        assert told(other.graph.relations(scope=ANN)) == facts
+        assert "kglite" in memory.describe()["graph"]
+    with connect(graph=True) as memory:
+        assert told(memory.graph.relations(scope=ANN)) == facts
+
+
+def test_a_graph_store_in_the_config_works_again(tmp_path: Path, minilm: Any) -> None:
+    """Mem0 2 drops it silently, and with it half of what the user relies on."""
+    config = {"graph_store": {"provider": "embedded", "config": {"path": str(tmp_path / "g.kg")}}}
+    from mem0_integrations import SentenceExtractor
+
+    options: dict[str, Any] = {"embedder": minilm, "extractor": SentenceExtractor()}
+    with connect(config, data_dir=tmp_path, scope=ANN, **options) as memory:
+        memory.remember("I live in Oslo.")
+        assert memory.flush(30)
+        assert told(memory.recall("home?").relations) == {("ann", "lives_in", "Oslo")}
+
+
+@pytest.mark.parametrize(
+    ("store", "message"),
+    [
+        ({"provider": "neo4j"}, "url"),
+        ({"provider": "kuzu", "config": {}}, "embedded"),
+        ({"provider": "neo4j", "config": {"url": "bolt://x", "pasword": "y"}}, "pasword"),
+        ({"provider": "neptune", "config": {"endpoint": "https://x"}}, "neptune-graph://"),
+        ({"provider": "embedded", "custom_prompt": "x"}, "llm"),
+        ({"provider": "embedded", "color": 1}, "color"),
+        ("neo4j", "mapping"),
+    ],
+)
+def test_a_graph_store_with_a_mistake_is_refused(
+    data_dir: Path, store: object, message: str
+) -> None:
+    """Before anything is opened."""
+    with pytest.raises(ConfigurationError, match=message):
+        connect({"graph_store": store})
+
+
+def test_without_a_graph_there_is_none(shared: AgentMemory) -> None:
+    """An attribute that is silently None fails far away."""
+    assert not shared.has_graph
+    with pytest.raises(ConfigurationError, match="graph=True"):
+        _ = shared.graph
+    with pytest.raises(ConfigurationError):
+        shared.rebuild_graph(ANN)
+
+
+def test_the_graph_is_made_again_from_the_memories(memory: AgentMemory) -> None:
+    """After a restored backup, or with a better model."""
+    say(memory, "I|lives in|Oslo")
+    say(memory, "I|likes|tea")
+    memory.graph.reset()
+    assert memory.recall("tea").relations == ()
+    assert memory.rebuild_graph(ANN) == 2
+    assert len(memory.graph.relations(scope=ANN)) == 2
