@@ -28,6 +28,7 @@ from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
 __all__ = [
+    "OWNER_INDEXES",
     "SCHEMA",
     "all_entities",
     "count_facts",
@@ -36,6 +37,7 @@ __all__ = [
     "delete_unused_entities",
     "edges_in_slots",
     "edges_of_memories",
+    "endings",
     "facts_of_memories",
     "facts_of_names",
     "facts_of_scope",
@@ -48,15 +50,20 @@ __all__ = [
     "merge_entities",
     "merge_memories",
     "set_digests",
+    "set_endings",
     "set_validity",
     "text_digest",
     "unlink_mentions",
 ]
 
 _MAX_TEXT: Final = 10_000
+_BY_SELECTIVITY: Final = ("run_id", "user_id", "agent_id", "app_id")
 # Before `ALWAYS`: what holds at this time holds until further notice.
 _NOW: Final = "9999-12-31T00:00:00.000000+00:00"
 _OWNER: Final = ", ".join(f"{{0}}.{key} = ${key}" for key in SCOPE_KEYS)
+_KEYS: Final = ", ".join(
+    f"e.{key.removesuffix('_id')}_key = row.{key.removesuffix('_id')}_key" for key in SCOPE_KEYS
+)
 _EDGE_COLUMNS: Final = (
     "r.id AS id, a.`~id` AS source_id, b.`~id` AS target_id, a.name AS source, b.name AS target, "
     "r.predicate AS predicate, r.memory_id AS memory_id, r.valid_from AS valid_from, "
@@ -67,6 +74,9 @@ _FACT_COLUMNS: Final = (
     "r.memory_id AS memory_id, r.valid_from AS valid_from, r.valid_to AS valid_to"
 )
 
+# A name in a scope, by the scope's most selective id: one value, which every engine looks up.
+_NAMED_IN: Final = {key: f"{key.removesuffix('_id')}_key" for key in SCOPE_KEYS}
+
 SCHEMA: Final = (
     *(
         f"CREATE CONSTRAINT mem0_{label.lower()}_id IF NOT EXISTS "
@@ -74,19 +84,19 @@ SCHEMA: Final = (
         for label in ("Memory", "Entity")
     ),
     *(
-        f"CREATE INDEX mem0_entity_{key} IF NOT EXISTS FOR (n:Entity) ON (n.{key}, n.key)"
-        for key in SCOPE_KEYS
+        f"CREATE INDEX mem0_entity_{name} IF NOT EXISTS FOR (n:Entity) ON (n.{name})"
+        for name in _NAMED_IN.values()
     ),
-    *(
-        f"CREATE INDEX mem0_memory_{key} IF NOT EXISTS FOR (n:Memory) ON (n.{key})"
-        for key in ("memory_id", *SCOPE_KEYS)
-    ),
-    *(
-        f"CREATE INDEX mem0_relates_{key} IF NOT EXISTS FOR ()-[r:RELATES]-() ON (r.{key})"
-        for key in ("memory_id", "slot")
-    ),
+    "CREATE INDEX mem0_memory_memory_id IF NOT EXISTS FOR (n:Memory) ON (n.memory_id)",
 )
 """Constraints and indexes, for engines that have them."""
+
+OWNER_INDEXES: Final = tuple(
+    f"CREATE INDEX mem0_{label.lower()}_{key} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
+    for label in ("Memory", "Entity")
+    for key in SCOPE_KEYS
+)
+"""Indexes of everything that a scope has, to erase it: for engines that choose among indexes."""
 
 
 def text_digest(text: str) -> str:
@@ -97,8 +107,8 @@ def text_digest(text: str) -> str:
 def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
     """Read the digests of the memories that the graph has."""
     return Statement(
-        f"MATCH (m:Memory) WHERE m.memory_id IN $memory_ids AND {_covered('m', scope)} "
-        "RETURN m.memory_id AS memory_id, m.digest AS digest",
+        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
+        f"WHERE {_covered('m', scope)} RETURN m.memory_id AS memory_id, m.digest AS digest",
         {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
@@ -126,28 +136,48 @@ def all_entities(scope: Scope) -> Statement:
     )
 
 
-def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
-    """Read all edges that memories gave."""
-    return Statement(
-        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.memory_id IN $memory_ids "
-        f"AND {_covered('a', scope)} AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> tuple[Statement, Statement]:
+    """Read all edges that memories gave: those to what they mention, and those from there."""
+    return _from_memories(scope, memory_ids, "", _EDGE_COLUMNS, {})
 
 
-def edges_in_slots(scope: Scope, slots: Iterable[str], *, ending: bool = False) -> Statement:
+def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Statement:
     """Read the edges of slots.
 
     Args:
         scope: Whose.
-        slots: The slots.
-        ending: Whether to read only those that end others.
+        slots: The id of the source, and the predicate.
     """
-    condition = "AND (r.exclusive = true OR r.ended = true) " if ending else ""
+    rows = [{"source_id": source_id, "predicate": predicate} for source_id, predicate in slots]
     return Statement(
-        f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.slot IN $slots {condition}"
-        f"AND {_covered('a', scope)} AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
-        {**scope.ids, "slots": list(slots)},
+        "UNWIND $rows AS row MATCH (a:Entity {`~id`: row.source_id}) "
+        f"WHERE {_covered('a', scope)} MATCH (a)-[r:RELATES]->(b:Entity) "
+        f"WHERE r.predicate = row.predicate AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
+        {**scope.ids, "rows": rows},
+    )
+
+
+def endings(scope: Scope, source_ids: Iterable[str]) -> Statement:
+    """Read for which predicates facts about entities can end."""
+    return Statement(
+        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
+        "RETURN e.`~id` AS id, e.ending AS ending",
+        {**scope.ids, "ids": list(source_ids)},
+    )
+
+
+def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Statement:
+    """Note for which predicates facts about entities can end.
+
+    Args:
+        scope: Whose.
+        predicates: By the entity's id; packed.
+    """
+    rows = [{"id": source_id, "ending": packed} for source_id, packed in predicates.items()]
+    return Statement(
+        f"UNWIND $rows AS row MATCH (e:Entity {{`~id`: row.id}}) WHERE {_covered('e', scope)} "
+        "SET e.ending = row.ending",
+        {**scope.ids, "rows": rows},
     )
 
 
@@ -168,13 +198,17 @@ def merge_entities(
             "key": name_key(entity.name),
             "kind": clean(entity.type),
             "vector": vectors.get(entity.name, ""),
+            **{
+                field: _named_in(value, name_key(entity.name)) if value else ""
+                for field, value in zip(_NAMED_IN.values(), owner_of(scope).values(), strict=True)
+            },
         }
         for entity in entities
     ]
     return Statement(
         "UNWIND $rows AS row MERGE (e:Entity {`~id`: row.id}) "
         "ON CREATE SET e.name = row.name, e.key = row.key, e.kind = row.kind, "
-        f"e.vector = row.vector, {_OWNER.format('e')} "
+        f"e.vector = row.vector, e.ending = '', {_OWNER.format('e')}, {_KEYS} "
         "ON MATCH SET e.kind = CASE WHEN e.kind = '' THEN row.kind ELSE e.kind END",
         {**owner_of(scope), "rows": rows},
     )
@@ -212,18 +246,22 @@ def set_digests(scope: Scope, memories: Iterable[Memory]) -> Statement:
 def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Statement:
     """Read which entities memories mention."""
     return Statement(
-        "MATCH (m:Memory)-[:MENTIONS]->(e:Entity) WHERE m.memory_id IN $memory_ids "
-        f"AND {_covered('m', scope)} AND {_covered('e', scope)} RETURN e.`~id` AS id",
+        "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[:MENTIONS]->(e:Entity) "
+        f"WHERE {_covered('m', scope)} AND {_covered('e', scope)} "
+        "RETURN one AS memory_id, e.`~id` AS id",
         {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
 
-def unlink_mentions(scope: Scope, memory_ids: Iterable[str]) -> Statement:
-    """Delete what memories mention."""
+def unlink_mentions(
+    scope: Scope, memory_ids: Iterable[str], entity_ids: Iterable[str]
+) -> Statement:
+    """Delete that memories mention some entities."""
     return Statement(
-        "MATCH (m:Memory)-[r:MENTIONS]->(e:Entity) WHERE m.memory_id IN $memory_ids "
-        f"AND {_covered('m', scope)} AND {_covered('e', scope)} DELETE r",
-        {**scope.ids, "memory_ids": list(memory_ids)},
+        "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[r:MENTIONS]->(e:Entity) "
+        f"WHERE e.`~id` IN $entity_ids AND {_covered('m', scope)} AND {_covered('e', scope)} "
+        "DELETE r",
+        {**scope.ids, "memory_ids": list(memory_ids), "entity_ids": list(entity_ids)},
     )
 
 
@@ -248,13 +286,13 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statemen
 
 def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Statement:
     """Store edges, or set when they hold."""
-    rows = [{**dataclasses.asdict(edge), "slot": edge.slot} for edge in edges]
+    rows = [dataclasses.asdict(edge) for edge in edges]
     return Statement(
         f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) WHERE {_owned('a')} "
         f"MATCH (b:Entity {{`~id`: row.target_id}}) WHERE {_owned('b')} "
         "MERGE (a)-[r:RELATES {id: row.id}]->(b) "
         "ON CREATE SET r.predicate = row.predicate, r.memory_id = row.memory_id, "
-        "r.slot = row.slot, r.valid_from = row.valid_from, r.exclusive = row.exclusive, "
+        "r.valid_from = row.valid_from, r.exclusive = row.exclusive, "
         f"r.ended = row.ended, r.valid_to = row.valid_to, r.support = row.support, "
         f"{_OWNER.format('r')} "
         "ON MATCH SET r.valid_to = row.valid_to, r.support = row.support",
@@ -275,9 +313,9 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
         for edge in edges
     ]
     return Statement(
-        "UNWIND $rows AS row MATCH (a:Entity {`~id`: row.source_id})-[r:RELATES {id: row.id}]->"
-        f"(b:Entity {{`~id`: row.target_id}}) "
-        f"WHERE {_covered('a', scope)} AND {_covered('b', scope)} "
+        f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) "
+        f"WHERE {_covered('a', scope)} MATCH (b:Entity {{`~id`: row.target_id}}) "
+        f"WHERE {_covered('b', scope)} MATCH (a)-[r:RELATES {{id: row.id}}]->(b) "
         "SET r.valid_to = row.valid_to, r.support = row.support",
         {**scope.ids, "rows": rows},
     )
@@ -286,8 +324,8 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
 def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
     """Delete the nodes of memories."""
     return Statement(
-        f"MATCH (m:Memory) WHERE m.memory_id IN $memory_ids AND {_covered('m', scope)} "
-        "DETACH DELETE m",
+        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
+        f"WHERE {_covered('m', scope)} DETACH DELETE m",
         {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
@@ -301,20 +339,17 @@ def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Statement:
     )
 
 
-def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Statement:
-    """Read the facts that memories support.
+def facts_of_memories(
+    scope: Scope, memory_ids: Iterable[str], at: str | None
+) -> tuple[Statement, Statement]:
+    """Read the facts that memories support: to what they mention, and from there.
 
     Args:
         scope: Whose.
         memory_ids: The memories.
         at: A time (`timestamp`); None for now.
     """
-    return Statement(
-        "MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE r.memory_id IN $memory_ids "
-        f"AND {_covered('a', scope)} AND {_covered('b', scope)} AND {_holds()} "
-        f"RETURN {_FACT_COLUMNS}",
-        {**scope.ids, "memory_ids": list(memory_ids), "at": at or _NOW},
-    )
+    return _from_memories(scope, memory_ids, f"AND {_holds()} ", _FACT_COLUMNS, {"at": at or _NOW})
 
 
 def facts_of_names(
@@ -328,17 +363,20 @@ def facts_of_names(
         at: A time (`timestamp`); None for now.
         limit: The most rows of each, the latest.
     """
-    parameters = {**scope.ids, "keys": list(keys), "at": at or _NOW}
+    # Of a scope's ids, the one with the fewest memories behind it.
+    own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
+    wanted = [_named_in(scope.ids[own], key) for key in keys]
+    parameters = {**scope.ids, "wanted": wanted, "at": at or _NOW}
     ends = f"{_covered('a', scope)} AND {_covered('b', scope)}"
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
     return (
         Statement(
-            f"MATCH (a:Entity) WHERE {_covered('a', scope)} AND a.key IN $keys "
+            f"UNWIND $wanted AS one MATCH (a:Entity {{{_NAMED_IN[own]}: one}}) "
             f"MATCH (a)-[r:RELATES]->(b:Entity) WHERE {ends} AND {_holds()} {tail}",
             parameters,
         ),
         Statement(
-            f"MATCH (b:Entity) WHERE {_covered('b', scope)} AND b.key IN $keys "
+            f"UNWIND $wanted AS one MATCH (b:Entity {{{_NAMED_IN[own]}: one}}) "
             f"MATCH (a:Entity)-[r:RELATES]->(b) WHERE {ends} AND {_holds()} {tail}",
             parameters,
         ),
@@ -389,6 +427,38 @@ def delete_everything() -> tuple[Statement, ...]:
         Statement(f"MATCH (n:{label}) WHERE {ours} AND n.{mark} IS NOT NULL DETACH DELETE n")
         for label, mark in marks.items()
     )
+
+
+def _from_memories(
+    scope: Scope,
+    memory_ids: Iterable[str],
+    condition: str,
+    columns: str,
+    more: Mapping[str, object],
+) -> tuple[Statement, Statement]:
+    # Not by the edges' own property: the embedded engine would look at every edge.
+    parameters = {**scope.ids, "memory_ids": list(memory_ids), **more}
+    mentioned = "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[:MENTIONS]->"
+    rest = (
+        f"WHERE r.memory_id = one {condition}AND {_covered('a', scope)} "
+        f"AND {_covered('b', scope)} RETURN {columns}"
+    )
+    return (
+        Statement(
+            f"{mentioned}(b:Entity) WHERE {_covered('m', scope)} "
+            f"MATCH (a:Entity)-[r:RELATES]->(b) {rest}",
+            parameters,
+        ),
+        Statement(
+            f"{mentioned}(a:Entity) WHERE {_covered('m', scope)} "
+            f"MATCH (a)-[r:RELATES]->(b:Entity) {rest}",
+            parameters,
+        ),
+    )
+
+
+def _named_in(scope_id: str, key: str) -> str:
+    return digest_of("named", scope_id, key)
 
 
 def _covered(variable: str, scope: Scope) -> str:

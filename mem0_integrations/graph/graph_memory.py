@@ -22,6 +22,7 @@ from mem0_integrations.graph.engines.base import (
 from mem0_integrations.graph.extraction import RelationExtractor
 from mem0_integrations.graph.model import said_at, speaker_of, timestamp
 from mem0_integrations.graph.names import EntityNames
+from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 # Memories of one call of a model.
 _TURN: Final = 20
+_MANY: Final = 500
 _LOCKS: Final = 64
 
 
@@ -291,16 +293,19 @@ class GraphMemory:
         return self._names
 
     def _sync_own(self, scope: Scope, memories: Sequence[Memory]) -> None:
+        if self._extractor is None:
+            raise ConfigurationError(
+                "This GraphMemory has no extractor: give it to connect(graph=...), or make it "
+                "with embedder= and extractor=."
+            )
+        # Patterns take no notice of what is known.
+        reads = not isinstance(self._extractor, PatternRelationExtractor)
         changed = self._run(changed_memories(scope, memories))
-        for start in range(0, len(changed), _TURN):
-            part = changed[start : start + _TURN]
+        size = _TURN if reads else _MANY
+        for start in range(0, len(changed), size):
+            part = changed[start : start + size]
             texts = [memory.text for memory in part]
-            if self._extractor is None:
-                raise ConfigurationError(
-                    "This GraphMemory has no extractor: give it to connect(graph=...), or make it "
-                    "with embedder= and extractor=."
-                )
-            known = self._run(reading.known_facts(scope, texts))
+            known = self._run(reading.known_facts(scope, texts)) if reads else []
             found = self._extractor.extract(texts, speaker=speaker_of(scope), known=known)
             self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
 
@@ -317,7 +322,8 @@ class GraphMemory:
         if not self._prepared:
             with self._preparing:
                 if not self._prepared:
-                    self.engine.prepare(cypher.SCHEMA)
+                    owners = cypher.OWNER_INDEXES if self.engine.chooses_indexes else ()
+                    self.engine.prepare([*cypher.SCHEMA, *owners])
                     self._prepared = True
 
 

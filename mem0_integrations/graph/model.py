@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from mem0_integrations.records import Memory, Relation
@@ -150,9 +151,9 @@ class Edge:
     support: Support = "said"
 
     @property
-    def slot(self) -> str:
-        """What the edges with the same source and predicate have in common."""
-        return digest_of("slot", self.source_id, self.predicate)
+    def slot(self) -> tuple[str, str]:
+        """What it has in common with the edges that may end it: the source, and the predicate."""
+        return self.source_id, self.predicate
 
 
 def clean(text: str, most: int = _MAX_NAME) -> str:
@@ -166,6 +167,7 @@ def clean(text: str, most: int = _MAX_NAME) -> str:
     return " ".join(_CONTROL.sub(" ", whole).split())[:most].strip()
 
 
+@lru_cache(maxsize=16_384)
 def name_key(name: str) -> str:
     """Return what two spellings of a name have in common.
 
@@ -290,7 +292,7 @@ def timeline(edges: Iterable[Edge]) -> dict[str, str]:
     A fact ends when a memory says so, or, where there can be one at a time, when a later memory
     names another target. What is said again after that begins anew.
     """
-    slots: dict[str, list[Edge]] = {}
+    slots: dict[tuple[str, str], list[Edge]] = {}
     for edge in edges:
         if edge.support == "said":
             slots.setdefault(edge.slot, []).append(edge)

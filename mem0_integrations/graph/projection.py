@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, Plan, Statement
@@ -66,13 +66,14 @@ def project(
     memories = [memory for memory, _ in found]
     ids = [memory.id for memory in memories]
     entities = _entities(scope, found)
-    known, old_rows, old_mentions = yield Batch(
+    known, old_mentions, leading, starting = yield Batch(
         [
             cypher.known_entities(scope, entities),
-            cypher.edges_of_memories(scope, ids),
             cypher.mentioned_entities(scope, ids),
+            *cypher.edges_of_memories(scope, ids),
         ]
     )
+    old = _edges([*leading, *starting])
     nodes = {str(row["key"]): str(row["name"]) for row in known}
     new = {key: entity for key, entity in entities.items() if key not in nodes}
     vectors: dict[str, str] = {}
@@ -93,26 +94,28 @@ def project(
     since = {memory.id: timestamp(said_at(memory)) for memory in memories}
     retired = [
         _retired(edge, since[edge.memory_id], "changed")
-        for edge in map(_edge, old_rows)
+        for edge in old.values()
         if edge.id not in edges and edge.support == "said"
     ]
-    settled, changed = yield from _settled(scope, edges, retired)
-    mentions = {
-        (memory.id, nodes[name_key(name)]): None
+    settled, changed, endings = yield from _settled(scope, edges, retired)
+    mentions = dict.fromkeys(
+        (memory.id, nodes[name_key(name)])
         for memory, extracted in found
-        for name in _names_of(extracted)
-        if name_key(name) != name_key(speaker_of(scope))
-    }
+        for name in _mentions(scope, extracted)
+    )
+    # Through what it mentions, a memory finds its edges: those, too, that it gave once.
     mentioned = {entity_id(scope, name) for _, name in mentions}
+    mentioned |= {end for edge in old.values() for end in (edge.source_id, edge.target_id)}
     unused = {str(row["id"]) for row in old_mentions} - mentioned
     yield Batch(
         [
             *_chunked(list(new.values()), lambda rows: cypher.merge_entities(scope, rows, vectors)),
             *_chunked(memories, lambda rows: cypher.merge_memories(scope, rows)),
-            *([cypher.unlink_mentions(scope, ids)] if old_mentions else []),
+            *([cypher.unlink_mentions(scope, ids, unused)] if unused else []),
             *_chunked(list(mentions), lambda rows: cypher.link_mentions(scope, rows)),
             *_chunked(settled, lambda rows: cypher.merge_edges(scope, rows)),
             *_chunked(changed, lambda rows: cypher.set_validity(scope, rows)),
+            *([cypher.set_endings(scope, endings)] if endings else []),
             *([cypher.delete_unused_entities(scope, unused)] if unused else []),
             *_chunked(memories, lambda rows: cypher.set_digests(scope, rows)),
         ],
@@ -134,15 +137,15 @@ def remove(
         now: When.
         names: Keeps the names of nodes.
     """
-    rows, mentioned = yield Batch(
+    mentioned, leading, starting = yield Batch(
         [
-            cypher.edges_of_memories(scope, memory_ids),
             cypher.mentioned_entities(scope, memory_ids),
+            *cypher.edges_of_memories(scope, memory_ids),
         ]
     )
-    edges = [edge for edge in map(_edge, rows) if edge.support != "deleted"]
+    edges = [edge for edge in _edges([*leading, *starting]).values() if edge.support != "deleted"]
     retired = [_retired(edge, timestamp(now), "deleted") for edge in edges]
-    _, changed = yield from _settled(scope, {}, retired)
+    _, changed, _ = yield from _settled(scope, {}, retired)
     doomed = {str(row["id"]) for row in mentioned}
     yield Batch(
         [
@@ -157,7 +160,7 @@ def remove(
 
 def _settled(
     scope: Scope, edges: Mapping[str, Edge], retired: Sequence[Edge]
-) -> Plan[tuple[list[Edge], list[Edge]]]:
+) -> Plan[tuple[list[Edge], list[Edge], dict[str, str]]]:
     """Find out when edges hold.
 
     Args:
@@ -166,27 +169,41 @@ def _settled(
         retired: What is no longer said.
 
     Returns:
-        What is said now, and everything else that changes.
+        What is said now; everything else that changes; and for which predicates facts about
+        an entity can end, packed, where that is new.
     """
     gone = {edge.id: edge for edge in retired}
-    slots = {edge.slot for edge in (*edges.values(), *retired)}
-    # Most slots have no end to any fact, and may be large.
-    ending = {edge.slot for edge in (*edges.values(), *retired) if edge.exclusive or edge.ended}
-    if rest := sorted(slots - ending):
-        [rows] = yield Batch([cypher.edges_in_slots(scope, rest, ending=True)])
-        ending |= {edge.slot for edge in map(_edge, rows)}
+    touched = [*edges.values(), *retired]
+    if not touched:
+        return [], [], {}
+    # Most facts never end, and a slot of those may be large: nothing is read of it.
+    [rows] = yield Batch([cypher.endings(scope, sorted({edge.source_id for edge in touched}))])
+    known = {str(row["id"]): set(str(row["ending"]).split()) for row in rows}
+    wanted: dict[str, set[str]] = {source: set(names) for source, names in known.items()}
+    for edge in touched:
+        if edge.exclusive or edge.ended:
+            wanted.setdefault(edge.source_id, set()).add(edge.predicate)
+    slots = {edge.slot for edge in touched if edge.predicate in wanted.get(edge.source_id, ())}
     stored: dict[str, Edge] = {}
-    if ending:
-        [rows] = yield Batch([cypher.edges_in_slots(scope, sorted(ending))])
-        stored = {edge.id: edge for edge in map(_edge, rows)}
+    if any(source in known for source, _ in slots):
+        [rows] = yield Batch([cypher.edges_in_slots(scope, sorted(slots))])
+        stored = _edges(rows)
     ends = timeline({**stored, **edges, **gone}.values())
-    settled = [dataclasses.replace(edge, valid_to=ends[edge.id]) for edge in edges.values()]
+    settled = [
+        dataclasses.replace(edge, valid_to=ends[edge.id] if edge.slot in slots else ALWAYS)
+        for edge in edges.values()
+    ]
     moved = [
         dataclasses.replace(edge, valid_to=ends[edge.id])
         for edge in stored.values()
         if edge.id not in edges and ends.get(edge.id, edge.valid_to) != edge.valid_to
     ]
-    return settled, [*retired, *moved]
+    new = {
+        source: " ".join(sorted(names))
+        for source, names in wanted.items()
+        if names != known.get(source, set())
+    }
+    return settled, [*retired, *moved], new
 
 
 def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[str, GraphEntity]:
@@ -212,13 +229,23 @@ def _names_of(extracted: Extracted) -> Iterator[str]:
     return (name for name in names if clean(name))
 
 
+def _mentions(scope: Scope, extracted: Extracted) -> Iterator[str]:
+    """Yield what a memory mentions: not who speaks, unless a fact is about nobody else."""
+    speaker = name_key(speaker_of(scope))
+    alone = any(
+        name_key(triple.source) == name_key(triple.target) == speaker
+        for triple in extracted.triples
+    )
+    return (name for name in _names_of(extracted) if alone or name_key(name) != speaker)
+
+
 def _retired(edge: Edge, now: str, support: Support) -> Edge:
     end = edge.valid_to if edge.valid_to != ALWAYS else max(now, edge.valid_from)
     return dataclasses.replace(edge, valid_to=end, support=support)
 
 
-def _edge(row: dict[str, object]) -> Edge:
-    return Edge(**row)  # type: ignore[arg-type]  # the columns are its fields
+def _edges(rows: Iterable[dict[str, Any]]) -> dict[str, Edge]:
+    return {row["id"]: Edge(**row) for row in rows}
 
 
 def _chunked(rows: Sequence[T], statement: Callable[[Sequence[T]], Statement]) -> list[Statement]:

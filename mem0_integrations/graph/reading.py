@@ -90,27 +90,20 @@ def related(
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}
-    supported, starting, leading = yield Batch(
-        [
-            cypher.facts_of_memories(scope, order, at),
-            *cypher.facts_of_names(scope, sorted(keys), at, limit),
-        ]
-    )
-    supported.sort(key=lambda row: order[row["memory_id"]])
-    named = _latest_first([*starting, *leading])
-    return relations_of([*supported, *named])[:limit]
+    supported = [*cypher.facts_of_memories(scope, order, at)] if memories else []
+    named = [*cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
+    found = yield Batch([*supported, *named])
+    rows = {row["id"]: row for part in found[: len(supported)] for row in part}
+    about = _latest_first(row for part in found[len(supported) :] for row in part)
+    first = sorted(rows.values(), key=lambda row: order[row["memory_id"]])
+    return relations_of([*first, *(row for row in about if row["id"] not in rows)])[:limit]
 
 
 def known_facts(scope: Scope, texts: Sequence[str]) -> Plan[list[Relation]]:
-    """Read what is known about what texts name, and what was learnt last."""
-    starting, leading, last = yield Batch(
-        [
-            *cypher.facts_of_names(scope, sorted(named_in(texts)), None, _KNOWN),
-            cypher.facts_of_scope(scope, None, _KNOWN, history=False),
-        ]
-    )
-    rows = {row["id"]: row for row in (*starting, *leading, *last)}
-    return relations_of(rows.values())
+    """Read what is known about what texts name, and about who speaks."""
+    names = named_in(texts) | {name_key(speaker_of(scope))}
+    starting, leading = yield Batch(cypher.facts_of_names(scope, sorted(names), None, _KNOWN))
+    return relations_of(_latest_first([*starting, *leading]))
 
 
 def named_in(texts: Iterable[str]) -> set[str]:

@@ -56,6 +56,9 @@ class GraphEngine(ABC):
     after `close`.
     """
 
+    chooses_indexes: bool = True
+    """Whether it takes the most selective of several indexes."""
+
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:
         """Run a batch and return the rows of each statement."""

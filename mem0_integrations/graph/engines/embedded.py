@@ -47,6 +47,9 @@ class EmbeddedEngine(GraphEngine):
         [[{'two': 2}]]
     """
 
+    # With an index of everything that a user has, it looks nodes up there in place of their id.
+    chooses_indexes = False
+
     def __init__(self, path: Path) -> None:
         try:
             import kglite
