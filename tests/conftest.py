@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from tests.stores import MiniLM
 
 # They are plugins: pytest has to import them first.
-pytest_plugins = ["tests.servers.postgres", "tests.stores"]
+pytest_plugins = [
+    "tests.servers.neo4j",
+    "tests.servers.neptune",
+    "tests.servers.postgres",
+    "tests.stores",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

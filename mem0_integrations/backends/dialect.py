@@ -137,17 +137,18 @@ def is_text(value: object) -> TypeGuard[str]:
         return False
 
 
-def is_uuid(value: object) -> bool:
-    """Tell whether something is the text of a UUID, as the ids of memories are.
+def is_uuid(value: object) -> TypeGuard[str]:
+    """Tell whether something is the text of a UUID, spelled as the ids of memories are.
+
+    Stores do not agree on other spellings.
 
     Args:
         value: Any value.
     """
     try:
-        uuid.UUID(value)  # type: ignore[arg-type]
-    except (ValueError, AttributeError, TypeError):
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
         return False
-    return True
 
 
 def parse_time(value: object) -> datetime | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
@@ -15,6 +14,7 @@ from mem0_integrations.backends.base import Address, Document
 from mem0_integrations.backends.dialect import (
     RESERVED_METADATA,
     is_text,
+    is_uuid,
     mem0_ids,
     parse_time,
     scope_of,
@@ -74,7 +74,7 @@ class MemoryDocuments(RowDocuments):
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         found = super()._fetch(addresses)
         # A memory that was not put here is known by its id.
-        rest = {address for address in addresses if _is_memory_id(address[1])} - found.keys()
+        rest = {address for address in addresses if is_uuid(address[1])} - found.keys()
         for row_id, payload in fetch_rows(self.store, list({key for _, key in rest})).items():
             document = self._read(row_id, payload)
             if document is not None and document.address in rest:
@@ -150,13 +150,6 @@ class MemoryDocuments(RowDocuments):
         payloads = {row_id: payload for row_id, payload, _ in new}
         texts = {row_id: payload.get("data") for row_id, payload in before.items()}
         self._history.batch_add_history(history_entries(payloads, texts))
-
-
-def _is_memory_id(key: str) -> bool:
-    try:
-        return str(uuid.UUID(key)) == key
-    except ValueError:
-        return False
 
 
 def _is_plain(value: object) -> bool:

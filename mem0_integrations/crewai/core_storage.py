@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.backends.base import VectorMemory
+from mem0_integrations.crewai.records import full_metadata
 from mem0_integrations.crewai.storage import Mem0Storage, UserId, scope_of_user
 from mem0_integrations.errors import ConfigurationError, MemoryNotFoundError
 from mem0_integrations.records import Memory
@@ -73,7 +74,13 @@ class _CoreAccess(VectorAccess):
             if known is None:
                 _no_vectors()
             text = None if known.text == memory.text else memory.text
-            self._core.update(memory.id, scope=scope, text=text, metadata=memory.metadata)
+            before = full_metadata(known)
+            changed = {
+                key: value
+                for key, value in memory.metadata.items()
+                if key not in before or before[key] != value
+            }
+            self._core.update(memory.id, scope=scope, text=text, metadata=changed)
 
     def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
         """Set some metadata of memories, by id, where the scope has them."""

@@ -18,6 +18,7 @@ from mem0_integrations.crewai.records import (
     recall_filters,
     record_of,
     selects,
+    storable,
 )
 from mem0_integrations.crewai.storage import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
@@ -102,14 +103,14 @@ class Mem0Engine:
         saved: list[MemoryRecord] = []
         failures: list[Exception] = []
         for content in contents:
-            raw = isinstance(content, RawText)
+            raw, text = isinstance(content, RawText), storable(content)
             infer = raw and self.infer
-            if not raw and (known := self._known(scope, content, metadata, _left(deadline))):
+            if not raw and (known := self._known(scope, text, metadata, _left(deadline))):
                 saved.append(known)
                 continue
             try:
                 result = self.memory.remember(
-                    messages_of(content) if infer else str(content),
+                    messages_of(text) if infer else text,
                     scope=scope,
                     infer=infer,
                     metadata=metadata,

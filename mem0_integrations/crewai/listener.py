@@ -14,6 +14,8 @@ from crewai.events.types.task_events import TaskCompletedEvent
 from crewai.tasks.task_output import TaskOutput
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.crewai.raw import MOST_EXPLANATION
+from mem0_integrations.crewai.records import storable
 from mem0_integrations.crewai.storage import UserId, scope_of_user
 from mem0_integrations.errors import InvalidInputError, ScopeError
 from mem0_integrations.messages import Mem0Message, message_key
@@ -140,9 +142,10 @@ class Mem0TaskListener(BaseEventListener):
 
 def _messages_of(output: TaskOutput, infer: bool) -> list[Mem0Message]:
     """Return a task as messages; Mem0 learns above all from those of the user."""
-    task = f"Task: {output.description}\nAgent: {output.agent}"
-    if not output.raw.strip():
+    task = storable(f"Task: {output.description}"[:MOST_EXPLANATION] + f"\nAgent: {output.agent}")
+    result = storable(output.raw)
+    if not result.strip():
         return []
     if not infer:
-        return [{"role": "assistant", "content": f"{task}\nResult: {output.raw}"}]
-    return [{"role": "assistant", "content": task}, {"role": "user", "content": output.raw}]
+        return [{"role": "assistant", "content": f"{task}\nResult: {result}"}]
+    return [{"role": "assistant", "content": task}, {"role": "user", "content": result}]

@@ -28,7 +28,7 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.core_storage import CoreStorage
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
 from mem0_integrations.crewai.raw import RawText
-from mem0_integrations.crewai.records import naive_utc
+from mem0_integrations.crewai.records import naive_utc, storable
 from mem0_integrations.crewai.storage import Mem0Storage, UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.planning import OnError
@@ -66,7 +66,8 @@ class Mem0CrewMemory(Memory):
         user_id: Whose memories: an id, or a function that is asked at each operation, and may
             read a `ContextVar` that is set for a kickoff.
         shared: Whether the crew also sees what the user has said elsewhere, in any scope it
-            looks into. `reset`, and `forget` without ids, never reach that.
+            looks into, also once a crew has changed it. `reset`, and `forget` without ids, never
+            reach that.
         root_scope: The scope in which all others lie.
         read_only: Whether nothing is stored or changed; `forget` and `reset` work all the same.
         default_importance: The importance of what comes without one, in [0, 1].
@@ -168,7 +169,7 @@ class Mem0CrewMemory(Memory):
             return None
         root = self.root_scope if root_scope is None else root_scope
         fields = (scope, categories, metadata, importance, source, private)
-        meant = self._like(*fields, root).model_copy(update={"content": str(content)})
+        meant = self._like(*fields, root).model_copy(update={"content": storable(content)})
         try:
             return super().remember(content, *fields, agent_role, root) or meant
         except NOT_SAVED as error:
@@ -241,7 +242,7 @@ class Mem0CrewMemory(Memory):
         if self.read_only:
             return record
         changes = {
-            "content": content,
+            "content": None if content is None else storable(content),
             "scope": None if scope is None else join_scope_paths(self.root_scope, scope),
             "categories": categories,
             "metadata": metadata,

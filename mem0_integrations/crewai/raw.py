@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["RawText", "messages_of"]
+from typing import Final
+
+__all__ = ["MOST_EXPLANATION", "RawText", "messages_of"]
+
+# Characters of a task, which may hold whole documents and only explains its result.
+MOST_EXPLANATION: Final = 10_000
 
 
 class RawText(str):
@@ -21,12 +26,24 @@ def messages_of(raw: str) -> list[tuple[str, str]]:
         >>> messages_of("Input: I like tea.\nAgent: Waiter\nResult: Noted.")
         [('user', 'I like tea.'), ('assistant', 'Noted.')]
     """
-    head, _, result = raw.partition("\nResult: ")
     # An agent without native tool calls writes its thoughts before the answer.
-    result = result.rpartition("Final Answer:")[2]
-    if result.strip() and head.startswith("Task: ") and "\nExpected result: " in head:
-        return [("assistant", head), ("user", result)]
-    said, _, agent = head.rpartition("\nAgent: ")
-    if agent and said.startswith("Input: "):
-        return [("user", said.removeprefix("Input: ")), ("assistant", result)]
+    if parts := _split(raw, "Task: ", "\nAgent: ", "\nExpected result: ", "\nResult: "):
+        answer = parts[-1].rpartition("Final Answer:")[2]
+        task = raw.removesuffix(f"\nResult: {parts[-1]}")[:MOST_EXPLANATION]
+        return [("assistant", task), ("user", answer)] if answer.strip() else [("user", raw)]
+    if parts := _split(raw, "Input: ", "\nAgent: ", "\nResult: "):
+        return [("user", parts[0]), ("assistant", parts[-1].rpartition("Final Answer:")[2])]
     return [("user", raw)]
+
+
+def _split(text: str, start: str, *marks: str) -> list[str]:
+    """Return what lies between the marks, each at its first place; nothing if one is missing."""
+    if not text.startswith(start):
+        return []
+    parts, rest = [], text.removeprefix(start)
+    for mark in marks:
+        part, found, rest = rest.partition(mark)
+        if not found:
+            return []
+        parts.append(part)
+    return [*parts, rest]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.utils import normalize_scope_path
 
-from mem0_integrations.backends.dialect import is_uuid
+from mem0_integrations.backends.dialect import is_text, is_uuid
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -21,9 +21,11 @@ __all__ = [
     "alike_filter",
     "child_scopes",
     "counted_categories",
+    "full_metadata",
     "in_page",
     "is_crew_memory",
     "is_under",
+    "lies_under",
     "memory_ids_of",
     "metadata_of",
     "naive_utc",
@@ -32,6 +34,7 @@ __all__ = [
     "scope_filter",
     "scope_info",
     "selects",
+    "storable",
 ]
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
@@ -43,6 +46,7 @@ _PRIVATE_TO: Final = "crewai_private_to"
 _PUBLIC: Final = ""
 # A store can only be asked for equal values: a record at /a/b says / in the first, /a in the
 # second and /a/b in the third. What is deeper is compared here.
+_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
 _LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
 _NAMESPACE: Final = uuid.UUID("a2a9f4f1-62a0-5c7e-8d54-3f0f3a0f8a3b")
 
@@ -59,15 +63,24 @@ def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:
 
 def is_crew_memory(memory: Memory) -> bool:
     """Tell whether a crew has stored a memory; else it was said elsewhere."""
-    return _RECORD in memory.metadata
+    return _LEVELS[0] in memory.metadata
 
 
-def metadata_of(record: MemoryRecord, *, named: bool = True) -> dict[str, object]:
+def full_metadata(memory: Memory) -> dict[str, object]:
+    """Return all metadata of a memory, whoever set it."""
+    categories = {"categories": [*memory.categories]} if memory.categories else {}
+    return {**memory.metadata, **categories}
+
+
+def metadata_of(
+    record: MemoryRecord, *, named: bool = True, scoped: bool = True
+) -> dict[str, object]:
     """Return the metadata in which a memory keeps what CrewAI knows of a record.
 
     Args:
         record: The record.
         named: Whether the record keeps its id; else it gets that of the memory.
+        scoped: Whether it lies in its scope; else in all, as what was said elsewhere does.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
@@ -75,7 +88,7 @@ def metadata_of(record: MemoryRecord, *, named: bool = True) -> dict[str, object
     path = normalize_scope_path(record.scope)
     kept = {
         **({"id": str(record.id)} if named else {}),
-        "scope": path,
+        **({"scope": path} if scoped else {}),
         "categories": record.categories,
         "metadata": record.metadata,
         "importance": record.importance,
@@ -89,12 +102,16 @@ def metadata_of(record: MemoryRecord, *, named: bool = True) -> dict[str, object
         raise NotSerializableError(
             f"The metadata of the record {record.id!r} cannot be stored as JSON: {error}."
         ) from error
-    accessed = naive_utc(record.last_accessed).isoformat()
-    return {
+    known: dict[str, object] = {
         _RECORD: packed,
-        LAST_ACCESSED: accessed,
-        _PATH: json.dumps(f"{path}/"),
+        LAST_ACCESSED: naive_utc(record.last_accessed).isoformat(),
         _CATEGORIES: _quoted(record.categories),
+    }
+    if not scoped:
+        return known
+    return {
+        **known,
+        _PATH: json.dumps(f"{path}/"),
         _PRIVATE_TO: json.dumps(record.source or None) if record.private else _PUBLIC,
         **_levels(path),
     }
@@ -109,13 +126,13 @@ def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
     """
     packed, accessed = memory.metadata.get(_RECORD), memory.metadata.get(LAST_ACCESSED)
     elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
-    kept: dict[str, Any] = json.loads(packed) if isinstance(packed, str) else elsewhere
+    kept: dict[str, Any] = json.loads(packed) if isinstance(packed, str) else {}
     created = naive_utc(memory.created_at or datetime.fromtimestamp(0, UTC))
     return MemoryRecord(
         content=memory.text,
         created_at=created,
         last_accessed=datetime.fromisoformat(accessed) if isinstance(accessed, str) else created,
-        **{"id": memory.id, **kept},
+        **{"id": memory.id, **elsewhere, **kept},
     )
 
 
@@ -159,10 +176,18 @@ def recall_filters(
         own[_PRIVATE_TO] = {"in": [_PUBLIC, json.dumps(source)]} if source else _PUBLIC
     if not shared:
         return own
-    elsewhere: dict[str, object] = {_RECORD: None}
-    if categories:
-        elsewhere["categories"] = {"in": list(categories)}
-    return {"OR": [own, elsewhere]}
+    elsewhere: dict[str, object] = {_LEVELS[0]: None}
+    if not categories:
+        return {"OR": [own, elsewhere]}
+    given = {**elsewhere, "categories": {"in": [*categories]}}
+    changed = {**elsewhere, _CATEGORIES: {"in": _quoted(categories)}}
+    return {"OR": [own, given, changed]}
+
+
+def lies_under(memory: Memory, prefix: str | None) -> bool:
+    """Tell whether a crew's memory lies in a scope or within it; what was said elsewhere does."""
+    path = memory.metadata.get(_PATH)
+    return not isinstance(path, str) or is_under(json.loads(path)[:-1] or "/", prefix)
 
 
 def is_under(scope: str, prefix: str | None) -> bool:
@@ -210,12 +235,12 @@ def selects(
     return passes
 
 
-def in_page(records: Iterable[MemoryRecord], limit: int, offset: int) -> list[MemoryRecord]:
-    """Return a page of records, newest first; none for a limit or an offset out of range."""
+def in_page(memories: Iterable[Memory], limit: int, offset: int) -> list[Memory]:
+    """Return a page of memories, newest first; none for a limit or an offset out of range."""
     if limit <= 0 or offset < 0:
         return []
-    found = sorted(records, key=lambda record: record.id)
-    found.sort(key=lambda record: record.created_at, reverse=True)
+    found = sorted(memories, key=lambda memory: memory.id)
+    found.sort(key=lambda memory: memory.created_at or _EARLIEST, reverse=True)
     return found[offset : offset + limit]
 
 
@@ -252,6 +277,19 @@ def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
 def naive_utc(time: datetime) -> datetime:
     """Return a time as CrewAI has it: UTC, without saying so."""
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+
+
+def storable(text: str) -> str:
+    r"""Return a text as every embedder and store takes it.
+
+    Half a surrogate pair, as a model leaves it when it is cut off within a character, is
+    replaced, and NUL is left out.
+
+    Example:
+        >>> storable("Likes\0 zebras \ud83d")
+        'Likes zebras ?'
+    """
+    return (text if is_text(text) else text.encode(errors="replace").decode()).replace("\0", "")
 
 
 def _quoted(texts: Iterable[str]) -> list[str]:

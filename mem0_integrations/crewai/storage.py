@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar, Final, Self, TypeAlias
@@ -24,8 +25,10 @@ from mem0_integrations.crewai.records import (
     LAST_ACCESSED,
     child_scopes,
     counted_categories,
+    full_metadata,
     in_page,
     is_crew_memory,
+    lies_under,
     memory_ids_of,
     metadata_of,
     naive_utc,
@@ -33,6 +36,7 @@ from mem0_integrations.crewai.records import (
     scope_filter,
     scope_info,
     selects,
+    storable,
 )
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
@@ -64,8 +68,8 @@ def _as_spec(*_: object) -> str:
     return _SPEC
 
 
-class _KeptInDumps:
-    """Stays what it is in a dump of a crew, and becomes a word in one to JSON."""
+class _Kept:
+    """Stays what it is in a copy or a dump of a crew, and becomes a word in a dump to JSON."""
 
     __pydantic_serializer__: ClassVar[SchemaSerializer] = SchemaSerializer(
         core_schema.any_schema(
@@ -75,8 +79,12 @@ class _KeptInDumps:
         )
     )
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        # Copies of a crew share its memory.
+        return self
 
-class Mem0Embedder(_KeptInDumps):
+
+class Mem0Embedder(_Kept):
     """Mem0's own embedder, as CrewAI calls one.
 
     Args:
@@ -88,10 +96,10 @@ class Mem0Embedder(_KeptInDumps):
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of texts."""
-        return self._vectors.embed(texts) if texts else []
+        return self._vectors.embed([storable(text) for text in texts]) if texts else []
 
 
-class Mem0Storage(_KeptInDumps):
+class Mem0Storage(_Kept):
     """CrewAI's `StorageBackend` on the vector store of a Mem0.
 
     CrewAI extracts, consolidates and ranks; Mem0 keeps. Records are ordinary memories of the
@@ -109,7 +117,8 @@ class Mem0Storage(_KeptInDumps):
         user_id: Whose memories: an id, or a function that is asked at each operation, and may
             read a `ContextVar` that is set for a kickoff.
         shared: Whether the crew also sees what the user has said elsewhere, in any scope it
-            looks into. `reset`, and `delete` without ids, never reach that.
+            looks into, also once a crew has changed it. `reset`, and `delete` without ids, never
+            reach that.
 
     Raises:
         ConfigurationError: The memory does not show its vectors.
@@ -151,7 +160,8 @@ class Mem0Storage(_KeptInDumps):
             EmbeddingDimensionMismatchError: A vector has another length than Mem0's.
             NotSerializableError: The metadata of one is not JSON; nothing was stored.
         """
-        self._put(self._scope, records)
+        scope = self._scope
+        self._put(scope, records, self._found(scope, [record.id for record in records]))
 
     def update(self, record: MemoryRecord) -> None:
         """Replace a record; it is stored if there is none with its id.
@@ -168,7 +178,7 @@ class Mem0Storage(_KeptInDumps):
             if record.source is None:
                 kept = {"source": known.source, "private": record.private or known.private}
                 record = record.model_copy(update=kept)
-        self._put(scope, [record], known={} if old is None else {record.id: old})
+        self._put(scope, [record], {} if old is None else {record.id: old})
 
     def search(  # noqa: PLR0917  (CrewAI's signature)
         self,
@@ -237,7 +247,8 @@ class Mem0Storage(_KeptInDumps):
         self, scope_prefix: str | None = None, limit: int = 200, offset: int = 0
     ) -> list[MemoryRecord]:
         """Return a page of the records of a scope, newest first."""
-        return in_page(self._records(scope_prefix), limit, offset)
+        page = in_page(self._memories(scope_prefix), limit, offset)
+        return [record_of(memory, scope_prefix or "/") for memory in page]
 
     def get_scope_info(self, scope: str) -> ScopeInfo:
         """Describe a scope and what lies within it."""
@@ -253,7 +264,7 @@ class Mem0Storage(_KeptInDumps):
 
     def count(self, scope_prefix: str | None = None) -> int:
         """Return how many records a scope has, those within it included."""
-        return len(self._records(scope_prefix))
+        return len(self._memories(scope_prefix))
 
     def reset(self, scope_prefix: str | None = None) -> None:
         """Delete the user's records of a scope, or all of them; not what was said elsewhere."""
@@ -298,10 +309,6 @@ class Mem0Storage(_KeptInDumps):
         criteria = (scope_prefix, categories, record_ids, older_than, metadata_filter)
         return await self._vectors.guard.in_thread(partial(self._bound().delete, *criteria))
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Self:
-        # Copies of a crew share its memory.
-        return self
-
     @property
     def _scope(self) -> Scope:
         return scope_of_user(self._user_id)
@@ -317,24 +324,24 @@ class Mem0Storage(_KeptInDumps):
             raise EmbeddingDimensionMismatchError(self._vectors.dimension, len(vector))
 
     def _put(
-        self,
-        scope: Scope,
-        records: Sequence[MemoryRecord],
-        known: Mapping[str, Memory] | None = None,
+        self, scope: Scope, records: Sequence[MemoryRecord], known: Mapping[str, Memory]
     ) -> None:
-        if known is None:
-            known = self._found(scope, [record.id for record in records]) if self._shared else {}
         new: list[VectorMemory] = []
         # All are checked before any is stored.
         for record in records:
             if record.embedding:
                 self._check_dimension(record.embedding)
             old = known.get(record.id)
+            metadata = metadata_of(
+                record,
+                named=old is None or old.id != record.id,
+                scoped=old is None or is_crew_memory(old),
+            )
             new.append(
                 VectorMemory(
                     id=old.id if old else memory_ids_of(scope, record.id)[0],
-                    text=record.content.replace("\0", ""),
-                    metadata=metadata_of(record, named=old is None or old.id != record.id),
+                    text=storable(record.content),
+                    metadata={**full_metadata(old), **metadata} if old else metadata,
                     created_at=naive_utc(record.created_at).replace(tzinfo=UTC),
                     vector=record.embedding or None,
                 )
@@ -364,10 +371,11 @@ class Mem0Storage(_KeptInDumps):
         }
 
     def _records(self, prefix: str | None) -> list[MemoryRecord]:
+        return [record_of(memory, prefix or "/") for memory in self._memories(prefix)]
+
+    def _memories(self, prefix: str | None) -> list[Memory]:
         memories = self._vectors.list(self._scope, self._equals(prefix))
-        passes = selects(scope_prefix=prefix)
-        records = (record_of(memory, prefix or "/") for memory in memories if self._shows(memory))
-        return [record for record in records if passes(record)]
+        return [memory for memory in memories if self._shows(memory) and lies_under(memory, prefix)]
 
 
 def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> dict[str, Any]:
@@ -375,7 +383,9 @@ def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> d
 
     CrewAI's factory for storages does not choose the embedder: give what is returned as
     `embedder=` to a crew with `memory=True`, or `storage.memory()` where a `Memory` is built.
-    Paths of LanceDB, `qdrant-edge` and a factory that was set before stay what they are.
+    Paths of LanceDB, `qdrant-edge` and a factory that was set before stay what they are; what was
+    registered before is replaced. CrewAI cannot dump a crew with such an `embedder=` to JSON; one
+    with `memory=storage.memory()` it can.
 
     Args:
         memory: The memory; it stays open.
@@ -399,14 +409,29 @@ def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> d
     """
     storage = Mem0Storage(memory, user_id=user_id, shared=shared)
     before = storage_factory._factory
-
-    def build(spec: str) -> StorageBackend | None:
-        if spec in _SPECS:
-            return storage
-        return before(spec) if before is not None else None
-
-    set_memory_storage_factory(build)
+    if isinstance(before, _Factory):
+        # It is replaced: an application that registers often must not pile them up.
+        before = before.before
+    set_memory_storage_factory(_Factory(storage, before))
     return embedder_config(storage.embedder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Factory:
+    """CrewAI's factory for storages.
+
+    Attributes:
+        storage: What is asked for on behalf of Mem0.
+        before: The factory for all else.
+    """
+
+    storage: Mem0Storage
+    before: Callable[[str], StorageBackend | None] | None
+
+    def __call__(self, spec: str) -> StorageBackend | None:
+        if spec in _SPECS:
+            return self.storage
+        return self.before(spec) if self.before is not None else None
 
 
 def embedder_config(embedder: Mem0Embedder) -> dict[str, Any]:

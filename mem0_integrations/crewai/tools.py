@@ -34,7 +34,7 @@ def create_memory_tools(
     memory: AgentMemory,
     *,
     user_id: UserId,
-    include: Sequence[ToolName] = ("search", "add", "update", "delete", "list"),
+    include: Sequence[ToolName] | None = None,
     limit: int = 10,
     threshold: float | None = None,
     filters: Mapping[str, object] | None = None,
@@ -54,7 +54,8 @@ def create_memory_tools(
         memory: The memory.
         user_id: Whose memories: an id, or a function that is asked at each call, and may read
             a `ContextVar` that is set for a kickoff.
-        include: The tools to make, in this order.
+        include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
+            and, where the memory has a graph, `graph`; all of them if left out.
         limit: The most memories of an answer.
         threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
@@ -65,6 +66,7 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
+        ConfigurationError: The graph is asked for, and there is none.
         ScopeError: `user_id` is not an id.
 
     Example:
@@ -77,7 +79,7 @@ def create_memory_tools(
         ...     "The customer is allergic to peanuts." in search.run(query="allergies")
         True
     """
-    specs = specs_of(include)
+    specs = specs_of(include, memory)
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     if not callable(user_id):
         scope_of_user(user_id)

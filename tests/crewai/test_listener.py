@@ -89,6 +89,17 @@ async def test_without_inference_a_task_and_its_result_are_kept_together(shared,
     assert stored(shared, user)[0] == f"Task: {RESEARCH}\nAgent: Researcher\nResult: 42."
 
 
+@pytest.mark.parametrize("infer", [True, False])
+async def test_an_odd_task_does_not_cost_its_result(shared, user, infer) -> None:
+    """Inputs are put into its description, and a model may be cut off within an emoji."""
+    crew = crew_of(ScriptedLLM([f"{FINDINGS} \ud83d"]), tasks=("word " * 40_000, RESEARCH))
+    with Mem0TaskListener(shared, user_id=user, infer=infer):
+        await kickoff(crew)
+    found = stored(shared, user)
+    assert any(FINDINGS in text for text in found)
+    assert len(found) == (1 if infer else 2)
+
+
 async def test_an_empty_result_is_nothing_to_remember(shared, user) -> None:
     """A guardrail may blank it."""
     (task, _) = crew_of().tasks

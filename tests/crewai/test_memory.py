@@ -205,6 +205,17 @@ def test_extraction_can_be_left_out(shared: AgentMemory, user: str) -> None:
             "Input: I like tea.\nAnd you?\nAgent: Waiter\nResult: Me too.",
             [("user", "I like tea.\nAnd you?"), ("assistant", "Me too.")],
         ),
+        (
+            "Task: a\nResult: x\nAgent: b\n\nExpected result: c\nResult: d",
+            [
+                ("assistant", "Task: a\nResult: x\nAgent: b\n\nExpected result: c"),
+                ("user", "d"),
+            ],
+        ),
+        (
+            "Input: a\nResult: b\nAgent: c\nResult: d",
+            [("user", "a\nResult: b"), ("assistant", "d")],
+        ),
         ("Task: a\nAgent: b\nExpected result: c\nResult: ", None),
         ("Input: a\nResult: b", None),
         ("I like tea.", None),
@@ -214,6 +225,29 @@ def test_extraction_can_be_left_out(shared: AgentMemory, user: str) -> None:
 def test_a_raw_text_is_read_as_what_it_is(raw: str, messages: list[Any] | None) -> None:
     """Mem0 learns from what was found out, and from what the user said."""
     assert messages_of(raw) == (messages or [("user", raw)])
+
+
+def test_a_task_with_a_whole_document_does_not_cost_its_result(
+    shared: AgentMemory, user: str
+) -> None:
+    """Inputs are put into a task's description, and Mem0 takes no message of any length."""
+    memory = Mem0CrewMemory(shared, user_id=user)
+    memory.remember_many(memory.extract_memories(RAW.replace("about", "about this " * 20_000)))
+    memory.drain_writes()
+    assert stored(shared, user) == [PEANUTS]
+    memory.close()
+
+
+def test_half_a_character_costs_nothing(crew_memory: Mem0CrewMemory) -> None:
+    """A model may be cut off within an emoji; the whole result would be lost with it."""
+    crew_memory.remember_many(crew_memory.extract_memories(f"{RAW} \ud83d"))
+    crew_memory.drain_writes()
+    assert PEANUTS in contents(crew_memory.list_records())
+    saved = remembered(crew_memory, "Likes\0 zebras. \ud83d")
+    assert saved.content == "Likes zebras. ?"
+    changed = crew_memory.update(saved.id, content="Likes \0gnus. \ud83d")
+    assert changed.content == "Likes gnus. ?"
+    assert "Likes gnus. ?" in contents(crew_memory.recall("gnus \ud83d"))
 
 
 def test_mem0s_model_extracts_with_one_call(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mem0_integrations import AgentMemory, ScopeError, connect
-from mem0_integrations.crewai import Mem0Storage, register
+from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage, register
 from mem0_integrations.errors import NotSerializableError
-from tests.stores import MiniLM, nothing_on_the_loop
+from tests.stores import MiniLM, nothing_on_the_loop, open_store
 
 MONDAY = datetime(2026, 11, 2, 12, 0)
 
@@ -205,7 +205,17 @@ def test_metadata_that_is_not_json_costs_nothing(storage: Mem0Storage) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["hallucinated-id", "", "'; DROP TABLE x; --", "\0", str(uuid.uuid4())]
+    "bad",
+    [
+        "hallucinated-id",
+        "",
+        "'; DROP TABLE x; --",
+        "\0",
+        str(uuid.uuid4()),
+        uuid.uuid4().urn,
+        uuid.uuid4().hex,
+        "\u0663" * 32,
+    ],
 )
 def test_an_invented_id_does_nothing(storage: Mem0Storage, bad: str) -> None:
     """CrewAI passes on whatever ids a model has written."""
@@ -214,6 +224,48 @@ def test_an_invented_id_does_nothing(storage: Mem0Storage, bad: str) -> None:
     assert storage.delete(record_ids=[bad]) == 0
     storage.touch_records([bad])
     assert storage.count() == 1
+
+
+def test_another_spelling_of_an_id_is_another_id(
+    storage: Mem0Storage, anywhere: AgentMemory, user: str
+) -> None:
+    """Some servers take both for the same UUID."""
+    saved = Mem0CrewMemory(anywhere, user_id=user).remember("Likes tea.")
+    assert saved is not None
+    known = uuid.UUID(saved.id)
+    for spelling in (saved.id.upper(), known.hex, known.urn, f"{{{known}}}"):
+        assert storage.get_record(spelling) is None
+        assert storage.delete(record_ids=[spelling]) == 0
+        storage.touch_records([spelling])
+        storage.save([record("other", id=spelling)])
+        assert storage.count() == 2
+        assert storage.delete(record_ids=[spelling]) == 1
+    assert storage.get_record(saved.id) is not None
+
+
+def test_a_record_of_the_other_kind_of_memory_is_replaced_too(
+    storage: Mem0Storage, anywhere: AgentMemory, user: str
+) -> None:
+    """Its id is that of its memory."""
+    saved = Mem0CrewMemory(anywhere, user_id=user).remember("Likes tea.")
+    assert saved is not None
+    storage.save([record("Likes coffee.", id=saved.id)])
+    assert [(item.id, item.content) for item in storage.list_records()] == [
+        (saved.id, "Likes coffee.")
+    ]
+
+
+def test_half_a_character_costs_nothing(storage: Mem0Storage) -> None:
+    """A model may be cut off within an emoji; the others of the batch would be lost with it."""
+    memory = storage.memory()
+    fields: dict[str, Any] = {"scope": "/", "categories": ["x"], "importance": 0.5}
+    memory.remember_many(["Likes tea.", "Likes zebras. \ud83d"], **fields)
+    memory.drain_writes()
+    assert contents(storage.list_records()) == {"Likes tea.", "Likes zebras. ?"}
+    assert memory.recall("zebras \ud83d", depth="shallow")[0].record.content == "Likes zebras. ?"
+    storage.save([record("\ud83d tea", embedding=vector("tea"))])
+    assert storage.count() == 3
+    memory.close()
 
 
 def test_touching_moves_the_access_only(storage: Mem0Storage) -> None:
@@ -356,6 +408,40 @@ def test_what_was_said_elsewhere_is_shown_when_it_is_shared(
     assert anywhere.list(scope={"user_id": user}) == []
 
 
+@pytest.mark.parametrize("kind", ["engine", "mem0"])
+def test_a_change_leaves_what_was_said_elsewhere_where_it_is(
+    anywhere: AgentMemory, user: str, kind: str
+) -> None:
+    """CrewAI's consolidation changes it; a reset of the crew would delete it from then on."""
+    scope = {"user_id": user, "agent_id": "waiter"}
+    own = {"topic": "sport", "categories": ["hobby"]}
+    anywhere.remember("I like cycling.", scope=scope, metadata=own, infer=False)
+    shared = Mem0Storage(anywhere, user_id=user, shared=True).memory()
+    if kind == "mem0":
+        shared = Mem0CrewMemory(anywhere, user_id=user, shared=True)
+    (said,) = shared.list_records("/crew/a")
+    shared.update(said.id, content="I like running.", importance=0.9)
+    shared.update(said.id, categories=["running"])
+    (kept,) = anywhere.list(scope=scope)
+    assert (kept.text, kept.metadata["topic"], kept.categories) == (
+        "I like running.",
+        "sport",
+        ("hobby",),
+    )
+    for path in ("/crew/a", "/crew/b"):
+        (shown,) = shared.list_records(path)
+        assert (shown.scope, shown.importance, shown.categories) == (path, 0.9, ["running"])
+    for category, count in (("running", 1), ("hobby", 0)):
+        found = shared.recall("running", categories=[category], depth="shallow")
+        assert len(found) == count
+    assert Mem0Storage(anywhere, user_id=user).list_records() == []
+    shared.reset_all()
+    assert shared.forget() == 0
+    assert [found.text for found in anywhere.list(scope=scope)] == ["I like running."]
+    assert shared.forget(record_ids=[said.id]) == 1
+    shared.close()
+
+
 # --- Under CrewAI
 
 
@@ -389,10 +475,32 @@ def test_the_factory_serves_crewais_own_memories(data_dir: Path) -> None:
             set_memory_storage_factory(None)
 
 
+def test_registering_again_replaces(shared: AgentMemory, user: str, tmp_path: Path) -> None:
+    """An application may do it for each request; other storages are built all the same."""
+    asked: list[str] = []
+
+    def build(spec: str) -> None:
+        asked.append(spec)
+
+    set_memory_storage_factory(build)
+    try:
+        for number in range(1_200):
+            register(shared, user_id=f"{user}-{number}")
+        Memory(storage=str(tmp_path))
+        assert asked == [str(tmp_path)]
+        memory = Memory(storage="mem0", embedder=register(shared, user_id=user))
+        memory.remember("Likes tea.", scope="/", categories=["x"], importance=0.5)
+        memory.close()
+    finally:
+        set_memory_storage_factory(None)
+    assert len(shared.list(scope={"user_id": user})) == 1
+
+
 def test_a_copy_shares_and_a_dump_names_it(storage: Mem0Storage) -> None:
     """Crews are copied for each input, and dumped for checkpoints."""
     memory = storage.memory()
     assert copy.deepcopy(storage) is storage
+    assert copy.deepcopy(storage.embedder) is storage.embedder
     dumped = json.loads(memory.model_dump_json())
     assert (dumped["storage"], dumped["embedder"]) == ("mem0", "mem0")
     assert memory.model_dump()["storage"] is storage
@@ -432,14 +540,23 @@ async def test_async_calls_do_not_block_the_loop(storage: Mem0Storage) -> None:
         assert await storage.adelete(scope_prefix="/") == 300
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["embedded", "pgvector"])
 def crowd(
-    anywhere: AgentMemory, request: pytest.FixtureRequest
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
 ) -> Iterator[tuple[Mem0Storage, int]]:
-    """A user with many records: 50,000, or as many as a server takes in a moment."""
-    size = 50_000 if "Embedded" in anywhere.describe()["Mem0"] else 11_000
-    user = f"user-{uuid.uuid4().hex}"
-    storage = Mem0Storage(anywhere, user_id=user)
+    """A user with many records."""
+    size, user = 50_000, f"user-{uuid.uuid4().hex}"
+    folder = tmp_path_factory.mktemp("crowd")
+    with (
+        open_store(request.param, folder, minilm, request) as store,
+        store.connect(folder / "outbox.db") as memory,
+    ):
+        storage = Mem0Storage(memory, user_id=user)
+        fill(storage, size)
+        yield storage, size
+
+
+def fill(storage: Mem0Storage, size: int) -> None:
     for start in range(0, size, 1_000):
         storage.save(
             [
@@ -452,8 +569,6 @@ def crowd(
                 for number in range(start, start + 1_000)
             ]
         )
-    yield storage, size
-    anywhere.forget({"user_id": user})
 
 
 @pytest.mark.timeout(300)

@@ -12,15 +12,25 @@ from mem0_integrations import Scope
 from mem0_integrations.graph import GraphMemory
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
+from mem0_integrations.graph.engines.neo4j import Neo4jEngine
 from tests.graph.facts import SpelledOut
+from tests.servers.neo4j import BoltServer
 
-ENGINES = ("embedded",)
+ENGINES = ("embedded", "neo4j")
 
 
 def open_engine(name: str, request: pytest.FixtureRequest, folder: Path) -> GraphEngine:
     match name:
         case "embedded":
             return EmbeddedEngine(folder / "graph.kg")
+        case "neo4j":
+            server: BoltServer = request.getfixturevalue("bolt_server")
+            return Neo4jEngine(
+                server.url,
+                username=server.username,
+                password=server.password,
+                database=server.database,
+            )
     raise ValueError(name)
 
 

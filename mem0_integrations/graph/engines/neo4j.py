@@ -1,0 +1,237 @@
+"""Neo4j, Aura, and other databases that speak Bolt and openCypher."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, Final
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from mem0_integrations.errors import (
+    BackendError,
+    ClosedError,
+    ConfigurationError,
+    MissingExtraError,
+)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+
+try:
+    import neo4j
+    from neo4j import exceptions
+except ImportError as error:
+    raise MissingExtraError("A graph on Neo4j", "neo4j") from error
+
+__all__ = ["Neo4jEngine"]
+
+logger = logging.getLogger(__name__)
+
+# Two that create the same node at once: one of them is told so, and finds it the next time.
+_CLASHES: Final = 5
+_SECONDS_BETWEEN: Final = 0.05
+_PASSING: Final = (
+    exceptions.ConnectionAcquisitionTimeoutError,
+    exceptions.ServiceUnavailable,
+    exceptions.SessionExpired,
+)
+
+
+class Neo4jEngine(GraphEngine):
+    """A graph on Neo4j, Aura, or any server that speaks Bolt and openCypher.
+
+    It connects when it is first used. A batch is one transaction; the driver repeats those that
+    fail for a passing reason.
+
+    Args:
+        url: Such as `neo4j+s://host` or `bolt://host:7687`.
+        username: The user; None for a server without authentication.
+        password: The password.
+        database: The database; None for the user's home database.
+        timeout: Seconds for a connection, and for the repetitions of a transaction.
+        driver: A driver of your own in place of the other settings; it stays open. Async calls
+            use it in threads.
+
+    Raises:
+        ConfigurationError: The URL is none that the driver knows.
+        MissingExtraError: The driver is not installed.
+
+    Example:
+        >>> engine = Neo4jEngine("bolt://localhost:7687", username="neo4j", password="secret")
+        >>> engine.close()
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        database: str | None = None,
+        timeout: float = 10.0,
+        driver: neo4j.Driver | None = None,
+    ) -> None:
+        if (url is None) == (driver is None):
+            raise ConfigurationError("Neo4jEngine needs either a url or a driver.")
+        self._url = url
+        self._auth = None if username is None else (username, password or "")
+        self._database = database
+        self._options: dict[str, Any] = {
+            "connection_acquisition_timeout": timeout,
+            "connection_timeout": timeout,
+            "max_transaction_retry_time": timeout,
+            # What an empty database lacks is no news.
+            "notifications_min_severity": "OFF",
+        }
+        self._owned = driver is None
+        self._closed = False
+        # A driver's connections belong to one event loop.
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, neo4j.AsyncDriver] = (
+            WeakKeyDictionary()
+        )
+        if driver is not None:
+            self._driver = driver
+            return
+        with self._translated():
+            self._driver = neo4j.GraphDatabase.driver(str(url), auth=self._auth, **self._options)
+
+    def run(self, batch: Batch) -> list[Rows]:
+        """Run a batch in one transaction and return the rows of each statement."""
+
+        def work(transaction: neo4j.ManagedTransaction) -> list[Rows]:
+            return [
+                [record.data() for record in transaction.run(*_spelled(statement))]
+                for statement in batch.statements
+            ]
+
+        for attempt in count(1):
+            try:
+                with self._translated(), self._session() as session:
+                    run = session.execute_write if batch.write else session.execute_read
+                    return run(work)
+            except _ClashError:
+                if attempt == _CLASHES:
+                    raise
+                time.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
+        raise AssertionError("unreachable")
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        """Async twin of `run`, with the driver's own asynchronous connections."""
+        if not self._owned:
+            return await asyncio.to_thread(self.run, batch)
+
+        async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
+            return [
+                [record.data() async for record in await transaction.run(*_spelled(statement))]
+                for statement in batch.statements
+            ]
+
+        for attempt in count(1):
+            try:
+                with self._translated():
+                    async with self._async_driver().session(database=self._database) as session:
+                        run = session.execute_write if batch.write else session.execute_read
+                        return await run(work)
+            except _ClashError:
+                if attempt == _CLASHES:
+                    raise
+                await asyncio.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
+        raise AssertionError("unreachable")
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        """Create the constraints and indexes that are missing, as far as the server has such."""
+        with self._translated(), self._session() as session:
+            for statement in schema:
+                try:
+                    session.run(statement).consume()
+                except (exceptions.ClientError, exceptions.DatabaseError) as error:
+                    if isinstance(error, exceptions.AuthError):
+                        raise
+                    logger.info("The graph does without an index: %s (%s).", statement, error.code)
+
+    def describe(self) -> str:
+        """Ask the server what it is, and say where it is, without credentials."""
+        with self._translated():
+            info = self._driver.get_server_info()
+            try:
+                versions = self._driver.execute_query(
+                    "CALL dbms.components() YIELD name, versions, edition "
+                    "RETURN versions[0] + ' ' + edition AS version",
+                    database_=self._database,
+                    routing_=neo4j.RoutingControl.READ,
+                ).records
+                product = f"Neo4j {versions[0]['version']}"
+            except exceptions.ClientError:
+                product = info.agent
+        place = f"{info.address.host}:{info.address.port}"
+        return f"{product} (server={place}, database={self._database or 'default'})"
+
+    def close(self) -> None:
+        """Close the drivers that were opened."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._owned:
+            self._driver.close()
+        for loop, driver in list(self._async.items()):
+            if loop.is_closed():
+                # Its connections went with the loop; nobody can wait for their end any more.
+                driver._closed = True
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(driver.close(), loop)
+
+    async def aclose(self) -> None:
+        """Async twin of `close`."""
+        own = self._async.pop(asyncio.get_running_loop(), None)
+        if own is not None:
+            await own.close()
+        await asyncio.to_thread(self.close)
+
+    def _session(self) -> neo4j.Session:
+        return self._driver.session(database=self._database)
+
+    def _async_driver(self) -> neo4j.AsyncDriver:
+        loop = asyncio.get_running_loop()
+        if loop not in self._async:
+            self._async[loop] = neo4j.AsyncGraphDatabase.driver(
+                str(self._url), auth=self._auth, **self._options
+            )
+        return self._async[loop]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn the driver's errors into those of the house."""
+        if self._closed:
+            raise ClosedError("The graph is closed; connect() again.")
+        try:
+            yield
+        except (exceptions.ConfigurationError, ValueError) as error:
+            raise ConfigurationError(f"Neo4j cannot be reached as configured: {error}") from error
+        except exceptions.ConstraintError as error:
+            raise _ClashError(self._failure(error), retryable=True) from error
+        except (exceptions.AuthError, exceptions.Forbidden) as error:
+            failure = self._failure(error, "Check username and password.")
+            raise BackendError(failure) from error
+        except (exceptions.Neo4jError, exceptions.DriverError) as error:
+            passing = error.is_retryable() or isinstance(error, _PASSING)
+            hint = "Check that the server runs and is reachable." if passing else ""
+            raise BackendError(self._failure(error, hint), retryable=passing) from error
+
+    def _failure(self, error: Exception, hint: str = "") -> str:
+        # Its own message may quote a name or a value.
+        code = getattr(error, "code", None)
+        reason = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
+        place = urlsplit(self._url).hostname if self._url else "the given driver"
+        return f"The graph on {place} failed: {reason}. {hint}".rstrip()
+
+
+class _ClashError(BackendError):
+    """Another transaction created the same node at the same time."""
+
+
+def _spelled(statement: Statement) -> tuple[str, dict[str, object]]:
+    return statement.text.replace("`~id`", "id"), dict(statement.parameters)
