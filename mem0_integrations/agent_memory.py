@@ -159,8 +159,8 @@ class AgentMemory(MemoryAccess):
         """Find what is remembered about a query.
 
         Memories that say the same are returned once, the newest of them. Where a graph is
-        attached, the facts that it adds are returned as `relations`; a graph that fails only
-        costs these, and `degraded` says so.
+        attached, the facts that it adds are returned as `relations`, with filters only those of
+        the memories that were found; a graph that fails only costs these, and `degraded` says so.
 
         Args:
             query: A text, or messages: the last thing that the user said is searched for. Of
@@ -626,7 +626,7 @@ class AgentMemory(MemoryAccess):
     ) -> Recall:
         related = partial(
             self.graph.related,
-            request.query,
+            _asked(request),
             found.memories,
             scope=request.scope,
             as_of=request.as_of,
@@ -640,7 +640,7 @@ class AgentMemory(MemoryAccess):
         self, request: SearchRequest, found: Recall, left: float, on_error: OnError
     ) -> Recall:
         related = self.graph.arelated(
-            request.query, found.memories, scope=request.scope, as_of=request.as_of
+            _asked(request), found.memories, scope=request.scope, as_of=request.as_of
         )
         try:
             relations = await asyncio.wait_for(related, left)
@@ -724,6 +724,12 @@ def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:
     # The message of the error may quote the query: it goes into the result, not into the log.
     logger.warning("Recall degraded: %s.", type(error).__name__)
     return Recall(degraded=f"{type(error).__name__}: {error}")
+
+
+def _asked(request: SearchRequest) -> str:
+    """Return what the graph is asked about, beside the memories that were found."""
+    # Memories that a filter hides must not show through their facts.
+    return "" if request.filters else request.query
 
 
 def _without_relations(found: Recall, error: Exception, on_error: OnError) -> Recall:

@@ -165,24 +165,31 @@ async def acarry_out(memory: AgentMemory, plan: Plan) -> str:
         result = await getattr(owner, f"a{step.method}")(**step.arguments)
 
 
-def specs_of(include: Sequence[ToolName] | None, memory: AgentMemory) -> list[ToolSpec]:
+def specs_of(
+    include: Sequence[ToolName] | None, memory: AgentMemory, options: ToolOptions
+) -> list[ToolSpec]:
     """Return the tools that an application wants, each once.
 
     Args:
         include: Their names; None for all that the memory has something for.
         memory: The memory.
+        options: What the application has decided.
 
     Raises:
         InvalidInputError: There is no such tool, or none at all.
-        ConfigurationError: The graph is asked for, and there is none.
+        ConfigurationError: The graph is asked for, and there is none, or it cannot be filtered.
     """
+    graph = memory.has_graph and not options.filters
     if include is None:
-        return [spec for name, spec in TOOLS.items() if name != "graph" or memory.has_graph]
+        return [spec for name, spec in TOOLS.items() if name != "graph" or graph]
     if isinstance(include, str) or not include or not set(include) <= TOOLS.keys():
         raise InvalidInputError(f"include must list some of {[*TOOLS]}, not {include!r}.")
-    if "graph" in include and not memory.has_graph:
+    if "graph" in include and not graph:
         raise ConfigurationError(
             "include has 'graph', but this memory has no knowledge graph: connect(graph=True)."
+            if not memory.has_graph
+            else "include has 'graph', and facts do not know the metadata that filters ask for: "
+            "leave one of the two out."
         )
     return [TOOLS[name] for name in dict.fromkeys(include)]
 

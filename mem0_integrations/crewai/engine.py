@@ -29,6 +29,7 @@ from mem0_integrations.planning import (
     check_search,
     check_timeout,
 )
+from mem0_integrations.records import Recall
 from mem0_integrations.scope import Scope
 
 __all__ = ["NOT_SAVED", "Mem0Engine"]
@@ -36,6 +37,8 @@ __all__ = ["NOT_SAVED", "Mem0Engine"]
 NOT_SAVED: Final = (BackendError, *NOT_ACCEPTED)
 # Among so many is looked for what says the same.
 _NEAREST: Final = 5
+# The key of the metadata that shows what a graph adds.
+_FACTS: Final = "relations"
 _LEAST_SECONDS: Final = 0.001
 
 
@@ -160,8 +163,13 @@ class Mem0Engine:
             on_error=self.on_error,
         )
         passes = selects(scope_prefix=prefix, categories=categories)
+        facts = _facts(recall)
         matches = [
-            MemoryMatch(record=record, score=memory.score or 0.0, match_reasons=["semantic"])
+            MemoryMatch(
+                record=_with(record, facts.get(memory.id)),
+                score=memory.score or 0.0,
+                match_reasons=["semantic"],
+            )
             for memory in recall.memories
             if (self.shared or is_crew_memory(memory))
             and passes(record := record_of(memory, prefix or "/"))
@@ -189,6 +197,25 @@ class Mem0Engine:
         )
         alike = (memory for memory in found.memories if memory.text == content.strip())
         return next(map(record_of, alike), None)
+
+
+def _facts(recall: Recall) -> dict[str, list[str]]:
+    """Return what a graph adds to each memory, as the model reads it."""
+    facts: dict[str, list[str]] = {}
+    for relation in recall.relations:
+        for memory_id in relation.memory_ids:
+            fact = f"{relation.source} {relation.relationship} {relation.target}"
+            facts.setdefault(memory_id, []).append(fact)
+    return facts
+
+
+def _with(record: MemoryRecord, facts: list[str] | None) -> MemoryRecord:
+    # CrewAI shows the metadata of what is recalled to its agents.
+    return (
+        record.model_copy(update={"metadata": {**record.metadata, _FACTS: facts}})
+        if facts
+        else record
+    )
 
 
 def _left(deadline: float) -> float:

@@ -55,7 +55,8 @@ def create_memory_tools(
         user_id: Whose memories: an id, or a function that is asked at each call, and may read
             a `ContextVar` that is set for a kickoff.
         include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
-            and, where the memory has a graph, `graph`; all of them if left out.
+            and, where the memory has a graph and there are no filters, `graph`; all of them if
+            left out.
         limit: The most memories of an answer.
         threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
@@ -66,7 +67,7 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
-        ConfigurationError: The graph is asked for, and there is none.
+        ConfigurationError: The graph is asked for, and there is none, or there are filters.
         ScopeError: `user_id` is not an id.
 
     Example:
@@ -79,8 +80,8 @@ def create_memory_tools(
         ...     "The customer is allergic to peanuts." in search.run(query="allergies")
         True
     """
-    specs = specs_of(include, memory)
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
+    specs = specs_of(include, memory, options)
     if not callable(user_id):
         scope_of_user(user_id)
     return [_tool(_Work(memory, user_id, options, spec)) for spec in specs]

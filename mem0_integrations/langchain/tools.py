@@ -59,7 +59,8 @@ def create_memory_tools(
             `ScopeRequest`; else it is found for each call in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
-            and, where the memory has a graph, `graph`; all of them if left out.
+            and, where the memory has a graph and there are no filters, `graph`; all of them if
+            left out.
         limit: The most memories of an answer.
         threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
@@ -71,7 +72,7 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
-        ConfigurationError: The graph is asked for, and there is none.
+        ConfigurationError: The graph is asked for, and there is none, or there are filters.
 
     Example:
         >>> from mem0_integrations import connect
@@ -83,8 +84,8 @@ def create_memory_tools(
         ...     "The user is allergic to peanuts." in search.invoke({"query": "allergies"})
         True
     """
-    specs = specs_of(include, memory)
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
+    specs = specs_of(include, memory, options)
     if scope is not None and not callable(scope):
         scope = Scope.of(scope)
     return [
