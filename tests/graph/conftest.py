@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,25 +14,40 @@ from mem0_integrations.graph import GraphMemory
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
+from mem0_integrations.graph.engines.neptune import NeptuneAnalyticsEngine, NeptuneDatabaseEngine
 from tests.graph.facts import SpelledOut
 from tests.servers.neo4j import BoltServer
+from tests.servers.neptune import running_neptune
 
-ENGINES = ("embedded", "neo4j")
+ENGINES = ("embedded", "neo4j", "neptune analytics", "neptune database")
 
 
-def open_engine(name: str, request: pytest.FixtureRequest, folder: Path) -> GraphEngine:
+@contextmanager
+def open_engine(name: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[GraphEngine]:
+    """Open an engine on a real server, or on an endpoint that answers as Neptune does."""
     match name:
         case "embedded":
-            return EmbeddedEngine(folder / "graph.kg")
+            engine: GraphEngine = EmbeddedEngine(folder / "graph.kg")
         case "neo4j":
             server: BoltServer = request.getfixturevalue("bolt_server")
-            return Neo4jEngine(
+            engine = Neo4jEngine(
                 server.url,
                 username=server.username,
                 password=server.password,
                 database=server.database,
             )
-    raise ValueError(name)
+        case "neptune analytics":
+            with running_neptune("analytics", folder) as endpoint:
+                yield NeptuneAnalyticsEngine(endpoint.graph_identifier, client=endpoint.client())
+            return
+        case "neptune database":
+            with running_neptune("database", folder) as endpoint:
+                yield NeptuneDatabaseEngine(endpoint.host, client=endpoint.client())
+            return
+        case _:
+            raise ValueError(name)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture(scope="session", params=ENGINES)
@@ -39,9 +55,8 @@ def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GraphEngine]:
     """One engine after the other, for the whole session."""
-    opened = open_engine(request.param, request, tmp_path_factory.mktemp("graph"))
-    yield opened
-    opened.close()
+    with open_engine(request.param, request, tmp_path_factory.mktemp("graph")) as opened:
+        yield opened
 
 
 @pytest.fixture

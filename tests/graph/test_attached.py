@@ -160,10 +160,9 @@ async def test_a_recall_without_its_graph_is_flagged_and_keeps_the_memories(
     assert (found.relations, "graph" in str(found.degraded)) == ((), True)
     assert "I|likes|tea" in recall_text(found)
     with pytest.raises(BackendError, match="down"):
-        if asynchronous:
-            await memory.arecall("tea", on_error="raise")
-        else:
-            memory.recall("tea", on_error="raise")
+        await memory.arecall("tea", on_error="raise")
+    with pytest.raises(BackendError, match="down"):
+        memory.recall("tea", on_error="raise")
 
 
 def test_a_hanging_graph_costs_the_relations_alone(

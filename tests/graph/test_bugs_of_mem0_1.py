@@ -1,4 +1,4 @@
-"""What went wrong in the graph memory of Mem0 1.x, by the numbers of its issues, on every engine."""
+"""What went wrong in the graph memory of Mem0 1.x, by number, on every engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_1805_a_search_finds_no_edge_of_another_tenant(
 @pytest.mark.parametrize(
     "ids",
     [{"agent_id": "shop"}, {"run_id": "r-1"}, {"agent_id": "shop", "run_id": "r-1"}],
-    ids=lambda ids: "-".join(ids),
+    ids="-".join,
 )
 def test_2668_3031_3039_3060_3164_scopes_without_a_user(
     graph: GraphMemory, user: str, ids: dict[str, str]

@@ -186,9 +186,12 @@ def _status(product: str, code: str) -> int:
 def running_neptune(product: str, folder: Path) -> Iterator[NeptuneEndpoint]:
     """Serve an empty database until the block ends."""
     engine = NeptuneCypher(product, folder)
-    handler = type("Handler", (_Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    handler.endpoint = endpoint = NeptuneEndpoint(product, engine, server.server_port)
+
+    class Handler(_Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Handler.endpoint = endpoint = NeptuneEndpoint(product, engine, server.server_port)
     # Clients keep their connections: the end must not wait for them.
     server.daemon_threads, server.block_on_close = True, False
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -1,6 +1,8 @@
 """Neptune's openCypher, from kglite: what Neptune refuses is refused, what it names is renamed.
 
 It is no parser. It checks the queries of the tests, and is stricter than Neptune where in doubt.
+`keys(n)` and `n['name']` do not know of the renaming; the id of a relationship is the engine's
+number, and a node without an id of its own has a number there too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,283 @@
+"""Amazon Neptune, both products: Analytics and Database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cached_property, partial
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.errors import (
+    BackendError,
+    ClosedError,
+    ConfigurationError,
+    MissingExtraError,
+)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.retry import RetryPolicy
+
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError as error:
+    raise MissingExtraError("A graph on Amazon Neptune", "neptune") from error
+
+__all__ = ["NeptuneAnalyticsEngine", "NeptuneDatabaseEngine", "neptune_engine"]
+
+_ANALYTICS: Final = "neptune-graph://"
+_DATABASE: Final = "neptune-db://"
+_PORT: Final = 8182
+_POOL_SIZE: Final = 4
+_PASSING: Final = frozenset(
+    {
+        "ConcurrentModificationException",
+        "ConflictException",
+        "InternalServerException",
+        "MemoryLimitExceededException",
+        "ReadOnlyViolationException",
+        "ThrottlingException",
+        "TimeLimitExceededException",
+        "TooManyRequestsException",
+    }
+)
+
+
+class _NeptuneEngine(GraphEngine):
+    """What both products have in common: requests over HTTPS, one for each statement.
+
+    There are no transactions of several statements, no constraints and no indexes to be created:
+    ids are unique, and everything is indexed.
+    """
+
+    def __init__(self, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
+        self._given = client
+        self._options = options
+        self._timeout = timeout
+        # botocore repeats requests, too, but not those that conflict.
+        self._retry = RetryPolicy(attempts=5, base=0.1, cap=2.0, deadline=4 * timeout)
+        self._pool = WorkerPool(_POOL_SIZE)
+        self._closed = False
+
+    def run(self, batch: Batch) -> list[Rows]:
+        """Run the statements of a batch one after the other."""
+        if self._closed:
+            raise ClosedError("The graph is closed; connect() again.")
+        return [self._retry.run(partial(self._ask, one)) for one in batch.statements]
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        """Async twin of `run`, in a thread: boto3 has no asynchronous client."""
+        return await asyncio.wrap_future(self._pool.submit(partial(self.run, batch)))
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        """Do nothing: Neptune indexes everything."""
+
+    def describe(self) -> str:
+        """Ask the graph for an answer, and say which one it is."""
+        self.run(Batch([Statement("RETURN 1 AS one")]))
+        return f"Amazon Neptune {self._product} ({self._place})"
+
+    def close(self) -> None:
+        """Close the client, unless it was given."""
+        if not self._closed:
+            self._closed = True
+            self._pool.shutdown()
+            if self._given is None and "_client" in vars(self):
+                self._client.close()
+
+    @property
+    def _product(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def _place(self) -> str:
+        raise NotImplementedError
+
+    def _send(self, statement: Statement) -> Any:
+        """Send a request and return the `results` of its answer."""
+        raise NotImplementedError
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._given if self._given is not None else boto3.client(**self._options)
+
+    def _ask(self, statement: Statement) -> Rows:
+        try:
+            return list(self._send(statement))
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code"))
+            raise BackendError(
+                self._failure(code), retryable=code in _PASSING, retry_after=_asked_to_wait(error)
+            ) from error
+        except (BotoCoreError, OSError) as error:
+            # Time-outs and broken connections; and missing credentials or a region.
+            passing = "Connect" in type(error).__name__ or "Timeout" in type(error).__name__
+            raise BackendError(self._failure(type(error).__name__), retryable=passing) from error
+
+    def _failure(self, reason: str) -> str:
+        # Its own message may quote a name or a value.
+        return (
+            f"Amazon Neptune {self._product} ({self._place}) failed: {reason}. Check its address, "
+            f"the region, and the credentials of AWS."
+        )
+
+
+class NeptuneAnalyticsEngine(_NeptuneEngine):
+    """A graph on Amazon Neptune Analytics; requests are signed with the credentials of AWS.
+
+    Args:
+        graph_identifier: The graph, such as `g-0123456789`.
+        region_name: The region; else that of the environment.
+        client: A `neptune-graph` client of boto3 in place of one made here; it stays open.
+        endpoint_url: Another endpoint than that of AWS.
+        timeout: Seconds for a connection, and for an answer.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
+
+    Example:
+        >>> NeptuneAnalyticsEngine("g-0123456789", region_name="eu-west-1").close()
+    """
+
+    _product = "Analytics"
+
+    def __init__(
+        self,
+        graph_identifier: str,
+        *,
+        region_name: str | None = None,
+        client: Any = None,
+        endpoint_url: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self.graph_identifier = graph_identifier
+        options = _options("neptune-graph", region_name, endpoint_url, timeout)
+        super().__init__(client=client, timeout=timeout, options=options)
+
+    @property
+    def _place(self) -> str:
+        return f"graph={self.graph_identifier}"
+
+    def _send(self, statement: Statement) -> Any:
+        answer = self._client.execute_query(
+            graphIdentifier=self.graph_identifier,
+            queryString=statement.text,
+            parameters=dict(statement.parameters),
+            language="OPEN_CYPHER",
+        )
+        with closing(answer["payload"]) as payload:
+            return json.loads(payload.read())["results"]
+
+
+class NeptuneDatabaseEngine(_NeptuneEngine):
+    """A graph on an Amazon Neptune Database cluster.
+
+    Args:
+        host: The cluster's endpoint.
+        port: Its port.
+        use_https: Whether it speaks HTTPS.
+        sign: Whether requests are signed with the credentials of AWS; for clusters with IAM.
+        region_name: The region; else that of the environment.
+        client: A `neptunedata` client of boto3 in place of one made here; it stays open.
+        endpoint_url: Another endpoint than `host` and `port` make.
+        timeout: Seconds for a connection, and for an answer.
+
+    Raises:
+        MissingExtraError: boto3 is not installed.
+
+    Example:
+        >>> NeptuneDatabaseEngine("my-cluster.amazonaws.com", region_name="eu-west-1").close()
+    """
+
+    _product = "Database"
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        port: int = _PORT,
+        use_https: bool = True,
+        sign: bool = True,
+        region_name: str | None = None,
+        client: Any = None,
+        endpoint_url: str | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        self.host, self.port = host, port
+        own = f"{'https' if use_https else 'http'}://{host}:{port}"
+        options = _options("neptunedata", region_name, endpoint_url or own, timeout, sign=sign)
+        super().__init__(client=client, timeout=timeout, options=options)
+
+    @property
+    def _place(self) -> str:
+        return f"host={self.host}"
+
+    def _send(self, statement: Statement) -> Any:
+        parameters = {"parameters": json.dumps(dict(statement.parameters))}
+        return self._client.execute_open_cypher_query(
+            openCypherQuery=statement.text, **(parameters if statement.parameters else {})
+        )["results"]
+
+
+def neptune_engine(endpoint: str, **options: Any) -> GraphEngine:
+    """Make the engine for an endpoint as Mem0 spells it.
+
+    Args:
+        endpoint: `neptune-graph://<id>` for Analytics, `neptune-db://<host>[:<port>]` for
+            Database.
+        **options: Those of the engine.
+
+    Raises:
+        ConfigurationError: It is neither.
+
+    Example:
+        >>> engine = neptune_engine("neptune-graph://g-0123456789", region_name="eu-west-1")
+        >>> engine.graph_identifier
+        'g-0123456789'
+    """
+    if endpoint.startswith(_ANALYTICS) and (identifier := endpoint.removeprefix(_ANALYTICS)):
+        return NeptuneAnalyticsEngine(identifier, **options)
+    parts = urlsplit(endpoint)
+    if endpoint.startswith(_DATABASE) and parts.hostname:
+        return NeptuneDatabaseEngine(parts.hostname, port=parts.port or _PORT, **options)
+    raise ConfigurationError(
+        f"endpoint must be {_ANALYTICS}<graph id> or {_DATABASE}<host>[:<port>], not {endpoint!r}."
+    )
+
+
+def _options(
+    service: str,
+    region_name: str | None,
+    endpoint_url: str | None,
+    timeout: float,
+    *,
+    sign: bool = True,
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "connect_timeout": timeout,
+        "read_timeout": timeout,
+        "retries": {"mode": "standard", "total_max_attempts": 2},
+    }
+    if endpoint_url is not None:
+        # Else botocore puts the graph's identifier in front of the host.
+        settings["inject_host_prefix"] = False
+    if not sign:
+        from botocore import UNSIGNED
+
+        settings["signature_version"] = UNSIGNED
+    return {
+        "service_name": service,
+        "region_name": region_name,
+        "endpoint_url": endpoint_url,
+        "config": Config(**settings),
+    }
+
+
+def _asked_to_wait(error: ClientError) -> float | None:
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None
