@@ -22,6 +22,8 @@ NAMES = (
     "import_time",
     "event_loop",
     "growth",
+    "graph",
+    "graph_calls",
 )
 
 

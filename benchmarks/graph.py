@@ -1,4 +1,4 @@
-"""The knowledge graph: what it adds to a turn and to a recall, how fast it is filled, how it grows."""
+"""The knowledge graph: what it costs a turn and a recall, how fast it fills, how it grows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mem0_integrations import AgentMemory, Memory, Scope, connect
 from mem0_integrations.graph import EmbeddedEngine, GraphMemory
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
-from tests.servers.neo4j import running_bolt_server
+from tests.servers.neo4j import new_bolt_server
 
 ROUNDS = 100
 MEMORIES = 10_000
@@ -29,7 +29,9 @@ ONE_USER = Scope(**USER)
 def engines() -> Iterator[dict[str, GraphEngine]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        server = stack.enter_context(running_bolt_server())
+        server = new_bolt_server(folder / "server")
+        server.start()
+        stack.callback(server.stop)
         opened: dict[str, GraphEngine] = {
             "embedded": EmbeddedEngine(folder / "graph.kg"),
             server.product: Neo4jEngine(

@@ -141,6 +141,11 @@ def _choice() -> _Choice:
         return _Choice(command, "root", real=False, why_not=str(missing_neo4j))
 
 
+def new_bolt_server(folder: Path) -> BoltServer:
+    """Return an empty server that is not started yet; also for what is no test."""
+    return _choice().new_server(folder)
+
+
 def _what_is_missing() -> str:
     return "TEST_NEO4J=bolt" if _wish() == "bolt" else what_is_missing()
 
@@ -180,7 +185,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def bolt_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BoltServer]:
     """One graph server for all tests; each uses labels or users of its own."""
-    server = _choice().new_server(tmp_path_factory.mktemp("bolt"))
+    server = new_bolt_server(tmp_path_factory.mktemp("bolt"))
     server.start()
     try:
         yield server
@@ -194,7 +199,7 @@ def another_bolt_server(tmp_path: Path) -> Iterator[Callable[[], BoltServer]]:
     with ExitStack() as stack:
 
         def start() -> BoltServer:
-            server = _choice().new_server(tmp_path / f"bolt-{time.monotonic_ns()}")
+            server = new_bolt_server(tmp_path / f"bolt-{time.monotonic_ns()}")
             stack.callback(server.kill)
             server.start()
             return server
