@@ -4,6 +4,7 @@ import pytest
 
 import mem0_integrations
 import mem0_integrations.crewai
+import mem0_integrations.graph
 import mem0_integrations.langchain
 import mem0_integrations.langgraph
 
@@ -48,6 +49,19 @@ PUBLIC = {
         "Mem0TaskListener",
         "create_memory_tools",
         "register",
+    ],
+    mem0_integrations.graph: [
+        "EmbeddedEngine",
+        "Extracted",
+        "GraphEntity",
+        "GraphMemory",
+        "ModelRelationExtractor",
+        "Neo4jEngine",
+        "NeptuneAnalyticsEngine",
+        "NeptuneDatabaseEngine",
+        "PatternRelationExtractor",
+        "RelationExtractor",
+        "Triple",
     ],
     mem0_integrations.langchain: [
         "Mem0ChatMessageHistory",

@@ -172,7 +172,7 @@ def name_key(name: str) -> str:
     """Return what two spellings of a name have in common.
 
     Example:
-        >>> name_key("  The 'New  York'. ") == name_key("the new york")
+        >>> name_key("  'New  York'. ") == name_key("new_york")
         True
     """
     plain = clean(unicodedata.normalize("NFKC", clean(name)).casefold())
