@@ -13,6 +13,7 @@ from mem0_integrations import (
     AgentMemory,
     BackendError,
     ConfigurationError,
+    RetryPolicy,
     Scope,
     connect,
     recall_text,
@@ -67,7 +68,8 @@ def engine(tmp_path: Path) -> Iterator[Interrupted]:
 @pytest.fixture
 def memory(engine: Interrupted, data_dir: Path) -> Iterator[AgentMemory]:
     """A memory on the embedded default with a graph whose extractor reads spelled-out facts."""
-    with connect(graph=GraphMemory(engine, extractor=SpelledOut()), scope=ANN) as memory:
+    graph = GraphMemory(engine, extractor=SpelledOut())
+    with connect(graph=graph, scope=ANN, retry=RetryPolicy(attempts=1)) as memory:
         yield memory
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from mem0_integrations.errors import (
     BackendError,
@@ -30,6 +31,8 @@ except ImportError as error:
 __all__ = ["Neo4jEngine"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Two that create the same node at once: one of them is told so, and finds it the next time.
 _CLASHES: Final = 5
@@ -89,10 +92,9 @@ class Neo4jEngine(GraphEngine):
         }
         self._owned = driver is None
         self._closed = False
-        # A driver's connections belong to one event loop.
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, neo4j.AsyncDriver] = (
-            WeakKeyDictionary()
-        )
+        self._loop: _Loop | None = None
+        self._async_driver: neo4j.AsyncDriver | None = None
+        self._starting = threading.Lock()
         if driver is not None:
             self._driver = driver
             return
@@ -120,10 +122,17 @@ class Neo4jEngine(GraphEngine):
         raise AssertionError("unreachable")
 
     async def arun(self, batch: Batch) -> list[Rows]:
-        """Async twin of `run`, with the driver's own asynchronous connections."""
+        """Async twin of `run`, with the driver's own asynchronous connections.
+
+        These belong to one event loop, and a program may have any number: they get their own.
+        """
         if not self._owned:
             return await asyncio.to_thread(self.run, batch)
+        if self._closed:
+            raise ClosedError("The graph is closed; connect() again.")
+        return await asyncio.wrap_future(self._started().submit(self._run_there(batch)))
 
+    async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
             return [
                 [record.data() async for record in await transaction.run(*_spelled(statement))]
@@ -133,7 +142,11 @@ class Neo4jEngine(GraphEngine):
         for attempt in count(1):
             try:
                 with self._translated():
-                    async with self._async_driver().session(database=self._database) as session:
+                    if self._async_driver is None:
+                        self._async_driver = neo4j.AsyncGraphDatabase.driver(
+                            str(self._url), auth=self._auth, **self._options
+                        )
+                    async with self._async_driver.session(database=self._database) as session:
                         run = session.execute_write if batch.write else session.execute_read
                         return await run(work)
             except _ClashError:
@@ -177,30 +190,23 @@ class Neo4jEngine(GraphEngine):
         self._closed = True
         if self._owned:
             self._driver.close()
-        for loop, driver in list(self._async.items()):
-            if loop.is_closed():
-                # Its connections went with the loop; nobody can wait for their end any more.
-                driver._closed = True
-            elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(driver.close(), loop)
+        if self._loop is not None:
+            if self._async_driver is not None:
+                self._loop.submit(self._async_driver.close()).result()
+            self._loop.close()
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
-        own = self._async.pop(asyncio.get_running_loop(), None)
-        if own is not None:
-            await own.close()
         await asyncio.to_thread(self.close)
 
     def _session(self) -> neo4j.Session:
         return self._driver.session(database=self._database)
 
-    def _async_driver(self) -> neo4j.AsyncDriver:
-        loop = asyncio.get_running_loop()
-        if loop not in self._async:
-            self._async[loop] = neo4j.AsyncGraphDatabase.driver(
-                str(self._url), auth=self._auth, **self._options
-            )
-        return self._async[loop]
+    def _started(self) -> _Loop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = _Loop()
+            return self._loop
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -227,6 +233,27 @@ class Neo4jEngine(GraphEngine):
         reason = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
         place = urlsplit(self._url).hostname if self._url else "the given driver"
         return f"The graph on {place} failed: {reason}. {hint}".rstrip()
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="mem0-integrations-neo4j", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine there."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class _ClashError(BackendError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.errors import (
@@ -23,7 +24,13 @@ from mem0_integrations.retry import RetryPolicy
 try:
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,
+        HTTPClientError,
+        IncompleteReadError,
+    )
 except ImportError as error:
     raise MissingExtraError("A graph on Amazon Neptune", "neptune") from error
 
@@ -33,18 +40,14 @@ _ANALYTICS: Final = "neptune-graph://"
 _DATABASE: Final = "neptune-db://"
 _PORT: Final = 8182
 _POOL_SIZE: Final = 4
-_PASSING: Final = frozenset(
-    {
-        "ConcurrentModificationException",
-        "ConflictException",
-        "InternalServerException",
-        "MemoryLimitExceededException",
-        "ReadOnlyViolationException",
-        "ThrottlingException",
-        "TimeLimitExceededException",
-        "TooManyRequestsException",
-    }
+_ENDPOINT: Final = re.compile(
+    rf"{_ANALYTICS}(?P<graph>[\w-]+)|{_DATABASE}(?P<host>[\w.-]+)(:(?P<port>\d{{1,5}}))?", re.ASCII
 )
+# Both products call everything retryable that is answered with these.
+_PASSING: Final = frozenset({408, 409, 429, *range(500, 600)})
+# And these of Database, although their status says otherwise: after a conflict, and while another
+# instance becomes the writer.
+_PASSING_CODES: Final = frozenset({"ConstraintViolationException", "ReadOnlyViolationException"})
 
 
 class _NeptuneEngine(GraphEngine):
@@ -61,12 +64,13 @@ class _NeptuneEngine(GraphEngine):
         # botocore repeats requests, too, but not those that conflict.
         self._retry = RetryPolicy(attempts=5, base=0.1, cap=2.0, deadline=4 * timeout)
         self._pool = WorkerPool(_POOL_SIZE)
+        self._made: Any = None
+        # boto3 makes one client at a time.
+        self._making = threading.Lock()
         self._closed = False
 
     def run(self, batch: Batch) -> list[Rows]:
         """Run the statements of a batch one after the other."""
-        if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
         return [self._retry.run(partial(self._ask, one)) for one in batch.statements]
 
     async def arun(self, batch: Batch) -> list[Rows]:
@@ -83,11 +87,11 @@ class _NeptuneEngine(GraphEngine):
 
     def close(self) -> None:
         """Close the client, unless it was given."""
-        if not self._closed:
+        self._pool.shutdown()
+        with self._making:
             self._closed = True
-            self._pool.shutdown()
-            if self._given is None and "_client" in vars(self):
-                self._client.close()
+            if self._made is not None:
+                self._made.close()
 
     @property
     def _product(self) -> str:
@@ -101,22 +105,41 @@ class _NeptuneEngine(GraphEngine):
         """Send a request and return the `results` of its answer."""
         raise NotImplementedError
 
-    @cached_property
+    @property
     def _client(self) -> Any:
-        return self._given if self._given is not None else boto3.client(**self._options)
+        with self._making:
+            if self._closed:
+                raise ClosedError("The graph is closed; connect() again.")
+            if self._given is not None:
+                return self._given
+            if self._made is None:
+                try:
+                    self._made = boto3.Session().client(**self._options)
+                except ValueError as error:
+                    raise ConfigurationError(
+                        f"Amazon Neptune {self._product} ({self._place}) cannot be reached as "
+                        f"configured: {error}"
+                    ) from error
+            return self._made
 
     def _ask(self, statement: Statement) -> Rows:
         try:
             return list(self._send(statement))
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
+            answer = error.response.get("ResponseMetadata", {})
             raise BackendError(
-                self._failure(code), retryable=code in _PASSING, retry_after=_asked_to_wait(error)
+                self._failure(code),
+                retryable=answer.get("HTTPStatusCode") in _PASSING or code in _PASSING_CODES,
+                retry_after=_asked_to_wait(answer),
             ) from error
-        except (BotoCoreError, OSError) as error:
-            # Time-outs and broken connections; and missing credentials or a region.
-            passing = "Connect" in type(error).__name__ or "Timeout" in type(error).__name__
-            raise BackendError(self._failure(type(error).__name__), retryable=passing) from error
+        except (ConnectionError, HTTPClientError, IncompleteReadError, OSError) as error:
+            raise BackendError(self._failure(type(error).__name__), retryable=True) from error
+        except BotoCoreError as error:
+            # Such as missing credentials or a region.
+            raise BackendError(self._failure(type(error).__name__)) from error
+        except (KeyError, json.JSONDecodeError) as error:
+            raise BackendError(self._failure("an answer that is not Neptune's")) from error
 
     def _failure(self, reason: str) -> str:
         # Its own message may quote a name or a value.
@@ -239,14 +262,15 @@ def neptune_engine(endpoint: str, **options: Any) -> GraphEngine:
         >>> engine.graph_identifier
         'g-0123456789'
     """
-    if endpoint.startswith(_ANALYTICS) and (identifier := endpoint.removeprefix(_ANALYTICS)):
-        return NeptuneAnalyticsEngine(identifier, **options)
-    parts = urlsplit(endpoint)
-    if endpoint.startswith(_DATABASE) and parts.hostname:
-        return NeptuneDatabaseEngine(parts.hostname, port=parts.port or _PORT, **options)
-    raise ConfigurationError(
-        f"endpoint must be {_ANALYTICS}<graph id> or {_DATABASE}<host>[:<port>], not {endpoint!r}."
-    )
+    parts = _ENDPOINT.fullmatch(endpoint)
+    if parts is None:
+        raise ConfigurationError(
+            f"endpoint must be {_ANALYTICS}<graph id> or {_DATABASE}<host>[:<port>], "
+            f"not {endpoint!r}."
+        )
+    if parts["graph"]:
+        return NeptuneAnalyticsEngine(parts["graph"], **options)
+    return NeptuneDatabaseEngine(parts["host"], port=int(parts["port"] or _PORT), **options)
 
 
 def _options(
@@ -277,7 +301,6 @@ def _options(
     }
 
 
-def _asked_to_wait(error: ClientError) -> float | None:
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    value = headers.get("retry-after", "")
+def _asked_to_wait(answer: Mapping[str, Any]) -> float | None:
+    value = answer.get("HTTPHeaders", {}).get("retry-after", "")
     return float(value) if value.isdigit() else None
