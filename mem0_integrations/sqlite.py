@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
 
-__all__ = ["Database", "sqlite_errors"]
+__all__ = ["Database", "Synchronous", "sqlite_errors"]
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
 _BUSY_TIMEOUT: Final = 30.0
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -48,20 +50,21 @@ def _ours(error: sqlite3.Error, path: Path) -> StorageError:
 class Database:
     """One connection to a SQLite file, used by one thread at a time.
 
-    A commit is on disk when it returns (WAL, `synchronous=FULL`); deleted content is
-    overwritten (`secure_delete`).
+    A commit is on disk when it returns (WAL, `synchronous=FULL`), or with `NORMAL` outlives the
+    process, but perhaps not a power cut; deleted content is overwritten (`secure_delete`).
 
     Args:
         path: The file; it is created if need be. Kept as an attribute, beside the `lock` around
             the connection.
         schema: Statements that create what is missing.
+        synchronous: What a commit waits for.
 
     Raises:
         CorruptFileError: The file is not a database.
         StorageError: It cannot be opened or written.
     """
 
-    def __init__(self, path: Path, schema: str) -> None:
+    def __init__(self, path: Path, schema: str, synchronous: Synchronous = "FULL") -> None:
         self.path = path
         self.lock = threading.RLock()
         with sqlite_errors(path):
@@ -70,7 +73,7 @@ class Database:
             )
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
-                self._connection.execute("PRAGMA synchronous = FULL")
+                self._connection.execute(f"PRAGMA synchronous = {synchronous}")
                 self._connection.execute("PRAGMA secure_delete = ON")
                 self._connection.execute("PRAGMA temp_store = MEMORY")
                 self._connection.executescript(schema)

@@ -115,6 +115,8 @@ def attach(
             undo=lambda _: None,
             retry=_RETRY,
             workers=workers,
+            # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
+            synchronous="NORMAL",
         ),
     )
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 
 from mem0_integrations.outbox.lanes import lane_of, scope_of
 from mem0_integrations.scope import Scope
-from mem0_integrations.sqlite import Database
+from mem0_integrations.sqlite import Database, Synchronous
 
 __all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite", "Request"]
 
@@ -126,14 +126,15 @@ class Ledger:
 
     Args:
         path: The file.
+        synchronous: What a commit waits for; see `Database`.
 
     Raises:
         CorruptFileError: The file is not one of ours.
         StorageError: It cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(path, _SCHEMA)
+    def __init__(self, path: Path, synchronous: Synchronous = "FULL") -> None:
+        self._database = Database(path, _SCHEMA, synchronous)
         with self._database.write() as connection:
             connection.execute(
                 "DELETE FROM writes WHERE status IN ('stored', 'nothing') AND finished_at < ?",
@@ -319,4 +320,3 @@ class Ledger:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-

@@ -29,6 +29,7 @@ from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, WriteResult
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
+from mem0_integrations.sqlite import Synchronous
 
 __all__ = ["Outbox", "Receipt"]
 
@@ -86,6 +87,8 @@ class Outbox(Generic[R]):
         max_queued: The most writes that wait; from then on `accept` waits too, or raises.
         when_full: `block` or `raise`.
         delivery_timeout: Seconds after which a delivery counts as failed.
+        synchronous: What accepting a write waits for: `FULL`, or `NORMAL` for writes that may be
+            lost in a power cut.
 
     Raises:
         CorruptFileError: The file is not an outbox.
@@ -104,6 +107,7 @@ class Outbox(Generic[R]):
         max_queued: int = 10_000,
         when_full: Literal["block", "raise"] = "block",
         delivery_timeout: float = 300.0,
+        synchronous: Synchronous = "FULL",
     ) -> None:
         check_timeout("delivery_timeout", delivery_timeout)
         if workers < 1 or max_queued < 1 or when_full not in ("block", "raise"):
@@ -111,7 +115,7 @@ class Outbox(Generic[R]):
                 f"Outbox needs workers >= 1, max_queued >= 1 and when_full 'block' or 'raise'; got "
                 f"{workers}, {max_queued} and {when_full!r}."
             )
-        self.ledger = Ledger(path)
+        self.ledger = Ledger(path, synchronous)
         self._load = load
         self._deliver = deliver
         self._undo = undo
