@@ -1,0 +1,211 @@
+"""`MemoryGraph`: the graph memory of Mem0 1.x, for code that was written for it.
+
+```python
+from mem0_integrations.graph.compat import MemoryGraph  # was: from mem0.memory.graph_memory
+```
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from mem0_integrations.data_folder import data_folder, make_folder
+from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
+from mem0_integrations.graph.config import graph_from_config
+from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
+from mem0_integrations.graph.model import speaker_of
+from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.records import Memory, Relation
+from mem0_integrations.scope import Scope
+
+__all__ = ["MemoryGraph"]
+
+Row: TypeAlias = dict[str, str]
+
+_NAMESPACE: Final = uuid.UUID("5f6c3b5e-0f0f-5d5c-9c55-0f4f4f1f6f11")
+_IDS: Final = ("user_id", "agent_id", "run_id")
+_SELF: Final = {"i", "me", "my", "mine", "myself"}
+_ALL: Final = 10_000
+_NESTED: Final = ("config", "llm")
+
+
+class MemoryGraph:
+    """The interface and the return shapes of Mem0 1.x, on a `GraphMemory`.
+
+    What was wrong there is right here: `search`, `get_all` and `delete` need no model, `limit`
+    holds, every statement is scoped, and `reset` erases what this package wrote alone. Names keep
+    their spelling, where Mem0 1.x wrote them in lower case with underscores.
+
+    Args:
+        config: As in Mem0 1.x: an object or a mapping with `graph_store`, and perhaps
+            `embedder` and `llm`; each with a `provider` and a `config`.
+        embedder: A LangChain embeddings object in place of the configured one; without either,
+            that of the embedded default.
+        extractor: Finds relations in place of the configured model; without either, patterns do.
+
+    Raises:
+        ConfigurationError: The config is malformed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> store = {"provider": "embedded", "config": {"path": f"{folder}/graph.kg"}}
+        >>> graph = MemoryGraph({"graph_store": store})
+        >>> added = graph.add("I live in Oslo.", {"user_id": "priya"})
+        >>> graph.search("Where is Oslo?", {"user_id": "priya"})
+        [{'source': 'priya', 'relationship': 'lives_in', 'destination': 'Oslo'}]
+        >>> graph.graph.close()
+    """
+
+    def __init__(
+        self,
+        config: object,
+        *,
+        embedder: Embeddings | None = None,
+        extractor: RelationExtractor | None = None,
+    ) -> None:
+        store = _part(config, "graph_store")
+        if store is None:
+            raise ConfigurationError("MemoryGraph needs a config with a graph_store.")
+        llm = store.pop("llm", None) or _part(config, "llm")
+        prompt = store.pop("custom_prompt", None)
+        given = {key: value for key, value in store.items() if value is not None}
+        self.graph = graph_from_config(given, make_folder(data_folder()))
+        self.graph.complete(
+            extractor=extractor or _extractor(llm, prompt),
+            embedder=(
+                _embedder(_part(config, "embedder"))
+                if embedder is None
+                else LangChainEmbedder(embedder)
+            ),
+        )
+
+    def add(self, data: str, filters: Mapping[str, Any]) -> dict[str, list[list[Row]]]:
+        """Learn what a text says.
+
+        Args:
+            data: The text.
+            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+
+        Returns:
+            `added_entities` and `deleted_entities`, what has ended; each a list of lists of
+            `source`, `relationship` and `target`.
+        """
+        scope = _scope(filters)
+        before = self.graph.relations(scope=scope, limit=_ALL)
+        said = _memory(scope, data)
+        self.graph.sync(scope, [said])
+        after = self.graph.relations(scope=scope, limit=_ALL)
+        holding = {_key(fact) for fact in after}
+        return {
+            "deleted_entities": [
+                [_row(fact, "target")] for fact in before if _key(fact) not in holding
+            ],
+            "added_entities": [
+                [_row(fact, "target")] for fact in after if said.id in fact.memory_ids
+            ],
+        }
+
+    def search(self, query: str, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
+        """Return facts about what a query names; the speaker is named by `I`, `me` or `my`.
+
+        Args:
+            query: The query.
+            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+            limit: The most facts.
+        """
+        scope = _scope(filters)
+        found = self.graph.related(query, [], scope=scope)
+        if _SELF & set(query.casefold().replace("?", " ").split()):
+            found += self.graph.relations(speaker_of(scope), scope=scope, limit=limit)
+        distinct = {_key(fact): fact for fact in found}
+        return [_row(fact, "destination") for fact in distinct.values()][:limit]
+
+    def get_all(self, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
+        """Return the facts of a scope, the latest first.
+
+        Args:
+            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+            limit: The most facts.
+        """
+        facts = self.graph.relations(scope=_scope(filters), limit=limit)
+        return [_row(fact, "target") for fact in facts]
+
+    def delete(self, data: str, filters: Mapping[str, Any]) -> None:
+        """Take back what a text said, without a model.
+
+        Args:
+            data: The text, as it was added.
+            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+        """
+        scope = _scope(filters)
+        self.graph.sync(scope, [], [_memory(scope, data).id])
+
+    def delete_all(self, filters: Mapping[str, Any]) -> None:
+        """Erase everything of a scope.
+
+        Args:
+            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+        """
+        self.graph.forget(_scope(filters))
+
+    def reset(self) -> None:
+        """Erase what this package wrote, of every scope; nothing else of the database."""
+        self.graph.reset()
+
+
+def _scope(filters: Mapping[str, Any]) -> Scope:
+    return Scope(**{key: filters[key] for key in _IDS if filters.get(key)})
+
+
+def _memory(scope: Scope, text: str) -> Memory:
+    # There is no memory behind a text that is added here: it stands for itself.
+    made = str(uuid.uuid5(_NAMESPACE, f"{sorted(scope.ids.items())} {text}"))
+    now = datetime.now(UTC)
+    return Memory(id=made, text=text, scope=scope, created_at=now, updated_at=now)
+
+
+def _key(fact: Relation) -> tuple[str, str, str]:
+    return fact.source, fact.relationship, fact.target
+
+
+def _row(fact: Relation, target: str) -> Row:
+    return {"source": fact.source, "relationship": fact.relationship, target: fact.target}
+
+
+def _part(config: object, name: str) -> dict[str, Any] | None:
+    """Return a part of a config, whether it is made of mappings or of objects."""
+    part = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+    if part is None:
+        return None
+    plain = dict(part) if isinstance(part, Mapping) else dict(vars(part))
+    return {
+        key: vars(value) if key in _NESTED and hasattr(value, "__dict__") else value
+        for key, value in plain.items()
+    }
+
+
+def _extractor(llm: Mapping[str, Any] | None, prompt: str | None) -> RelationExtractor:
+    if not llm or not llm.get("provider"):
+        return PatternRelationExtractor()
+    from mem0.utils.factory import LlmFactory
+
+    model = LlmFactory.create(llm["provider"], llm.get("config") or {})
+    return ModelRelationExtractor(model, instructions=prompt)
+
+
+def _embedder(embedder: Mapping[str, Any] | None) -> Mem0Embedder:
+    if not embedder or not embedder.get("provider"):
+        from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+
+        return MiniLMEmbedder()
+    from mem0.utils.factory import EmbedderFactory
+
+    made: Mem0Embedder = EmbedderFactory.create(
+        embedder["provider"], embedder.get("config") or {}, None
+    )
+    return made

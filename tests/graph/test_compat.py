@@ -1,0 +1,103 @@
+"""Code written for the graph memory of Mem0 1.x: the same calls, the same shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from langchain_core.embeddings import Embeddings
+
+from mem0_integrations import ConfigurationError, ScopeError
+from mem0_integrations.graph.compat import MemoryGraph
+from mem0_integrations.graph.engines.neptune import NeptuneAnalyticsEngine
+from tests.graph.facts import SpelledOut
+
+ANN = {"user_id": "ann"}
+
+
+@pytest.fixture
+def graph(tmp_path: Path, minilm: Embeddings, data_dir: Path) -> Iterator[MemoryGraph]:
+    store = {"provider": "embedded", "config": {"path": str(tmp_path / "graph.kg")}}
+    made = MemoryGraph({"graph_store": store}, embedder=minilm, extractor=SpelledOut())
+    yield made
+    made.graph.close()
+
+
+def test_add_returns_what_was_added_and_what_has_ended(graph: MemoryGraph) -> None:
+    """Lists of lists, as the tool calls of 1.x were kept."""
+    row = {"source": "ann", "relationship": "lives_in"}
+    assert graph.add("I|lives in|Oslo", ANN) == {
+        "deleted_entities": [],
+        "added_entities": [[{**row, "target": "Oslo"}]],
+    }
+    assert graph.add("I|lives in|Rome", ANN) == {
+        "deleted_entities": [[{**row, "target": "Oslo"}]],
+        "added_entities": [[{**row, "target": "Rome"}]],
+    }
+
+
+def test_search_and_get_all_differ_in_one_key(graph: MemoryGraph) -> None:
+    """`destination` there, `target` here: whoever reads them relies on it."""
+    graph.add("I|likes|tea; Acme|is in|Oslo", ANN)
+    assert graph.search("Where is Acme?", ANN) == [
+        {"source": "Acme", "relationship": "is_in", "destination": "Oslo"}
+    ]
+    assert {"source": "ann", "relationship": "likes", "destination": "tea"} in graph.search(
+        "What do I like?", ANN
+    )
+    assert {tuple(row) for row in graph.get_all(ANN)} == {("source", "relationship", "target")}
+    assert len(graph.get_all(ANN, limit=1)) == len(graph.search("I and Acme", ANN, limit=1)) == 1
+    assert graph.search("Acme", {"user_id": "bob"}) == []
+
+
+def test_delete_and_delete_all_and_reset(graph: MemoryGraph) -> None:
+    """In 1.x they left data behind, or took everybody's."""
+    for who in ("ann", "bob"):
+        graph.add("I|likes|tea", {"user_id": who})
+    graph.add("I|likes|milk", ANN)
+    graph.delete("I|likes|tea", ANN)
+    assert [row["target"] for row in graph.get_all(ANN)] == ["milk"]
+    graph.delete_all(ANN)
+    assert graph.get_all(ANN) == []
+    assert len(graph.get_all({"user_id": "bob"})) == 1
+    graph.reset()
+    assert graph.get_all({"user_id": "bob"}) == []
+
+
+def test_scopes_without_a_user(graph: MemoryGraph) -> None:
+    """A KeyError there; and nobody's facts are everybody's."""
+    graph.add("I|likes|tea", {"agent_id": "bot"})
+    assert len(graph.get_all({"agent_id": "bot"})) == 1
+    assert graph.get_all({"agent_id": "other"}) == []
+    with pytest.raises(ScopeError):
+        graph.get_all({})
+
+
+def test_a_config_of_objects(tmp_path: Path, data_dir: Path) -> None:
+    """1.x took its `MemoryConfig`; without models, patterns and the shipped embedder do."""
+    store = SimpleNamespace(
+        provider="embedded",
+        config=SimpleNamespace(path=str(tmp_path / "graph.kg")),
+        llm=None,
+        custom_prompt=None,
+        threshold=0.8,
+    )
+    graph = MemoryGraph(SimpleNamespace(graph_store=store, embedder=None, llm=None))
+    assert graph.add("I live in Oslo.", ANN)["added_entities"][0][0]["target"] == "Oslo"
+    graph.graph.close()
+
+
+def test_the_config_of_mem0s_guide_to_neptune(data_dir: Path, minilm: Embeddings) -> None:
+    """`endpoint` and `app_id`; it connects when it is first used."""
+    config = {"endpoint": "neptune-graph://g-1", "app_id": "Mem0", "region_name": "eu-west-1"}
+    graph = MemoryGraph({"graph_store": {"provider": "neptune", "config": config}}, embedder=minilm)
+    assert isinstance(graph.graph.engine, NeptuneAnalyticsEngine)
+    graph.graph.close()
+
+
+def test_without_a_graph_store(data_dir: Path) -> None:
+    """There is nothing to fall back to."""
+    with pytest.raises(ConfigurationError, match="graph_store"):
+        MemoryGraph({})
