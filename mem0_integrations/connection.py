@@ -250,6 +250,11 @@ def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -
     return _outbox_of(folder, parsed.vector_store)
 
 
+def graph_outbox_path(outbox: Path) -> Path:
+    """Return where the outbox of the graph lies that follows the memories of an outbox."""
+    return outbox.with_name(f"graph-{outbox.name}")
+
+
 def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
     from mem0_integrations.backends.mem0_config import store_digest
 
@@ -308,7 +313,7 @@ def _open_all(
         attached = attach(
             own,
             opened.backend,
-            outbox_path=opened.outbox_path.with_name(f"graph-{opened.outbox_path.name}"),
+            outbox_path=graph_outbox_path(opened.outbox_path),
             workers=workers,
         )
         undo.pop_all()

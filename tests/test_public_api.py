@@ -68,7 +68,10 @@ PUBLIC = {
         "Mem0Memory",
         "Mem0Middleware",
         "Mem0Retriever",
+        "agraph_documents",
+        "as_langchain_graph",
         "create_memory_tools",
+        "graph_documents",
     ],
     mem0_integrations.langgraph: [
         "Mem0Store",

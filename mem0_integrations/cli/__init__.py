@@ -69,6 +69,7 @@ def demo(
 
 @app.command()
 def doctor(
+    *,
     config: Config = None,
     data_dir: DataDir = None,
     replay: Annotated[
@@ -77,11 +78,47 @@ def doctor(
     model: Annotated[
         str | None, typer.Option(help="Extracts what --replay delivers; as for chat.")
     ] = None,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="The embedded graph, too; else that of the config.")
+    ] = False,
 ) -> None:
     """Say what is installed, whether memory answers, what the outbox holds, what to fix."""
     from mem0_integrations.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(read_config(config), data_dir, replay=replay, model=model))
+    raise typer.Exit(
+        run_doctor(read_config(config), data_dir, replay=replay, model=model, graph=graph)
+    )
+
+
+@app.command()
+def graph(
+    *,
+    user: Annotated[str | None, typer.Option(help="Whose facts.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Of which agent.")] = None,
+    run: Annotated[str | None, typer.Option(help="Of which session.")] = None,
+    app_id: Annotated[str | None, typer.Option("--app", help="Of which application.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Draw them as a page, in this file.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Also what has ended, or was taken back.")
+    ] = False,
+    limit: Annotated[int, typer.Option(help="The most facts, the latest.")] = 200,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the facts of the knowledge graph: as a table, or as a page that needs no network."""
+    from mem0_integrations.cli.graph import run_graph
+    from mem0_integrations.scope import Scope
+
+    run_graph(
+        Scope(user_id=user, agent_id=agent, run_id=run, app_id=app_id),
+        html=html,
+        config=read_config(config),
+        data_dir=data_dir,
+        history=history,
+        limit=limit,
+    )
 
 
 def main() -> None:
@@ -97,6 +134,34 @@ def main() -> None:
             f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
         )
         sys.exit(1)
+
+
+@app.command(name="migrate-graph")
+def migrate_graph(
+    config: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="A config with the new graph_store.")
+    ],
+    *,
+    source_config: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="The old graph_store, if it is another."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Only this user's facts.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only this session's.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what there is, and write nothing.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Read a graph that Mem0 1.x wrote into the graph of this package; the old one stays."""
+    from mem0_integrations.cli.migrate import run_migration
+    from mem0_integrations.scope import Scope
+
+    target = read_config(config) or {}
+    scope = Scope(user_id=user, agent_id=agent, run_id=run) if user or agent or run else None
+    source = read_config(source_config) or target
+    raise typer.Exit(run_migration(target, source, data_dir, scope=scope, dry_run=dry_run))
 
 
 def read_config(path: Path | None) -> dict[str, Any] | None:

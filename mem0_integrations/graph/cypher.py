@@ -53,6 +53,7 @@ __all__ = [
     "set_endings",
     "set_validity",
     "text_digest",
+    "texts_of_memories",
     "unlink_mentions",
 ]
 
@@ -399,6 +400,17 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
         "a.kind AS source_kind, b.kind AS target_kind "
         f"ORDER BY valid_from DESC, id LIMIT {limit:d}",
         {**scope.ids, **({} if history else {"at": at or _NOW})},
+    )
+
+
+def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Read what memories say, and whose they are."""
+    owner = ", ".join(f"m.{key} AS {key}" for key in SCOPE_KEYS)
+    return Statement(
+        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
+        f"WHERE {_covered('m', scope)} "
+        f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}",
+        {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
 

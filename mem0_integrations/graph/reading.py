@@ -14,7 +14,7 @@ from mem0_integrations.graph.model import name_key, relations_of, speaker_of, ti
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 
-__all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
+__all__ = ["check_count", "facts", "history", "known_facts", "named_in", "path", "related"]
 
 _MOST: Final = 10_000
 _DEEPEST: Final = 4
@@ -29,8 +29,8 @@ def facts(
     scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
 ) -> Plan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
-    _check("limit", limit, _MOST)
-    _check("depth", depth, _DEEPEST)
+    check_count("limit", limit, _MOST)
+    check_count("depth", depth, _DEEPEST)
     at = _time(as_of)
     if entity is None:
         [rows] = yield Batch([cypher.facts_of_scope(scope, at, limit, history=False)])
@@ -50,14 +50,14 @@ def facts(
 
 def history(scope: Scope, limit: int) -> Plan[list[Relation]]:
     """Read all facts of a scope, also those that hold no longer."""
-    _check("limit", limit, _MOST)
+    check_count("limit", limit, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
     return relations_of(rows)
 
 
 def path(scope: Scope, source: str, target: str, longest: int) -> Plan[list[Relation]]:
     """Find the fewest facts that connect two entities, step by step from the first."""
-    _check("longest", longest, _DEEPEST)
+    check_count("longest", longest, _DEEPEST)
     start, end = _key("source", source), _key("target", target)
     came_by: dict[str, tuple[str, dict[str, Any]]] = {}
     keys = {start}
@@ -161,6 +161,7 @@ def _key(name: str, value: object) -> str:
     return name_key(value)
 
 
-def _check(name: str, value: object, most: int) -> None:
+def check_count(name: str, value: object, most: int) -> None:
+    """Refuse what is no number of things, or too many."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise InvalidInputError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")

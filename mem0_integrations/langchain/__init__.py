@@ -20,6 +20,11 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from mem0_integrations.langchain.chat_history import Mem0ChatMessageHistory
+    from mem0_integrations.langchain.graph import (
+        agraph_documents,
+        as_langchain_graph,
+        graph_documents,
+    )
     from mem0_integrations.langchain.memory import Mem0Memory
     from mem0_integrations.langchain.middleware import Mem0Middleware
     from mem0_integrations.langchain.retriever import Mem0Retriever
@@ -30,7 +35,10 @@ __all__ = [
     "Mem0Memory",
     "Mem0Middleware",
     "Mem0Retriever",
+    "agraph_documents",
+    "as_langchain_graph",
     "create_memory_tools",
+    "graph_documents",
 ]
 
 # LangChain's agents take two seconds to import; a retriever does without them.
@@ -41,6 +49,9 @@ __getattr__, __dir__ = lazy_names(
         "Mem0Memory": "memory",
         "Mem0Middleware": "middleware",
         "Mem0Retriever": "retriever",
+        "agraph_documents": "graph",
+        "as_langchain_graph": "graph",
         "create_memory_tools": "tools",
+        "graph_documents": "graph",
     },
 )

@@ -42,6 +42,12 @@ _PASSING: Final = (
     exceptions.ServiceUnavailable,
     exceptions.SessionExpired,
 )
+_NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
+_COMPONENTS: Final = (
+    "CALL dbms.components() YIELD name, versions, edition WHERE name = 'Neo4j Kernel' "
+    "RETURN 'Neo4j ' + versions[0] + ' ' + edition AS product"
+)
+_TIMED_OUT: Final = "Neo.ClientError.Transaction.TransactionTimedOut"
 
 
 class Neo4jEngine(GraphEngine):
@@ -60,7 +66,7 @@ class Neo4jEngine(GraphEngine):
             use it in threads.
 
     Raises:
-        ConfigurationError: The URL is none that the driver knows.
+        ConfigurationError: The URL is none that the driver knows, or holds a password.
         MissingExtraError: The driver is not installed.
 
     Example:
@@ -80,6 +86,10 @@ class Neo4jEngine(GraphEngine):
     ) -> None:
         if (url is None) == (driver is None):
             raise ConfigurationError("Neo4jEngine needs either a url or a driver.")
+        if username is None and password is not None:
+            raise ConfigurationError("Neo4jEngine needs a username with the password.")
+        if timeout <= 0:
+            raise ConfigurationError(f"timeout must be positive, not {timeout!r}.")
         self._url = url
         self._auth = None if username is None else (username, password or "")
         self._database = database
@@ -98,6 +108,7 @@ class Neo4jEngine(GraphEngine):
         if driver is not None:
             self._driver = driver
             return
+        _check_url(str(url))
         with self._translated():
             self._driver = neo4j.GraphDatabase.driver(str(url), auth=self._auth, **self._options)
 
@@ -105,6 +116,8 @@ class Neo4jEngine(GraphEngine):
         """Run a batch in one transaction and return the rows of each statement."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[Rows]:
+            # The driver would try again what `close` cut off.
+            self._check_open()
             return [
                 [record.data() for record in transaction.run(*_spelled(statement))]
                 for statement in batch.statements
@@ -128,9 +141,12 @@ class Neo4jEngine(GraphEngine):
         """
         if not self._owned:
             return await asyncio.to_thread(self.run, batch)
-        if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
-        return await asyncio.wrap_future(self._started().submit(self._run_there(batch)))
+        with self._starting:
+            self._check_open()
+            if self._loop is None:
+                self._loop = _Loop()
+            future = self._loop.submit(self._run_there(batch))
+        return await asyncio.wrap_future(future)
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
@@ -153,6 +169,9 @@ class Neo4jEngine(GraphEngine):
                 if attempt == _CLASHES:
                     raise
                 await asyncio.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
+            except asyncio.CancelledError:
+                self._check_open()
+                raise
         raise AssertionError("unreachable")
 
     def prepare(self, schema: Sequence[str]) -> None:
@@ -162,35 +181,33 @@ class Neo4jEngine(GraphEngine):
                 try:
                     session.run(statement).consume()
                 except (exceptions.ClientError, exceptions.DatabaseError) as error:
-                    if isinstance(error, exceptions.AuthError):
+                    if isinstance(error, exceptions.AuthError) or error.code == _NO_DATABASE:
                         raise
                     logger.info("The graph does without an index: %s (%s).", statement, error.code)
 
     def describe(self) -> str:
         """Ask the server what it is, and say where it is, without credentials."""
+        self.run(Batch([Statement("RETURN 1 AS one")]))
         with self._translated():
             info = self._driver.get_server_info()
-            try:
-                versions = self._driver.execute_query(
-                    "CALL dbms.components() YIELD name, versions, edition "
-                    "RETURN versions[0] + ' ' + edition AS version",
-                    database_=self._database,
-                    routing_=neo4j.RoutingControl.READ,
-                ).records
-                product = f"Neo4j {versions[0]['version']}"
-            except exceptions.ClientError:
-                product = info.agent
+        try:
+            [[row]] = self.run(Batch([Statement(_COMPONENTS)]))
+            product = row["product"]
+        except (BackendError, ValueError):
+            product = info.agent
         place = f"{info.address.host}:{info.address.port}"
         return f"{product} (server={place}, database={self._database or 'default'})"
 
     def close(self) -> None:
         """Close the drivers that were opened."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._starting:
+            if self._closed:
+                return
+            self._closed = True
         if self._owned:
             self._driver.close()
         if self._loop is not None:
+            self._loop.submit(_cancel_others()).result()
             if self._async_driver is not None:
                 self._loop.submit(self._async_driver.close()).result()
             self._loop.close()
@@ -202,29 +219,35 @@ class Neo4jEngine(GraphEngine):
     def _session(self) -> neo4j.Session:
         return self._driver.session(database=self._database)
 
-    def _started(self) -> _Loop:
-        with self._starting:
-            if self._loop is None:
-                self._loop = _Loop()
-            return self._loop
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("The graph is closed; connect() again.")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn the driver's errors into those of the house."""
-        if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
+        self._check_open()
         try:
             yield
-        except (exceptions.ConfigurationError, ValueError) as error:
+        except exceptions.ConfigurationError as error:
             raise ConfigurationError(f"Neo4j cannot be reached as configured: {error}") from error
+        except (OverflowError, TypeError, ValueError) as error:
+            raise BackendError(
+                self._failure(error, "A parameter is none that it takes.")
+            ) from error
         except exceptions.ConstraintError as error:
             raise _ClashError(self._failure(error), retryable=True) from error
         except (exceptions.AuthError, exceptions.Forbidden) as error:
             failure = self._failure(error, "Check username and password.")
             raise BackendError(failure) from error
         except (exceptions.Neo4jError, exceptions.DriverError) as error:
-            passing = error.is_retryable() or isinstance(error, _PASSING)
+            self._check_open()
+            code = getattr(error, "code", None) or ""
+            timed_out = code.startswith(_TIMED_OUT)
+            passing = timed_out or error.is_retryable() or isinstance(error, _PASSING)
             hint = "Check that the server runs and is reachable." if passing else ""
+            if code == _NO_DATABASE:
+                hint = f"Check the name of the database, {self._database!r}."
             raise BackendError(self._failure(error, hint), retryable=passing) from error
 
     def _failure(self, error: Exception, hint: str = "") -> str:
@@ -254,6 +277,27 @@ class _Loop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        known = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        known = None
+    if not known:
+        # It is not shown: there may be a password in it.
+        raise ConfigurationError(
+            "url must be such as neo4j+s://host or bolt://host:7687; username and password are "
+            "arguments of their own."
+        )
 
 
 class _ClashError(BackendError):

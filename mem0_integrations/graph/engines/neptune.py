@@ -139,7 +139,8 @@ class _NeptuneEngine(GraphEngine):
             # Such as missing credentials or a region.
             raise BackendError(self._failure(type(error).__name__)) from error
         except (KeyError, json.JSONDecodeError) as error:
-            raise BackendError(self._failure("an answer that is not Neptune's")) from error
+            # botocore reads an answer that breaks off as an empty one.
+            raise BackendError(self._failure("incomplete answer"), retryable=True) from error
 
     def _failure(self, reason: str) -> str:
         # Its own message may quote a name or a value.

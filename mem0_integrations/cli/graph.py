@@ -1,0 +1,140 @@
+"""`mem0-integrations graph`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from mem0_integrations.data_folder import data_folder
+from mem0_integrations.errors import ConfigurationError, StorageError
+from mem0_integrations.graph.attaching import GraphLike, open_graph
+from mem0_integrations.graph.config import embedded_path
+from mem0_integrations.graph.graph_memory import GraphMemory
+from mem0_integrations.graph.snapshot import Snapshot, read_snapshot
+from mem0_integrations.records import Relation
+from mem0_integrations.scope import Scope
+
+__all__ = ["missing_file", "opened_graph", "run_graph"]
+
+
+def run_graph(
+    scope: Scope,
+    *,
+    html: Path | None,
+    config: Mapping[str, Any] | None,
+    data_dir: Path | None,
+    history: bool,
+    limit: int,
+) -> None:
+    """Show the facts of a scope: on the terminal, or as a page."""
+    console = Console()
+    found = _read(scope, config, data_dir, history=history, limit=limit)
+    whose = ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in scope.ids.items())
+    if html is not None:
+        from mem0_integrations.graph.page import graph_page
+
+        page = graph_page(
+            found.relations,
+            title=f"What is known of {whose}",
+            types=found.types,
+            memories=found.memories,
+        )
+        try:
+            html.write_text(page, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"Cannot write {html}: {error.strerror or error}.") from error
+        console.print(
+            f"{escape(whose)}: {_count(found)}, in {escape(str(html))}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    elif found.relations:
+        console.print(_table(found, f"{escape(whose)}: {_count(found)}", history=history))
+    else:
+        console.print(
+            f"The graph has no facts of {escape(whose)}. Whether some are on their way says "
+            f"`mem0-integrations doctor --graph`.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def opened_graph(given: GraphLike, folder: Path) -> Iterator[GraphMemory]:
+    """Open a graph for a look at it."""
+    # What the driver repeats, and why, is said in the end.
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+    graph = open_graph(given, folder)
+    try:
+        yield graph.memory
+    finally:
+        graph.close()
+
+
+def missing_file(store: Mapping[str, Any], folder: Path) -> Path | None:
+    """Return where an embedded graph would lie that is not there yet; None for all others."""
+    if store.get("provider") != "embedded":
+        return None
+    path = Path((store.get("config") or {}).get("path") or embedded_path(folder)).expanduser()
+    # Until it is closed for the first time, there is only its log.
+    there = (file.exists() for file in (path, path.with_name(f"{path.name}-wal")))
+    return None if any(there) else path
+
+
+def _read(
+    scope: Scope,
+    config: Mapping[str, Any] | None,
+    data_dir: Path | None,
+    *,
+    history: bool,
+    limit: int,
+) -> Snapshot:
+    folder = Path(data_dir).expanduser().absolute() if data_dir else data_folder()
+    store = {"provider": "embedded"} if config is None else config.get("graph_store")
+    if not isinstance(store, Mapping):
+        raise ConfigurationError("The config has no 'graph_store' that says which graph.")
+    # Looking must not make one.
+    if missing := missing_file(store, folder):
+        raise ConfigurationError(
+            f"There is no graph in {missing}: connect(graph=True) makes one. For another one, name "
+            f"a file with its graph_store with --config, or its folder with --data-dir."
+        )
+    with opened_graph(store, folder) as graph:
+        return read_snapshot(graph, scope=scope, history=history, limit=limit)
+
+
+def _table(found: Snapshot, title: str, *, history: bool) -> Table:
+    columns = ["about", "fact", "what", "since (UTC)", *(["until"] if history else []), "said in"]
+    table = Table(
+        *(Column(name, overflow="fold") for name in columns), title=title, title_justify="left"
+    )
+    for one in found.relations:
+        days = [one.valid_from, *([one.valid_to] if history else [])]
+        table.add_row(
+            escape(one.source),
+            escape(one.relationship),
+            escape(one.target),
+            *(f"{day:%Y-%m-%d}" if day else "" for day in days),
+            escape("\n".join(_said(one, found))),
+        )
+    return table
+
+
+def _said(relation: Relation, found: Snapshot) -> list[str]:
+    return [
+        found.memories[one].text if one in found.memories else f"(memory {one}, deleted)"
+        for one in relation.memory_ids
+    ]
+
+
+def _count(found: Snapshot) -> str:
+    facts = len(found.relations)
+    more = "" if found.complete else " (the latest; --limit shows more)"
+    return f"{facts} {'fact' if facts == 1 else 'facts'}{more}"

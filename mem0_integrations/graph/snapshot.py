@@ -1,0 +1,105 @@
+"""What a graph says of a scope, as plain data: to be shown, or handed to another program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from mem0_integrations.graph import cypher
+from mem0_integrations.graph.engines.base import Batch, Plan, acarry_out, carry_out
+from mem0_integrations.graph.model import relations_of
+from mem0_integrations.graph.reading import check_count
+from mem0_integrations.records import Memory, Relation
+from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
+
+if TYPE_CHECKING:
+    from mem0_integrations.graph.graph_memory import GraphMemory
+
+__all__ = ["Snapshot", "aread_snapshot", "read_snapshot"]
+
+_MOST: Final = 10_000
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The facts of a scope, with what belongs to them.
+
+    Attributes:
+        relations: The facts, the latest first.
+        types: What entities are, such as `person`, by name; those alone where it is known.
+        memories: The memories that support the facts, by id; those that were deleted are
+            not among them.
+        complete: Whether these are all facts; else the latest.
+
+    Example:
+        >>> Snapshot((Relation("Priya", "lives_in", "Oslo"),)).types
+        {}
+    """
+
+    relations: tuple[Relation, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    complete: bool = True
+
+
+def read_snapshot(
+    graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
+) -> Snapshot:
+    """Read what a graph says of a scope.
+
+    Args:
+        graph: The graph.
+        scope: Whose.
+        history: Whether to read what has ended, or was taken back, too.
+        limit: The most facts, 1 to 10,000, the latest. A fact counts once for each memory that
+            supports it.
+
+    Raises:
+        InvalidInputError: An argument is malformed.
+        BackendError: The graph could not be read.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> with connect(graph=True, scope={"user_id": "priya"}) as memory:
+        ...     result = memory.remember("I live in Oslo.")
+        ...     flushed = memory.flush()
+        ...     found = read_snapshot(memory.graph, scope={"user_id": "priya"})
+        >>> [said.text for said in found.memories.values()]
+        ['I live in Oslo.']
+    """
+    return carry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+
+
+async def aread_snapshot(
+    graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
+) -> Snapshot:
+    """Async twin of `read_snapshot`."""
+    return await acarry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+
+
+def _snapshot(scope: Scope, history: bool, limit: int) -> Plan[Snapshot]:
+    check_count("limit", limit, _MOST)
+    [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=history)])
+    types: dict[str, str] = {}
+    for row in rows:
+        for end in ("source", "target"):
+            if row[f"{end}_kind"]:
+                types.setdefault(row[end], row[f"{end}_kind"])
+    ids = list(dict.fromkeys(str(row["memory_id"]) for row in rows))
+    chunks = [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
+    found = (
+        (yield Batch([cypher.texts_of_memories(scope, chunk) for chunk in chunks]))
+        if chunks
+        else []
+    )
+    memories = {str(row["memory_id"]): _memory(row) for part in found for row in part}
+    return Snapshot(tuple(relations_of(rows)), types, memories, complete=len(rows) < limit)
+
+
+def _memory(row: Mapping[str, Any]) -> Memory:
+    said_at = datetime.fromisoformat(row["said_at"]) if row["said_at"] else None
+    owner = Scope(**{key: row[key] or None for key in SCOPE_KEYS})
+    return Memory(id=row["memory_id"], text=row["text"], scope=owner, updated_at=said_at)

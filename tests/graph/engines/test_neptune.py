@@ -1,0 +1,286 @@
+"""The Neptune engines where something between them and Neptune goes wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mem0_integrations import BackendError, ClosedError, ConfigurationError
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.neptune import (
+    NeptuneAnalyticsEngine,
+    NeptuneDatabaseEngine,
+    neptune_engine,
+)
+from tests.servers.neptune import KEYS, REGION, NeptuneEndpoint
+
+PROBE = Batch([Statement("RETURN 1 AS one")])
+GOOD = b'{"results": [{"one": 1}]}'
+ENGINES: dict[str, Callable[[int], GraphEngine]] = {
+    "analytics": lambda port: NeptuneAnalyticsEngine(
+        "g-abc1234567",
+        region_name=REGION,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        timeout=0.5,
+    ),
+    "database": lambda port: NeptuneDatabaseEngine(
+        "127.0.0.1", port=port, use_https=False, region_name=REGION, timeout=0.5
+    ),
+}
+
+
+@dataclass
+class Gateway:
+    """What stands before Neptune: sends the same answer a number of times, then a good one."""
+
+    port: int = 0
+    status: int = 200
+    body: bytes = GOOD
+    promised: int = 0
+    wait: float = 0.0
+    times: int = 0
+    requests: int = 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    gateway: Gateway
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        gateway = self.gateway
+        gateway.requests += 1
+        wrong = gateway.requests <= gateway.times
+        if wrong:
+            time.sleep(gateway.wait)
+        body = gateway.body if wrong else GOOD
+        self.send_response(gateway.status if wrong else 200)
+        self.send_header("Content-Length", str(max(gateway.promised * wrong, len(body))))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = wrong
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in KEYS.items():
+        monkeypatch.setenv(key.upper(), value)
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    class Handler(_Handler):
+        gateway = Gateway()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.block_on_close = True, False
+    Handler.gateway.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield Handler.gateway
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[GraphEngine]:
+    engine = ENGINES[request.param](gateway.port)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": 503, "body": b"<html>busy</html>"},
+        {"status": 502, "body": b""},
+        {"body": b'{"results": [', "promised": 1000},
+        {"body": b"<html>Maintenance</html>"},
+    ],
+    ids=["unavailable", "bad gateway", "breaks off", "another page"],
+)
+def test_what_a_gateway_answers_passes(
+    engine: GraphEngine, gateway: Gateway, wrong: dict[str, object]
+) -> None:
+    """A turn must not be given up because a load balancer was restarted."""
+    for name, value in wrong.items():
+        setattr(gateway, name, value)
+    gateway.times = 2
+    assert engine.run(PROBE) == [[{"one": 1}]]
+    gateway.requests, gateway.times = 0, 100
+    with pytest.raises(BackendError) as caught:
+        engine.run(PROBE)
+    assert caught.value.retryable
+    assert gateway.requests <= 10
+
+
+def test_a_server_that_does_not_answer(engine: GraphEngine, gateway: Gateway) -> None:
+    """There is an end to it, and it may pass."""
+    gateway.wait, gateway.times = 3.0, 100
+    began = time.monotonic()
+    with pytest.raises(BackendError, match="Timeout") as caught:
+        engine.run(PROBE)
+    assert caught.value.retryable
+    assert time.monotonic() - began < 6
+
+
+def test_a_page_of_a_login_does_not_pass(engine: GraphEngine, gateway: Gateway) -> None:
+    """Who is not let in asks once."""
+    gateway.status, gateway.body, gateway.times = 403, b"<html>Who are you?</html>", 100
+    with pytest.raises(BackendError, match="403") as caught:
+        engine.run(PROBE)
+    assert not caught.value.retryable
+    assert gateway.requests == 1
+
+
+def test_many_threads_use_it_first(engine: GraphEngine) -> None:
+    """Making clients of boto3 at once is not safe: one is made."""
+    barrier, errors = threading.Barrier(8), list[BaseException]()
+
+    def use() -> None:
+        barrier.wait()
+        try:
+            engine.run(PROBE)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_close_ends_what_is_tried_again(engine: GraphEngine, gateway: Gateway) -> None:
+    """Nothing is sent once the memory is closed."""
+    gateway.status, gateway.body, gateway.times = 503, b"", 100
+    threading.Timer(0.2, engine.close).start()
+    with pytest.raises(ClosedError):
+        engine.run(Batch([*PROBE.statements] * 100))
+    asked = gateway.requests
+    with pytest.raises(ClosedError):
+        engine.run(PROBE)
+    assert gateway.requests == asked
+
+
+async def test_a_closed_engine_refuses_both_ways(engine: GraphEngine) -> None:
+    """And may be closed twice."""
+    engine.run(PROBE)
+    engine.close()
+    await engine.aclose()
+    with pytest.raises(ClosedError):
+        engine.run(PROBE)
+    with pytest.raises(ClosedError):
+        await engine.arun(PROBE)
+
+
+def test_a_client_of_ones_own_stays_open(neptune_analytics: NeptuneEndpoint) -> None:
+    """Applications share it."""
+    client = neptune_analytics.client()
+    engine = NeptuneAnalyticsEngine(neptune_analytics.graph_identifier, client=client)
+    engine.run(PROBE)
+    engine.close()
+    again = NeptuneAnalyticsEngine(neptune_analytics.graph_identifier, client=client)
+    assert again.run(PROBE) == [[{"one": 1}]]
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "CancelledByMaintenanceException",
+        "ConstraintViolationException",
+        "InternalFailureException",
+        "MemoryLimitExceededException",
+        "ReadOnlyViolationException",
+        "ServerShutdownException",
+        "ThrottlingException",
+    ],
+)
+def test_what_neptune_database_calls_retryable(
+    neptune_database: NeptuneEndpoint, code: str
+) -> None:
+    """A failover or maintenance of the cluster must not cost a turn."""
+    engine = NeptuneDatabaseEngine(neptune_database.host, client=neptune_database.client())
+    neptune_database.fail_next(code, 2)
+    assert engine.run(PROBE) == [[{"one": 1}]]
+    assert len(neptune_database.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("product", "code"),
+    [
+        ("neptune_analytics", "UnprocessableException"),
+        ("neptune_analytics", "AccessDeniedException"),
+        ("neptune_database", "MalformedQueryException"),
+        ("neptune_database", "AccessDeniedException"),
+    ],
+)
+def test_what_neptune_calls_final(request: pytest.FixtureRequest, product: str, code: str) -> None:
+    """Asked again, it would answer the same."""
+    endpoint: NeptuneEndpoint = request.getfixturevalue(product)
+    engine = (
+        NeptuneAnalyticsEngine(endpoint.graph_identifier, client=endpoint.client())
+        if product == "neptune_analytics"
+        else NeptuneDatabaseEngine(endpoint.host, client=endpoint.client())
+    )
+    endpoint.fail_next(code)
+    with pytest.raises(BackendError, match=code) as caught:
+        engine.run(PROBE)
+    assert not caught.value.retryable
+    assert len(endpoint.requests) == 1
+
+
+def test_no_key_is_shown(engine: GraphEngine, gateway: Gateway) -> None:
+    """Neither by the engine nor by its errors."""
+    gateway.status, gateway.body, gateway.times = 403, b"", 100
+    with pytest.raises(BackendError) as caught:
+        engine.run(PROBE)
+    assert KEYS["aws_secret_access_key"] not in f"{caught.value} {engine!r} {vars(engine)}"
+
+
+def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing is named, at the first use."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    engine = NeptuneAnalyticsEngine("g-abc1234567")
+    with pytest.raises(BackendError, match="NoRegion") as caught:
+        engine.run(PROBE)
+    assert not caught.value.retryable
+    engine.close()
+
+
+def test_a_host_that_is_none() -> None:
+    """boto3 refuses the address."""
+    engine = NeptuneDatabaseEngine("", region_name=REGION)
+    with pytest.raises(ConfigurationError):
+        engine.run(PROBE)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "neptune-db://host:port",
+        "neptune-db://host:8182/",
+        "neptune-db://somebody:secret@host",
+        "neptune-graph://g-1/../g-2",
+        "neptune-graph://g-1\n",
+        "NEPTUNE-GRAPH://g-1",
+    ],
+)
+def test_endpoints_that_are_none(wrong: str) -> None:
+    """The engine's own error, not one of a parser."""
+    with pytest.raises(ConfigurationError, match="neptune-db://"):
+        neptune_engine(wrong)
