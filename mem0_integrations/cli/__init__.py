@@ -136,32 +136,38 @@ def main() -> None:
         sys.exit(1)
 
 
-@app.command(name="migrate-graph")
+@app.command("migrate-graph")
 def migrate_graph(
-    config: Annotated[
-        Path, typer.Option(exists=True, dir_okay=False, help="A config with the new graph_store.")
-    ],
     *,
+    config: Annotated[
+        Path,
+        typer.Option(exists=True, dir_okay=False, help="A Mem0 config (JSON) with a graph_store."),
+    ],
     source_config: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The old graph_store, if it is another."),
+        typer.Option(exists=True, dir_okay=False, help="Where the old graph is, if elsewhere."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Only this user's facts.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
-    run: Annotated[str | None, typer.Option(help="Only this session's.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count what there is, and write nothing.")
-    ] = False,
+    user: Annotated[str | None, typer.Option(help="Only this user's.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only of this session.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and write nothing.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Read a graph that Mem0 1.x wrote into the graph of this package; the old one stays."""
-    from mem0_integrations.cli.migrate import run_migration
+    """Read a graph that Mem0 1.x wrote into the model of this package; the old one stays."""
+    from mem0_integrations.cli.migrate import run_migrate
     from mem0_integrations.scope import Scope
 
-    target = read_config(config) or {}
-    scope = Scope(user_id=user, agent_id=agent, run_id=run) if user or agent or run else None
-    source = read_config(source_config) or target
-    raise typer.Exit(run_migration(target, source, data_dir, scope=scope, dry_run=dry_run))
+    # None at all is everything; an empty one is a mistake, which Scope refuses.
+    chosen = any(one is not None for one in (user, agent, run))
+    raise typer.Exit(
+        run_migrate(
+            read_config(config) or {},
+            read_config(source_config),
+            scope=Scope(user_id=user, agent_id=agent, run_id=run) if chosen else None,
+            dry_run=dry_run,
+            data_dir=data_dir,
+        )
+    )
 
 
 def read_config(path: Path | None) -> dict[str, Any] | None:

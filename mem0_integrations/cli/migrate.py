@@ -2,76 +2,131 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
-from mem0_integrations.data_folder import data_folder, make_folder
+from mem0_integrations.cli.graph import missing_file
+from mem0_integrations.cli.layout import show_parts
+from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import Mem0Embedder
 from mem0_integrations.graph.config import engine_from_config
-from mem0_integrations.graph.migration import counts_by_scope, migrate, old_facts
+from mem0_integrations.graph.engines.base import GraphEngine
+from mem0_integrations.graph.migration import Migration, migrate
 from mem0_integrations.scope import Scope
 
-__all__ = ["run_migration"]
+__all__ = ["run_migrate"]
+
+# Scopes of the table; a graph may have any number.
+_ROWS: Final = 50
 
 
-def run_migration(
-    target: Mapping[str, Any],
-    source: Mapping[str, Any],
-    data_dir: Path | None,
+def run_migrate(
+    config: Mapping[str, Any],
+    source_config: Mapping[str, Any] | None,
     *,
     scope: Scope | None,
     dry_run: bool,
+    data_dir: Path | None,
 ) -> int:
-    """Read a graph of Mem0 1.x into the graph of this package; returns the exit code."""
+    """Migrate a graph; returns the exit code: 0 when nothing has to be looked at.
+
+    Raises:
+        ConfigurationError: A config names no graph, or one that is not there.
+        BackendError: A graph does not answer.
+    """
     console = Console()
-    folder = make_folder(data_dir or data_folder())
-    with closing(engine_from_config(_store(source), folder)) as old:
-        facts = list(old_facts(old, scope))
-        table = Table("scope", "facts", title="Found", title_justify="left")
-        for owner, count in counts_by_scope(facts).items():
-            table.add_row(escape(repr(owner)), f"{count:,}")
-        console.print(table)
-        if dry_run or not facts:
-            console.print("Nothing was written." if dry_run else "There is nothing to migrate.")
-            return 0
-        same = _store(source) == _store(target)
-        with (
-            closing(old if same else engine_from_config(_store(target), folder)) as new,
-            Progress(console=console) as progress,
-        ):
-            task = progress.add_task("Migrating", total=len(facts))
-            done = migrate(
-                facts,
-                new,
-                _embedder(target),
-                on_progress=lambda count: progress.update(task, completed=count),
-            )
-    console.print(f"[green]{done:,} facts are in the graph.[/] The old ones are still there, too.")
-    return 0
+    folder = Path(data_dir).expanduser().absolute() if data_dir else data_folder()
+    # What the driver repeats, and why, is said in the end.
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+    with ExitStack() as opened:
+        new, old = _store(config), _store(config if source_config is None else source_config)
+        source = _open(old, folder, opened, must_exist=True)
+        parts, target = {"from": source.describe()}, None
+        if not dry_run:
+            same = old == new
+            target = source if same else _open(new, folder, opened, must_exist=False)
+            parts["to"] = target.describe()
+        show_parts(console, "Graph of Mem0 1.x", parts)
+        found = _migrate(console, source, target, scope)
+    return _report(console, found, dry_run=dry_run)
 
 
 def _store(config: Mapping[str, Any]) -> Mapping[str, Any]:
     store = config.get("graph_store")
     if not isinstance(store, Mapping):
-        raise ConfigurationError("migrate-graph needs a config with a 'graph_store'.")
+        raise ConfigurationError("The config has no 'graph_store' that says which graph.")
     return store
 
 
-def _embedder(config: Mapping[str, Any]) -> Mem0Embedder:
-    given = config.get("embedder")
-    if not given:
-        from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+def _open(
+    store: Mapping[str, Any], folder: Path, opened: ExitStack, *, must_exist: bool
+) -> GraphEngine:
+    # Reading must not make one.
+    if must_exist and (missing := missing_file(store, folder)):
+        raise ConfigurationError(f"There is no graph in {missing}.")
+    engine = engine_from_config(store, folder)
+    opened.callback(engine.close)
+    return engine
 
-        return MiniLMEmbedder()
-    from mem0.utils.factory import EmbedderFactory
 
-    made: Mem0Embedder = EmbedderFactory.create(given["provider"], given.get("config") or {}, None)
-    return made
+def _migrate(
+    console: Console, source: GraphEngine, target: GraphEngine | None, scope: Scope | None
+) -> Migration:
+    # The bar belongs to whoever watches, not to what is printed.
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Relationships", total=None)
+
+        def progress(done: int, of: int) -> None:
+            bar.update(task, completed=done, total=of)
+
+        return migrate(source, target, scope=scope, progress=progress)
+
+
+def _report(console: Console, found: Migration, *, dry_run: bool) -> int:
+    fixes: list[str] = []
+    if found.scopes:
+        console.print(_table(found, dry_run=dry_run))
+        if (more := len(found.scopes) - _ROWS) > 0:
+            console.print(f"... and {more:,} smaller scopes.", highlight=False)
+    else:
+        fixes.append("Nothing was found that Mem0 1.x wrote: look at the config and the scope.")
+    if found.left_out:
+        fixes.append(
+            f"{found.left_out:,} relationships are left out: their ends are of different users, or "
+            f"an id or a name is blank or too long."
+        )
+    for fix in fixes:
+        console.print(f"[red]To look at:[/] {escape(fix)}", highlight=False, soft_wrap=True)
+    if found.scopes:
+        known = found.facts - found.written
+        done = (
+            "this was a dry run, nothing was written"
+            if dry_run
+            else f"{found.written:,} were written, {known:,} were there already"
+        )
+        console.print(f"{found.facts:,} facts; {done}.", highlight=False, soft_wrap=True)
+    return 1 if fixes else 0
+
+
+def _table(found: Migration, *, dry_run: bool) -> Table:
+    columns = ["scope", "facts", "of them ended", *([] if dry_run else ["written"])]
+    table = Table(
+        *(
+            Column(name, overflow="fold", justify="left" if name == "scope" else "right")
+            for name in columns
+        )
+    )
+    for one in found.scopes[:_ROWS]:
+        ids = one.scope.ids.items()
+        whose = ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in ids)
+        numbers = [one.facts, one.ended, *([] if dry_run else [one.written])]
+        table.add_row(escape(whose), *(f"{number:,}" for number in numbers))
+    return table

@@ -27,6 +27,8 @@ __all__ = ["AttachedGraph", "GraphLike", "OpenedGraph", "abandon", "attach", "op
 
 GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
 
+# Seconds; the caller of a write shall have its answer before the graph takes the processor.
+_START_DELAY: Final = 0.05
 _RETRY: Final = PatientRetry(base=1.0, cap=60.0)
 
 
@@ -117,6 +119,7 @@ def attach(
             workers=workers,
             # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
             synchronous="NORMAL",
+            start_delay=_START_DELAY,
         ),
     )
 

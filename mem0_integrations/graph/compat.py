@@ -10,12 +10,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, Final, TypeAlias
 
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
+from mem0_integrations.errors import ConfigurationError, ScopeError
+from mem0_integrations.extraction import (
+    ChatModel,
+    Embeddings,
+    LangChainEmbedder,
+    Mem0Embedder,
+    Mem0LLM,
+)
+from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.config import graph_from_config
+from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import speaker_of
 from mem0_integrations.graph.patterns import PatternRelationExtractor
@@ -29,6 +38,7 @@ Row: TypeAlias = dict[str, str]
 _NAMESPACE: Final = uuid.UUID("5f6c3b5e-0f0f-5d5c-9c55-0f4f4f1f6f11")
 _IDS: Final = ("user_id", "agent_id", "run_id")
 _SELF: Final = {"i", "me", "my", "mine", "myself"}
+_PROBES: Final = 16
 _ALL: Final = 10_000
 _NESTED: Final = ("config", "llm")
 
@@ -45,7 +55,8 @@ class MemoryGraph:
             `embedder` and `llm`; each with a `provider` and a `config`.
         embedder: A LangChain embeddings object in place of the configured one; without either,
             that of the embedded default.
-        extractor: Finds relations in place of the configured model; without either, patterns do.
+        llm: A language model of LangChain's or Mem0's in place of the configured one.
+        extractor: Finds relations in place of any model; without either, patterns do.
 
     Raises:
         ConfigurationError: The config is malformed.
@@ -66,17 +77,18 @@ class MemoryGraph:
         config: object,
         *,
         embedder: Embeddings | None = None,
+        llm: ChatModel | Mem0LLM | None = None,
         extractor: RelationExtractor | None = None,
     ) -> None:
         store = _part(config, "graph_store")
         if store is None:
             raise ConfigurationError("MemoryGraph needs a config with a graph_store.")
-        llm = store.pop("llm", None) or _part(config, "llm")
+        configured = store.pop("llm", None) or _part(config, "llm")
         prompt = store.pop("custom_prompt", None)
         given = {key: value for key, value in store.items() if value is not None}
         self.graph = graph_from_config(given, make_folder(data_folder()))
         self.graph.complete(
-            extractor=extractor or _extractor(llm, prompt),
+            extractor=extractor or _extractor(llm, configured, prompt),
             embedder=(
                 _embedder(_part(config, "embedder"))
                 if embedder is None
@@ -96,18 +108,14 @@ class MemoryGraph:
             `source`, `relationship` and `target`.
         """
         scope = _scope(filters)
-        before = self.graph.relations(scope=scope, limit=_ALL)
-        said = _memory(scope, data)
+        known = self._known(scope, data)
+        # Said again, it holds again: as the next memory of that text.
+        said = _memory(scope, data, len(known))
         self.graph.sync(scope, [said])
-        after = self.graph.relations(scope=scope, limit=_ALL)
-        holding = {_key(fact) for fact in after}
+        added, ended = carry_out(self.graph.engine, _outcome(scope, said.id))
         return {
-            "deleted_entities": [
-                [_row(fact, "target")] for fact in before if _key(fact) not in holding
-            ],
-            "added_entities": [
-                [_row(fact, "target")] for fact in after if said.id in fact.memory_ids
-            ],
+            "deleted_entities": [[row] for row in _rows(ended)],
+            "added_entities": [[row] for row in _rows(added)],
         }
 
     def search(self, query: str, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
@@ -119,7 +127,9 @@ class MemoryGraph:
             limit: The most facts.
         """
         scope = _scope(filters)
-        found = self.graph.related(query, [], scope=scope)
+        reading.check_count("limit", limit, _ALL)
+        plan = reading.related(scope, query, [], None, limit)
+        found = carry_out(self.graph.engine, plan)
         if _SELF & set(query.casefold().replace("?", " ").split()):
             found += self.graph.relations(speaker_of(scope), scope=scope, limit=limit)
         distinct = {_key(fact): fact for fact in found}
@@ -143,7 +153,7 @@ class MemoryGraph:
             filters: `user_id`, `agent_id`, `run_id`: at least one of them.
         """
         scope = _scope(filters)
-        self.graph.sync(scope, [], [_memory(scope, data).id])
+        self.graph.sync(scope, [], self._known(scope, data))
 
     def delete_all(self, filters: Mapping[str, Any]) -> None:
         """Erase everything of a scope.
@@ -157,20 +167,65 @@ class MemoryGraph:
         """Erase what this package wrote, of every scope; nothing else of the database."""
         self.graph.reset()
 
+    def _known(self, scope: Scope, text: str) -> list[str]:
+        """Return the ids of the memories that a text has, one for each time it was added."""
+        known: list[str] = []
+        for start in count(0, _PROBES):
+            ids = [_memory(scope, text, start + one).id for one in range(_PROBES)]
+            [rows] = self.graph.engine.run(Batch([cypher.known_memories(scope, ids)]))
+            known += [row["memory_id"] for row in rows]
+            if len(rows) < _PROBES:
+                break
+        return known
+
 
 def _scope(filters: Mapping[str, Any]) -> Scope:
-    return Scope(**{key: filters[key] for key in _IDS if filters.get(key)})
+    if unknown := sorted(set(filters) - set(_IDS)):
+        # Left out, they would make the scope wider.
+        raise ScopeError(f"Unknown filters {unknown}; use {', '.join(_IDS)}.")
+    return Scope(**{key: value for key, value in filters.items() if value is not None})
 
 
-def _memory(scope: Scope, text: str) -> Memory:
+def _outcome(scope: Scope, memory_id: str) -> Plan[tuple[Rows, Rows]]:
+    """Read what a memory has added, and what has ended through it."""
+    leading, starting = yield Batch(cypher.edges_of_memories(scope, [memory_id]))
+    own = {row["id"]: row for row in [*leading, *starting]}
+    added = [row for row in own.values() if not row["ended"]]
+    [rows] = yield Batch([cypher.endings(scope, {row["source_id"] for row in own.values()})])
+    ending = {row["id"]: str(row["ending"]).split() for row in rows}
+    slots = {
+        (row["source_id"], row["predicate"])
+        for row in own.values()
+        if row["predicate"] in ending.get(row["source_id"], ())
+    }
+    if not slots:
+        return added, []
+    [rows] = yield Batch([cypher.edges_in_slots(scope, slots)])
+    times = {row["valid_from"] for row in own.values()}
+    return added, [
+        row
+        for row in rows
+        if row["valid_to"] in times and not row["ended"] and row["id"] not in own
+    ]
+
+
+def _memory(scope: Scope, text: str, number: int = 0) -> Memory:
     # There is no memory behind a text that is added here: it stands for itself.
-    made = str(uuid.uuid5(_NAMESPACE, f"{sorted(scope.ids.items())} {text}"))
+    again = f"{number} " if number else ""
+    made = str(uuid.uuid5(_NAMESPACE, f"{again}{sorted(scope.ids.items())} {text}"))
     now = datetime.now(UTC)
     return Memory(id=made, text=text, scope=scope, created_at=now, updated_at=now)
 
 
 def _key(fact: Relation) -> tuple[str, str, str]:
     return fact.source, fact.relationship, fact.target
+
+
+def _rows(edges: Rows) -> list[Row]:
+    facts = {(edge["source"], edge["predicate"], edge["target"]) for edge in edges}
+    return [
+        dict(zip(("source", "relationship", "target"), one, strict=True)) for one in sorted(facts)
+    ]
 
 
 def _row(fact: Relation, target: str) -> Row:
@@ -189,12 +244,15 @@ def _part(config: object, name: str) -> dict[str, Any] | None:
     }
 
 
-def _extractor(llm: Mapping[str, Any] | None, prompt: str | None) -> RelationExtractor:
-    if not llm or not llm.get("provider"):
-        return PatternRelationExtractor()
-    from mem0.utils.factory import LlmFactory
+def _extractor(
+    model: ChatModel | Mem0LLM | None, configured: Mapping[str, Any] | None, prompt: str | None
+) -> RelationExtractor:
+    if model is None:
+        if not configured or not configured.get("provider"):
+            return PatternRelationExtractor()
+        from mem0.utils.factory import LlmFactory
 
-    model = LlmFactory.create(llm["provider"], llm.get("config") or {})
+        model = LlmFactory.create(configured["provider"], configured.get("config") or {})
     return ModelRelationExtractor(model, instructions=prompt)
 
 

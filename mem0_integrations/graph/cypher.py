@@ -93,11 +93,15 @@ SCHEMA: Final = (
 """Constraints and indexes, for engines that have them."""
 
 OWNER_INDEXES: Final = tuple(
-    f"CREATE INDEX mem0_{label.lower()}_{key} IF NOT EXISTS FOR (n:{label}) ON (n.{key})"
-    for label in ("Memory", "Entity")
+    f"CREATE INDEX mem0_{label.lower()}_{key} IF NOT EXISTS FOR (n:{label}) ON (n.{key}, n.{own})"
+    for label, own in (("Memory", "memory_id"), ("Entity", "key"))
     for key in SCOPE_KEYS
 )
-"""Indexes of everything that a scope has, to erase it: for engines that choose among indexes."""
+"""Indexes of everything that a scope has, to list and to erase it.
+
+Of two properties, so that a planner takes them where both are asked for: one of the scope alone
+tempts it to begin with all that a user has.
+"""
 
 
 def text_digest(text: str) -> str:
@@ -131,7 +135,7 @@ def known_entities(scope: Scope, keys: Iterable[str]) -> Statement:
 def all_entities(scope: Scope) -> Statement:
     """Read the entities of exactly this scope, with their vectors."""
     return Statement(
-        f"MATCH (e:Entity) WHERE {_owned('e')} "
+        f"MATCH (e:Entity) WHERE {_owned('e')} AND e.key IS NOT NULL "
         "RETURN e.name AS name, e.kind AS kind, e.vector AS vector",
         owner_of(scope),
     )
@@ -396,7 +400,7 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
     condition = "r.ended = false" if history else _holds()
     return Statement(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
-        f"AND {_covered('b', scope)} AND {condition} RETURN {_FACT_COLUMNS}, "
+        f"AND a.key IS NOT NULL AND {_covered('b', scope)} AND {condition} RETURN {_FACT_COLUMNS}, "
         "a.kind AS source_kind, b.kind AS target_kind "
         f"ORDER BY valid_from DESC, id LIMIT {limit:d}",
         {**scope.ids, **({} if history else {"at": at or _NOW})},
@@ -418,7 +422,7 @@ def count_facts(scope: Scope) -> Statement:
     """Count the edges of a scope."""
     return Statement(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
-        f"AND {_covered('b', scope)} RETURN count(r) AS facts",
+        f"AND a.key IS NOT NULL AND {_covered('b', scope)} RETURN count(r) AS facts",
         scope.ids,
     )
 
@@ -426,8 +430,12 @@ def count_facts(scope: Scope) -> Statement:
 def delete_scope(scope: Scope) -> tuple[Statement, ...]:
     """Erase everything of a scope."""
     return tuple(
-        Statement(f"MATCH (n:{label}) WHERE {_covered('n', scope)} DETACH DELETE n", scope.ids)
-        for label in ("Memory", "Entity")
+        Statement(
+            f"MATCH (n:{label}) WHERE {_covered('n', scope)} AND n.{own} IS NOT NULL "
+            "DETACH DELETE n",
+            scope.ids,
+        )
+        for label, own in (("Memory", "memory_id"), ("Entity", "key"))
     )
 
 

@@ -1,185 +1,399 @@
-"""A graph that Mem0 1.x wrote, read into the graph of this package, scope by scope."""
+"""From a graph that Mem0 1.x wrote to the model of this package; the old one stays as it is.
+
+Mem0 1.x has a node for each entity (`name`, `user_id`, perhaps `agent_id` and `run_id`; its label
+is the entity's type) and a relationship for each fact, whose type is the predicate. It does not
+say which memory a fact is from. Here every fact gets a memory of its own, which exists in the
+graph alone; its id is `migrated_id`, and `GraphMemory.sync(scope, [], [id])` takes it back.
+`rebuild_graph` makes a graph from what Mem0 remembers, and drops what is only migrated.
+
+What becomes of it:
+
+- **Scope**: the ids that both ends have in common, for a search in 1.x with fewer ids found nodes
+  with more. Where no user was given, 1.x wrote the user `user` beside the agent or the run: it is
+  left out. Neptune and Memgraph kept no run, and Neptune no agent: what was written there without
+  a user belongs to `user`, whoever it was from.
+- **Names**: `new_york` was `New York` once. It becomes `new york`, unless it may have had the
+  underscore before, as identifiers do (`order_a_17`, `ann_lee@example.org`), and except for the
+  scope's own user, whose id is put. Names are compared without regard to letter case and
+  underscores. No two of them become one: 1.x has compared them. They get no vectors either, so
+  no model is needed.
+- **Time**: a fact holds since its `created_at`, or since both ends were there. What 1.x marked as
+  no longer valid gets a second memory, which says that the fact has ended, and when. Where
+  something can be true of one thing at a time, as `lives_in`, the later fact ends the earlier.
+
+Another run adds what 1.x has written since, and ends what it has taken back since; a fact that 1.x
+says again after that stays ended. A fact that was taken back here comes again.
+"""
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
 
 from mem0_integrations.errors import ScopeError
-from mem0_integrations.extraction import Mem0Embedder
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
-from mem0_integrations.graph.graph_memory import GraphMemory
-from mem0_integrations.graph.model import Extracted, Triple, clean
-from mem0_integrations.records import Memory, Relation
-from mem0_integrations.scope import Scope
-
-__all__ = ["OldFact", "migrate", "old_facts"]
-
-_NAMESPACE: Final = uuid.UUID("b0c9c0b4-6a53-5a7e-8b39-3a7f4f0d7a53")
-_PAGE: Final = 1_000
-_BATCH: Final = 200
-_IDS: Final = ("user_id", "agent_id", "run_id")
-# What this package writes has a `key`, or is no relationship between two names.
-_READ: Final = (
-    "MATCH (a)-[r]->(b) WHERE a.name IS NOT NULL AND b.name IS NOT NULL "
-    "AND a.key IS NULL AND b.key IS NULL AND a.memory_id IS NULL "
-    "RETURN a.name AS source, type(r) AS relationship, b.name AS target, "
-    + ", ".join(f"a.{key} AS {key}, b.{key} AS target_{key}" for key in _IDS)
-    + ", r.created_at AS created_at, r.created AS created, r.valid AS valid, "
-    "r.invalidated_at AS invalidated_at "
-    "ORDER BY user_id, source, relationship, target"
+from mem0_integrations.graph import cypher
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    GraphEngine,
+    Plan,
+    Statement,
+    carry_out,
 )
+from mem0_integrations.graph.model import (
+    Extracted,
+    GraphEntity,
+    Triple,
+    clean,
+    is_identifier,
+    name_key,
+    predicate_of,
+    speaker_of,
+)
+from mem0_integrations.graph.names import EntityNames
+from mem0_integrations.graph.projection import changed_memories, project
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope, ScopeLike
+
+__all__ = ["MigratedScope", "Migration", "migrate", "migrated_id"]
+
+_OwnedBy: TypeAlias = tuple[Any, ...]
+
+_NAMESPACE: Final = uuid.UUID("6f1c3a52-0d7b-5c1e-9d53-5b8f3a7e2c41")
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_PAGE: Final = 5_000
+_FACTS_OF_A_BATCH: Final = 250
+_IDS: Final = ("user_id", "agent_id", "run_id")
+_ENDS: Final = ("a", "b")
+# Who stands for everybody where an application named no user.
+_PSEUDO_USER: Final = "user"
+_NO_TYPES: Final = frozenset({"__Entity__", "__User__", "Entity"})
+# What this package writes has these; 1.x writes neither, but its Memgraph nodes are `Entity`, too.
+_FOREIGN: Final = " AND ".join(
+    f"{end}.name IS NOT NULL AND {end}.user_id IS NOT NULL "
+    f"AND {end}.vector IS NULL AND {end}.digest IS NULL"
+    for end in _ENDS
+)
+_OWNERS: Final = tuple(f"{end}.{key}" for end in _ENDS for key in _IDS)
 
 
 @dataclass(frozen=True, slots=True)
-class OldFact:
-    """A relationship of Mem0 1.x.
+class MigratedScope:
+    """What became of one scope.
 
     Attributes:
-        scope: Whose it is.
-        triple: What it says; names have their spaces again.
-        since: When it was written.
-        until: When it was found to hold no longer; None while it holds.
+        scope: Whose.
+        facts: The facts that 1.x has of it; relationships that say the same are one.
+        ended: How many of them hold no longer.
+        written: How many were new, or had ended since; none in a dry run.
     """
 
     scope: Scope
-    triple: Triple
+    facts: int
+    ended: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What became of a graph.
+
+    Attributes:
+        scopes: By scope, the largest first.
+        left_out: Relationships that cannot be kept: their ends are of different users, an id or a
+            name is blank or too long.
+    """
+
+    scopes: tuple[MigratedScope, ...] = ()
+    left_out: int = 0
+
+    @property
+    def facts(self) -> int:
+        """The facts of all scopes."""
+        return sum(one.facts for one in self.scopes)
+
+    @property
+    def written(self) -> int:
+        """What was new, of all scopes."""
+        return sum(one.written for one in self.scopes)
+
+
+@dataclass(slots=True)
+class _Fact:
+    """What relationships of 1.x say, however many."""
+
+    source: GraphEntity
+    predicate: str
+    target: GraphEntity
     since: datetime
     until: datetime | None
+    relationships: int = 1
+
+    def merge(self, other: _Fact) -> None:
+        self.since = min(self.since, other.since)
+        live = self.until is None or other.until is None
+        self.until = None if live else max(filter(None, (self.until, other.until)))
+        self.relationships += other.relationships
 
 
-def old_facts(engine: GraphEngine, scope: Scope | None = None) -> Iterator[OldFact]:
-    """Yield the facts that Mem0 1.x wrote, page by page.
+@dataclass(slots=True)
+class _Found:
+    """Where the relationships of a scope lie."""
 
-    Edges between the nodes of two tenants, which some releases wrote, are left out.
-
-    Args:
-        engine: Where they lie.
-        scope: Only those that it covers; all if left out.
-    """
-    skip = 0
-    while True:
-        [rows] = engine.run(Batch([Statement(f"{_READ} SKIP {skip:d} LIMIT {_PAGE:d}")]))
-        yield from _facts(rows, scope)
-        if len(rows) < _PAGE:
-            return
-        skip += _PAGE
+    groups: list[_OwnedBy] = field(default_factory=list)
+    relationships: int = 0
 
 
 def migrate(
-    facts: Sequence[OldFact],
-    engine: GraphEngine,
-    embedder: Mem0Embedder,
+    source: GraphEngine,
+    target: GraphEngine | None,
     *,
-    on_progress: Callable[[int], None] | None = None,
-) -> int:
-    """Write old facts into the graph; a second time changes nothing.
+    scope: ScopeLike | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Migration:
+    """Read a graph of Mem0 1.x and write it as this package does, scope by scope.
 
-    There are no memories behind them: each stands for itself, under an id made of its scope and
-    its words, and can be deleted by it. `rebuild_graph` makes the graph from the memories, and
-    drops what was only migrated. The old data stays where it is.
+    It may be broken off and repeated: what is there already is left alone.
 
     Args:
-        facts: The facts.
-        engine: Where to.
-        embedder: Finds names that mean the same.
-        on_progress: Called after each batch with the number of facts done so far.
+        source: Where the old graph lies; nothing of it is changed or deleted.
+        target: Where to write, which may be `source`; None to count only.
+        scope: Whose graph; None for all.
+        progress: Told how many relationships are done, and of how many.
 
-    Returns:
-        How many facts were written, or were there already.
+    Raises:
+        BackendError: An engine failed.
+
+    Example:
+        >>> import tempfile
+        >>> from mem0_integrations.graph import EmbeddedEngine
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     engine = EmbeddedEngine(Path(folder) / "graph")
+        ...     migrated = migrate(engine, engine)
+        ...     engine.close()
+        >>> migrated.facts
+        0
     """
-    given = _Given()
-    graph = GraphMemory(engine, extractor=given)
-    graph.complete(extractor=given, embedder=embedder)
-    done = 0
-    for scope in sorted({fact.scope for fact in facts}, key=repr):
-        own = [fact for fact in facts if fact.scope == scope]
-        for start in range(0, len(own), _BATCH):
-            batch = own[start : start + _BATCH]
-            graph.sync(scope, [memory for fact in batch for memory in given.memories(fact)])
-            done += len(batch)
-            if on_progress is not None:
-                on_progress(done)
-    return done
+    wanted = None if scope is None else Scope.of(scope)
+    found, left_out = carry_out(source, _survey(wanted))
+    if target is not None:
+        owners = cypher.OWNER_INDEXES if target.chooses_indexes else ()
+        target.prepare([*cypher.SCHEMA, *owners])
+    total, done = sum(one.relationships for one in found.values()), 0
+    scopes: list[MigratedScope] = []
+    for own, where in sorted(found.items(), key=lambda item: -item[1].relationships):
+        facts, unusable = carry_out(source, _facts(own, where.groups))
+        left_out += unusable
+        done += unusable
+        written = 0
+        for batch in _batches(facts):
+            if target is not None:
+                written += carry_out(target, _write(own, batch))
+            done += sum(fact.relationships for fact in batch)
+            progress(done, total)
+        progress(done, total)
+        ended = sum(fact.until is not None for fact in facts)
+        scopes.append(MigratedScope(own, len(facts), ended, written))
+    return Migration(tuple(scopes), left_out)
 
 
-class _Given:
-    """An extractor that knows already what the texts say."""
+def migrated_id(
+    scope: Scope, source: str, relationship: str, target: str, *, ended: bool = False
+) -> str:
+    """Return the id of the memory that a migrated fact gets.
+
+    Args:
+        scope: Whose, exactly.
+        source: A name, in any spelling.
+        relationship: The predicate, in any spelling.
+        target: The other name.
+        ended: Whether it is the memory that says that the fact has ended.
+
+    Example:
+        >>> own = Scope(user_id="ann")
+        >>> one = migrated_id(own, "ann", "lives_in", "new_york")
+        >>> one == migrated_id(own, "Ann", "lives in", "New York")
+        True
+    """
+    parts = [scope.ids, name_key(source), predicate_of(relationship), name_key(target), ended]
+    return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
+
+
+def _survey(wanted: Scope | None) -> Plan[tuple[dict[Scope, _Found], int]]:
+    """Find out whose relationships there are; returns also how many are nobody's."""
+    columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
+    [rows] = yield Batch(
+        [Statement(f"MATCH (a)-[r]->(b) WHERE {_FOREIGN} RETURN {columns}, count(r) AS many")]
+    )
+    found: dict[Scope, _Found] = {}
+    left_out = 0
+    for row in rows:
+        owners = tuple(row[_column(one)] for one in _OWNERS)
+        scope = _scope_of(owners)
+        if scope is None:
+            # Nobody's are everybody's business, but not that of one scope.
+            left_out += row["many"] if wanted is None else 0
+        elif wanted is None or wanted.covers(scope):
+            own = found.setdefault(scope, _Found())
+            own.groups.append(owners)
+            own.relationships += row["many"]
+    return found, left_out
+
+
+def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> Plan[tuple[list[_Fact], int]]:
+    """Read the facts of a scope, the earliest first; returns also how many cannot be kept."""
+    facts: dict[str, _Fact] = {}
+    left_out = 0
+    for group in groups:
+        for start in range(0, 10**12, _PAGE):
+            [rows] = yield Batch([_page(group, start)])
+            for row in rows:
+                fact = _fact(scope, row)
+                if fact is None:
+                    left_out += 1
+                    continue
+                key = migrated_id(scope, fact.source.name, fact.predicate, fact.target.name)
+                if key in facts:
+                    facts[key].merge(fact)
+                else:
+                    facts[key] = fact
+            if len(rows) < _PAGE:
+                break
+    return sorted(facts.values(), key=lambda fact: fact.since), left_out
+
+
+def _page(group: _OwnedBy, start: int) -> Statement:
+    owned = " AND ".join(
+        f"{one} IS NULL" if value is None else f"{one} = ${_column(one)}"
+        for one, value in zip(_OWNERS, group, strict=True)
+    )
+    return Statement(
+        f"MATCH (a)-[r]->(b) WHERE {_FOREIGN} AND {owned} "
+        "RETURN a.name AS source, type(r) AS predicate, b.name AS target, "
+        "labels(a) AS source_labels, labels(b) AS target_labels, r.valid AS valid, "
+        # The driver of one engine has no type for the times of another.
+        "toString(coalesce(r.created_at, r.created)) AS created, "
+        "toString(a.created) AS source_created, toString(b.created) AS target_created, "
+        "toString(r.invalidated_at) AS invalidated "
+        "ORDER BY source, predicate, target, created, invalidated, source_created, target_created "
+        f"SKIP {start:d} LIMIT {_PAGE:d}",
+        {
+            _column(one): value
+            for one, value in zip(_OWNERS, group, strict=True)
+            if value is not None
+        },
+    )
+
+
+def _write(scope: Scope, facts: Sequence[_Fact]) -> Plan[int]:
+    """Write what is not there yet; returns how many facts that concerned."""
+    found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
+    changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])
+    if changed:
+        yield from project(scope, [found[memory.id] for memory in changed], _KeptApart())
+    new = [found[memory.id][1].triples[0] for memory in changed]
+    return len({(one.source, one.relationship, one.target) for one in new})
+
+
+def _memories(scope: Scope, fact: _Fact) -> Iterator[tuple[Memory, Extracted]]:
+    """Yield the memories that say what 1.x says, and what is to be found in them."""
+    names = fact.source.name, fact.predicate, fact.target.name
+    says = " ".join((names[0], fact.predicate.replace("_", " "), names[2]))
+    entities = (fact.source, fact.target)
+    for ended, time, text in (
+        (False, fact.since, says),
+        (True, fact.until, f"No longer: {says}"),
+    ):
+        if time is not None:
+            made = migrated_id(scope, *names, ended=ended)
+            yield (
+                Memory(id=made, text=text, scope=scope, created_at=time),
+                Extracted(entities, (Triple(*names, ended=ended),)),
+            )
+
+
+def _fact(scope: Scope, row: Mapping[str, Any]) -> _Fact | None:
+    source, target = _name(scope, row["source"]), _name(scope, row["target"])
+    if not source or not target:
+        return None
+    ends = _time(row["source_created"]), _time(row["target_created"])
+    since = _time(row["created"]) or max(filter(None, ends), default=_EPOCH)
+    ended = row["valid"] is False
+    return _Fact(
+        GraphEntity(source, _type(row["source_labels"])),
+        predicate_of(str(row["predicate"])),
+        GraphEntity(target, _type(row["target_labels"])),
+        since,
+        max(_time(row["invalidated"]) or since, since) if ended else None,
+    )
+
+
+def _scope_of(owners: _OwnedBy) -> Scope | None:
+    starts, leads = owners[: len(_IDS)], owners[len(_IDS) :]
+    common = {
+        key: start
+        for key, start, lead in zip(_IDS, starts, leads, strict=True)
+        if start == lead and start not in (None, "")
+    }
+    if "user_id" not in common:
+        return None
+    if common["user_id"] == _PSEUDO_USER and len(common) > 1:
+        del common["user_id"]
+    try:
+        return Scope(**common)
+    except ScopeError:
+        return None
+
+
+def _name(scope: Scope, name: object) -> str:
+    plain = clean(str(name))
+    speaker = speaker_of(scope)
+    if name_key(plain) == name_key(speaker):
+        return speaker
+    return plain if is_identifier(plain) else clean(plain.replace("_", " ")) or plain
+
+
+def _type(labels: Iterable[str]) -> str:
+    return next(iter(sorted(set(labels) - _NO_TYPES)), "")
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read a time of 1.x: milliseconds since 1970, or what `datetime()` gives."""
+    try:
+        if text is None:
+            return None
+        if text.lstrip("-").isdecimal():
+            return _EPOCH + timedelta(milliseconds=int(text))
+        time = datetime.fromisoformat(text.partition("[")[0])
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _batches(facts: Sequence[_Fact]) -> Iterator[Sequence[_Fact]]:
+    for start in range(0, len(facts), _FACTS_OF_A_BATCH):
+        yield facts[start : start + _FACTS_OF_A_BATCH]
+
+
+def _column(owner: str) -> str:
+    return owner.replace(".", "_")
+
+
+class _KeptApart(EntityNames):
+    """No name stands for another one."""
 
     def __init__(self) -> None:
-        self._triples: dict[str, Triple] = {}
+        """Need nothing."""
 
-    def memories(self, fact: OldFact) -> list[Memory]:
-        """Return what stands for a fact, and for its end."""
-        triple = fact.triple
-        text = f"{triple.source} {triple.relationship} {triple.target}"
-        made = [self._memory(fact.scope, text, triple, fact.since)]
-        if fact.until is not None:
-            ended = Triple(triple.source, triple.relationship, triple.target, ended=True)
-            made.append(self._memory(fact.scope, f"{text} no longer", ended, fact.until))
-        return made
+    def knows(self, scope: Scope) -> bool:
+        return True
 
-    def extract(
-        self, texts: Sequence[str], *, speaker: str, known: Sequence[Relation] = ()
-    ) -> list[Extracted]:
-        """Return what the texts say."""
-        return [Extracted(triples=(self._triples[text],)) for text in texts]
+    def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+        return {}, {}
 
-    def _memory(self, scope: Scope, text: str, triple: Triple, time: datetime) -> Memory:
-        self._triples[text] = triple
-        made = str(uuid.uuid5(_NAMESPACE, f"{sorted(scope.ids.items())} {text}"))
-        return Memory(id=made, text=text, scope=scope, created_at=time, updated_at=time)
-
-
-def _facts(rows: Rows, scope: Scope | None) -> Iterator[OldFact]:
-    for row in rows:
-        if any((row[key] or None) != (row[f"target_{key}"] or None) for key in _IDS):
-            continue
-        try:
-            owner = Scope(**{key: str(row[key]) for key in _IDS if row[key]})
-        except ScopeError:
-            continue
-        if scope is not None and not scope.covers(owner):
-            continue
-        since = _time(row["created_at"]) or _time(row["created"]) or datetime.fromtimestamp(0, UTC)
-        ended = row["valid"] is False
-        yield OldFact(
-            owner,
-            Triple(_name(row["source"], owner), row["relationship"], _name(row["target"], owner)),
-            since,
-            max(_time(row["invalidated_at"]) or datetime.now(UTC), since) if ended else None,
-        )
-
-
-def _name(name: object, owner: Scope) -> str:
-    # Mem0 1.x wrote underscores for spaces, and the user's id for the user.
-    text = clean(str(name))
-    return text if text in owner.ids.values() else clean(text.replace("_", " "))
-
-
-def _time(value: object) -> datetime | None:
-    """Read a time of Neo4j's, an ISO text, or milliseconds since 1970."""
-    native = getattr(value, "to_native", None)
-    if native is not None:
-        value = native()
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value / 1000, UTC)
-    if not isinstance(value, datetime):
-        return None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def counts_by_scope(facts: Sequence[OldFact]) -> Mapping[Scope, int]:
-    """Return how many facts each scope has."""
-    counts: dict[Scope, int] = {}
-    for fact in facts:
-        counts[fact.scope] = counts.get(fact.scope, 0) + 1
-    return counts
+    def drop(self, scope: Scope) -> None:
+        pass

@@ -76,10 +76,12 @@ class Lanes:
         """Take no row of a scope from now on."""
         self._paused.append(scope)
 
-    def resume(self, scope: Scope) -> None:
-        """End a pause."""
+    def resume(self, scope: Scope, not_before: float) -> None:
+        """End a pause; what was held back is due at a time."""
         self._paused.remove(scope)
-        self._ready.extend(lane for lane in self._rows if scope.covers(scope_of(lane)))
+        for lane in self._rows:
+            if scope.covers(scope_of(lane)):
+                heapq.heappush(self._delayed, (not_before, lane))
 
     def is_paused(self, scope: Scope) -> bool:
         """Tell whether a scope is within one that is paused."""

@@ -89,6 +89,7 @@ class Outbox(Generic[R]):
         delivery_timeout: Seconds after which a delivery counts as failed.
         synchronous: What accepting a write waits for: `FULL`, or `NORMAL` for writes that may be
             lost in a power cut.
+        start_delay: Seconds that a write waits at least, so that whoever accepted it goes first.
 
     Raises:
         CorruptFileError: The file is not an outbox.
@@ -108,6 +109,7 @@ class Outbox(Generic[R]):
         when_full: Literal["block", "raise"] = "block",
         delivery_timeout: float = 300.0,
         synchronous: Synchronous = "FULL",
+        start_delay: float = 0.0,
     ) -> None:
         check_timeout("delivery_timeout", delivery_timeout)
         if workers < 1 or max_queued < 1 or when_full not in ("block", "raise"):
@@ -123,6 +125,7 @@ class Outbox(Generic[R]):
         self._max_queued = max_queued
         self._when_full = when_full
         self._delivery_timeout = delivery_timeout
+        self._start_delay = start_delay
         # Taken first, around the file and the queue: rows enter the queue in their order.
         self._intake = threading.Lock()
         # Around everything below.
@@ -178,7 +181,7 @@ class Outbox(Generic[R]):
             yield
         finally:
             with self._changed:
-                self._lanes.resume(request.scope)
+                self._lanes.resume(request.scope, time.monotonic() + self._start_delay)
                 self._changed.notify_all()
 
     def flush(self, timeout: float | None = None) -> bool:
@@ -255,7 +258,7 @@ class Outbox(Generic[R]):
             yield erased
         finally:
             with self._changed:
-                self._lanes.resume(scope)
+                self._lanes.resume(scope, time.monotonic())
                 self._changed.notify_all()
 
     def close(self, timeout: float | None = 10.0) -> None:
@@ -328,7 +331,8 @@ class Outbox(Generic[R]):
         found = self.ledger.queued(after=self._lanes.last_row)
         with self._changed:
             for row, lane, not_before in found:
-                self._lanes.add(row, lane, time.monotonic() + not_before - time.time())
+                delay = max(not_before - time.time(), self._start_delay)
+                self._lanes.add(row, lane, time.monotonic() + delay)
             if found:
                 self._changed.notify_all()
 

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from mem0_integrations import ConfigurationError, ScopeError
+from mem0_integrations import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.graph.compat import MemoryGraph
 from mem0_integrations.graph.engines.neptune import NeptuneAnalyticsEngine
 from tests.graph.facts import SpelledOut
+from tests.stores import Scripted
 
 ANN = {"user_id": "ann"}
 
@@ -101,3 +102,54 @@ def test_without_a_graph_store(data_dir: Path) -> None:
     """There is nothing to fall back to."""
     with pytest.raises(ConfigurationError, match="graph_store"):
         MemoryGraph({})
+
+
+def test_what_is_said_again_holds_again(graph: MemoryGraph) -> None:
+    """Each time is a memory of its own; `delete` takes all of them back."""
+    for city in ("Oslo", "Rome", "Oslo"):
+        added = graph.add(f"I|lives in|{city}", ANN)
+    assert added["deleted_entities"][0][0]["target"] == "Rome"
+    assert [row["target"] for row in graph.get_all(ANN)] == ["Oslo"]
+    for _ in range(20):
+        graph.add("I|likes|tea", ANN)
+    graph.delete("I|likes|tea", ANN)
+    graph.delete("I|lives in|Oslo", ANN)
+    assert [row["target"] for row in graph.get_all(ANN)] == ["Rome"]
+
+
+def test_a_text_that_ends_a_fact(graph: MemoryGraph) -> None:
+    """It adds nothing."""
+    graph.add("I|likes|tea", ANN)
+    assert graph.add("-I|likes|tea", ANN) == {
+        "deleted_entities": [[{"source": "ann", "relationship": "likes", "target": "tea"}]],
+        "added_entities": [],
+    }
+
+
+def test_search_returns_as_many_as_are_asked_for(graph: MemoryGraph) -> None:
+    """1.x returned five, whatever the limit."""
+    graph.add("; ".join(f"Acme|makes|thing {number}" for number in range(30)), ANN)
+    assert len(graph.search("Acme", ANN)) == 30
+    assert len(graph.search("Acme", ANN, 12)) == 12
+    with pytest.raises(InvalidInputError, match="limit"):
+        graph.search("Acme", ANN, 0)
+
+
+@pytest.mark.parametrize("filters", [{"user_id": ""}, {"user": "ann"}], ids=str)
+def test_a_mistake_does_not_widen_the_scope(graph: MemoryGraph, filters: dict[str, str]) -> None:
+    """With the user left out, all of an agent's users would be erased."""
+    graph.add("I|likes|tea", {**ANN, "agent_id": "bot"})
+    with pytest.raises(ScopeError):
+        graph.delete_all({**filters, "agent_id": "bot"})
+    assert len(graph.get_all({**ANN, "agent_id": "bot", "run_id": None})) == 1
+
+
+def test_a_model_of_ones_own(tmp_path: Path, data_dir: Path, minilm: Embeddings) -> None:
+    """In place of the configured one, which may want a key."""
+    answer = """{"memories": [{"text": 1, "relations": [
+        {"source": "ann", "relationship": "likes", "target": "tea"}]}]}"""
+    store = {"provider": "embedded", "config": {"path": str(tmp_path / "graph.kg")}}
+    config = {"graph_store": store, "llm": {"provider": "openai", "config": {}}}
+    graph = MemoryGraph(config, embedder=minilm, llm=Scripted(answers=[answer]))
+    assert graph.add("I like tea.", ANN)["added_entities"][0][0]["target"] == "tea"
+    graph.graph.close()

@@ -51,7 +51,7 @@ class Given:
     mention=HOSTILE,
 )
 @settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
