@@ -23,6 +23,7 @@ EDGES = (1_000, 100_000)
 OTHERS = (0, 100, 1_000)
 BATCH = 500
 ONE_USER = Scope(**USER)
+_FAST_START = ("-XX:TieredStopAtLevel", "-Xmx")
 
 
 @contextmanager
@@ -30,6 +31,8 @@ def engines() -> Iterator[dict[str, GraphEngine]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         server = new_bolt_server(folder / "server")
+        # The tests want a server that starts fast, not one that answers fast.
+        server.command = [part for part in server.command if not part.startswith(_FAST_START)]
         server.start()
         stack.callback(server.stop)
         opened: dict[str, GraphEngine] = {

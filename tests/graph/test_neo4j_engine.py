@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import neo4j
 import pytest
@@ -97,22 +97,6 @@ def test_every_event_loop_has_connections_of_its_own(bolt_server: BoltServer) ->
     engine = engine_of(bolt_server)
     for _ in range(3):
         assert asyncio.run(engine.arun(PROBE)) == engine.run(PROBE)
-    engine.close()
-
-
-def test_a_server_that_restarts_is_used_again(
-    another_bolt_server: Callable[[], BoltServer],
-) -> None:
-    """While it is away, the error says that it may pass."""
-    server = another_bolt_server()
-    engine = engine_of(server, timeout=2.0)
-    assert engine.run(PROBE)
-    server.stop()
-    with pytest.raises(BackendError) as caught:
-        engine.run(PROBE)
-    assert caught.value.retryable
-    server.start()
-    assert engine.run(PROBE)
     engine.close()
 
 
