@@ -144,7 +144,7 @@ def connect(
     )
     check_timeout("recall_timeout", recall_timeout)
     retry = retry or RetryPolicy()
-    folder = make_folder(_folder(data_dir))
+    folder = make_folder(data_folder(data_dir))
     opened = _open_all(
         target,
         graph,
@@ -239,10 +239,10 @@ def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -
         ConfigurationError: Mem0 does not understand the config.
     """
     if config is None:
-        return _folder(data_dir) / _EMBEDDED / _OUTBOX
+        return data_folder(data_dir) / _EMBEDDED / _OUTBOX
     from mem0_integrations.backends.mem0_setup import import_mem0
 
-    folder = _folder(data_dir)
+    folder = data_folder(data_dir)
     import_mem0(make_folder(folder))
     from mem0_integrations.backends.mem0_config import parsed_config
 
@@ -259,10 +259,6 @@ def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
     from mem0_integrations.backends.mem0_config import store_digest
 
     return folder / f"outbox-{store_digest(store)}.db"
-
-
-def _folder(data_dir: str | Path | None) -> Path:
-    return Path(data_dir).expanduser().absolute() if data_dir else data_folder()
 
 
 class _Parts(NamedTuple):

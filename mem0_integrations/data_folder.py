@@ -17,14 +17,17 @@ __all__ = ["FolderLock", "data_folder", "make_folder", "storage_errors"]
 _LOCK_NAME = "in-use.lock"
 
 
-def data_folder() -> Path:
-    """Return the folder for everything that is written: `MEM0_DIR`, else the user-data folder.
+def data_folder(given: str | Path | None = None) -> Path:
+    """Return the folder for everything that is written.
+
+    Args:
+        given: What the application says; else `MEM0_DIR`, else the user-data folder.
 
     Example:
         >>> data_folder().is_absolute()
         True
     """
-    configured = os.environ.get("MEM0_DIR")
+    configured = given or os.environ.get("MEM0_DIR")
     if configured:
         return Path(configured).expanduser().absolute()
     return Path(platformdirs.user_data_dir("mem0-integrations", appauthor=False))

@@ -25,8 +25,10 @@ from mem0_integrations.scope import Scope
 
 __all__ = [
     "OnError",
+    "aware",
     "check_batch_size",
     "check_id",
+    "check_integer",
     "check_metadata",
     "check_on_error",
     "check_page",
@@ -65,7 +67,7 @@ def plan_search(
         limit=limit,
         threshold=threshold,
         filters=filters,
-        as_of=None if as_of is None else _aware("as_of", as_of),
+        as_of=None if as_of is None else aware("as_of", as_of),
     )
 
 
@@ -87,7 +89,7 @@ def check_search(
     Raises:
         InvalidInputError: One of them is malformed.
     """
-    _check_integer(names[0], limit, 1, MAX_LIMIT)
+    check_integer(names[0], limit, 1, MAX_LIMIT)
     if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
         raise InvalidInputError(f"{names[1]} must be a score in [0, 1], not {threshold!r}.")
     validate_filters(filters)
@@ -134,7 +136,7 @@ def plan_add(
         messages=tuple(to_mem0_messages(messages, include_tool_messages=include_tool_messages)),
         scope=scope,
         key=key if key is not None else uuid.uuid4().hex,
-        created_at=_aware("created_at", created_at),
+        created_at=aware("created_at", created_at),
         infer=infer,
         metadata=check_metadata(metadata),
     )
@@ -234,7 +236,7 @@ def check_batch_size(batch_size: int) -> None:
     Raises:
         InvalidInputError: It is not a positive whole number.
     """
-    _check_integer("batch_size", batch_size, 1, None)
+    check_integer("batch_size", batch_size, 1, None)
 
 
 def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) -> None:
@@ -243,8 +245,8 @@ def check_page(limit: int, offset: int, filters: Mapping[str, object] | None) ->
     Raises:
         InvalidInputError: One of them is malformed.
     """
-    _check_integer("limit", limit, 1, None)
-    _check_integer("offset", offset, 0, None)
+    check_integer("limit", limit, 1, None)
+    check_integer("offset", offset, 0, None)
     validate_filters(filters)
 
 
@@ -257,7 +259,12 @@ def _check_text(name: str, text: object) -> None:
         raise InvalidInputError(f"{name} is not valid Unicode text: {error.reason}.") from None
 
 
-def _check_integer(name: str, value: object, least: int, most: int | None) -> None:
+def check_integer(name: str, value: object, least: int, most: int | None) -> None:
+    """Check a whole number.
+
+    Raises:
+        InvalidInputError: It is none, or out of range.
+    """
     if (
         not isinstance(value, int)
         or isinstance(value, bool)
@@ -272,7 +279,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _aware(name: str, time: datetime) -> datetime:
+def aware(name: str, time: datetime) -> datetime:
+    """Return a time as UTC.
+
+    Raises:
+        InvalidInputError: It has no time zone, or is none that can be kept.
+    """
     if not isinstance(time, datetime):
         raise InvalidInputError(f"{name} must be a datetime, not {type(time).__name__}.")
     if time.tzinfo is None:
@@ -287,7 +299,7 @@ def _aware(name: str, time: datetime) -> datetime:
 def _said_at(message: MessageLike) -> datetime | None:
     given = _field(message, "created_at")
     if isinstance(given, datetime):
-        return _aware("created_at", given)
+        return aware("created_at", given)
     if given is None:
         return None
     time = parse_time(given)

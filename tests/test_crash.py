@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from mem0_integrations import connect
+from tests.killed import accepted_until_killed
 
 TURNS = 500
 KILLS = 12
 WORKER = Path(__file__).with_name("crash_worker.py")
-
-
-def accepted_until_killed(folder: Path, first: int, last: int, after: int) -> int:
-    """Run the worker, kill it once it has accepted `after` turns; returns the last one."""
-    command = [sys.executable, str(WORKER), str(folder), str(first), str(last)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout is not None
-        accepted = first - 1
-        for count, line in enumerate(worker.stdout, start=1):
-            accepted = int(line)
-            if count == after:
-                worker.kill()
-                # What it had printed before it died was accepted, too.
-        worker.wait()
-    return accepted
 
 
 @pytest.mark.timeout(300)
@@ -44,9 +28,11 @@ def test_every_accepted_turn_is_stored_exactly_once_and_in_order(data_dir: Path)
         share = (TURNS - first) // (KILLS - kill)
         accepted = max(
             accepted,
-            accepted_until_killed(data_dir, first, TURNS, moments.randint(1, 2 * share)),
+            accepted_until_killed(WORKER, data_dir, first, TURNS, moments.randint(1, 2 * share)),
         )
-    assert accepted_until_killed(data_dir, max(0, accepted - 2), TURNS, TURNS + 1) == TURNS - 1
+    assert (
+        accepted_until_killed(WORKER, data_dir, max(0, accepted - 2), TURNS, TURNS + 1) == TURNS - 1
+    )
     with connect() as memory:
         assert memory.flush(60)
         counts = memory.outbox_counts()

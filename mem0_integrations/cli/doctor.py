@@ -65,7 +65,7 @@ def run_doctor(
     if config is not None and "graph_store" in config:
         target = {key: value for key, value in config.items() if key != "graph_store"}
         store = config["graph_store"]
-    elif graph or (config is None and missing_file(_EMBEDDED, _folder(data_dir)) is None):
+    elif graph or (config is None and missing_file(_EMBEDDED, data_folder(data_dir)) is None):
         store = _EMBEDDED
     _show_packages(console, {**_PACKAGES, **(_GRAPH_PACKAGES if store else {})})
     try:
@@ -105,10 +105,6 @@ def run_doctor(
     if not fixes:
         console.print("[green]All is well.[/]")
     return 1 if fixes else 0
-
-
-def _folder(data_dir: Path | None) -> Path:
-    return Path(data_dir).expanduser().absolute() if data_dir else data_folder()
 
 
 def _show_packages(console: Console, packages: Mapping[str, str | None]) -> None:
@@ -163,7 +159,7 @@ def _examine_graph(
     console: Console, store: GraphLike, data_dir: Path | None, fixes: list[str]
 ) -> None:
     """Say which engine answers; the memory that it follows need not be there."""
-    folder, answers = _folder(data_dir), "yes"
+    folder, answers = data_folder(data_dir), "yes"
     missing = missing_file(store, folder) if isinstance(store, Mapping) else None
     if missing is not None:
         # Looking must not make one.

@@ -21,7 +21,7 @@ from mem0_integrations.graph.snapshot import Snapshot, read_snapshot
 from mem0_integrations.records import Relation
 from mem0_integrations.scope import Scope
 
-__all__ = ["missing_file", "opened_graph", "run_graph"]
+__all__ = ["graph_store", "missing_file", "opened_graph", "quiet_driver", "run_graph", "whose"]
 
 
 def run_graph(
@@ -36,13 +36,13 @@ def run_graph(
     """Show the facts of a scope: on the terminal, or as a page."""
     console = Console()
     found = _read(scope, config, data_dir, history=history, limit=limit)
-    whose = ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in scope.ids.items())
+    owner = whose(scope)
     if html is not None:
         from mem0_integrations.graph.page import graph_page
 
         page = graph_page(
             found.relations,
-            title=f"What is known of {whose}",
+            title=f"What is known of {owner}",
             types=found.types,
             memories=found.memories,
         )
@@ -51,15 +51,15 @@ def run_graph(
         except OSError as error:
             raise StorageError(f"Cannot write {html}: {error.strerror or error}.") from error
         console.print(
-            f"{escape(whose)}: {_count(found)}, in {escape(str(html))}",
+            f"{escape(owner)}: {_count(found)}, in {escape(str(html))}",
             highlight=False,
             soft_wrap=True,
         )
     elif found.relations:
-        console.print(_table(found, f"{escape(whose)}: {_count(found)}", history=history))
+        console.print(_table(found, f"{escape(owner)}: {_count(found)}", history=history))
     else:
         console.print(
-            f"The graph has no facts of {escape(whose)}. Whether some are on their way says "
+            f"The graph has no facts of {escape(owner)}. Whether some are on their way says "
             f"`mem0-integrations doctor --graph`.",
             highlight=False,
             soft_wrap=True,
@@ -69,8 +69,7 @@ def run_graph(
 @contextmanager
 def opened_graph(given: GraphLike, folder: Path) -> Iterator[GraphMemory]:
     """Open a graph for a look at it."""
-    # What the driver repeats, and why, is said in the end.
-    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+    quiet_driver()
     graph = open_graph(given, folder)
     try:
         yield graph.memory
@@ -78,11 +77,33 @@ def opened_graph(given: GraphLike, folder: Path) -> Iterator[GraphMemory]:
         graph.close()
 
 
+def quiet_driver() -> None:
+    """Keep to oneself what the driver of Neo4j repeats, and why: it is said in the end."""
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+
+
+def graph_store(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `graph_store` of a config.
+
+    Raises:
+        ConfigurationError: It has none.
+    """
+    store = config.get("graph_store")
+    if not isinstance(store, Mapping):
+        raise ConfigurationError("The config has no 'graph_store' that says which graph.")
+    return store
+
+
+def whose(scope: Scope) -> str:
+    """Name a scope on the terminal."""
+    return ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in scope.ids.items())
+
+
 def missing_file(store: Mapping[str, Any], folder: Path) -> Path | None:
     """Return where an embedded graph would lie that is not there yet; None for all others."""
     if store.get("provider") != "embedded":
         return None
-    path = Path((store.get("config") or {}).get("path") or embedded_path(folder)).expanduser()
+    path = embedded_path(store, folder)
     # Until it is closed for the first time, there is only its log.
     there = (file.exists() for file in (path, path.with_name(f"{path.name}-wal")))
     return None if any(there) else path
@@ -96,10 +117,8 @@ def _read(
     history: bool,
     limit: int,
 ) -> Snapshot:
-    folder = Path(data_dir).expanduser().absolute() if data_dir else data_folder()
-    store = {"provider": "embedded"} if config is None else config.get("graph_store")
-    if not isinstance(store, Mapping):
-        raise ConfigurationError("The config has no 'graph_store' that says which graph.")
+    folder = data_folder(data_dir)
+    store = {"provider": "embedded"} if config is None else graph_store(config)
     # Looking must not make one.
     if missing := missing_file(store, folder):
         raise ConfigurationError(

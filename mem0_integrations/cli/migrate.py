@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from mem0_integrations.cli.graph import missing_file
+from mem0_integrations.cli.graph import graph_store, missing_file, quiet_driver, whose
 from mem0_integrations.cli.layout import show_parts
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError
@@ -43,11 +42,13 @@ def run_migrate(
         BackendError: A graph does not answer.
     """
     console = Console()
-    folder = Path(data_dir).expanduser().absolute() if data_dir else data_folder()
-    # What the driver repeats, and why, is said in the end.
-    logging.getLogger("neo4j").addHandler(logging.NullHandler())
+    folder = data_folder(data_dir)
+    quiet_driver()
     with ExitStack() as opened:
-        new, old = _store(config), _store(config if source_config is None else source_config)
+        new, old = (
+            graph_store(config),
+            graph_store(config if source_config is None else source_config),
+        )
         source = _open(old, folder, opened, must_exist=True)
         parts, target = {"from": source.describe()}, None
         if not dry_run:
@@ -57,13 +58,6 @@ def run_migrate(
         show_parts(console, "Graph of Mem0 1.x", parts)
         found = _migrate(console, source, target, scope)
     return _report(console, found, dry_run=dry_run)
-
-
-def _store(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    store = config.get("graph_store")
-    if not isinstance(store, Mapping):
-        raise ConfigurationError("The config has no 'graph_store' that says which graph.")
-    return store
 
 
 def _open(
@@ -125,8 +119,6 @@ def _table(found: Migration, *, dry_run: bool) -> Table:
         )
     )
     for one in found.scopes[:_ROWS]:
-        ids = one.scope.ids.items()
-        whose = ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in ids)
         numbers = [one.facts, one.ended, *([] if dry_run else [one.written])]
-        table.add_row(escape(whose), *(f"{number:,}" for number in numbers))
+        table.add_row(escape(whose(one.scope)), *(f"{number:,}" for number in numbers))
     return table

@@ -82,9 +82,7 @@ def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     if store.get("provider") != "embedded":
         memory = graph_from_config(store, folder)
         return OpenedGraph(memory, memory.close)
-    settings = store.get("config")
-    given_path = settings.get("path") if isinstance(settings, Mapping) else None
-    path = Path(given_path or embedded_path(folder)).expanduser().absolute()
+    path = embedded_path(store, folder)
     shared = _EMBEDDED.acquire(path, partial(graph_from_config, store, folder))
     return OpenedGraph(shared, partial(_EMBEDDED.release, path, None))
 

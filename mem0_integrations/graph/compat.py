@@ -23,11 +23,12 @@ from mem0_integrations.extraction import (
     Mem0LLM,
 )
 from mem0_integrations.graph import cypher, reading
-from mem0_integrations.graph.config import graph_from_config
+from mem0_integrations.graph.config import graph_from_config, mem0_model
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import speaker_of
 from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.planning import check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 
@@ -127,7 +128,7 @@ class MemoryGraph:
             limit: The most facts.
         """
         scope = _scope(filters)
-        reading.check_count("limit", limit, _ALL)
+        check_integer("limit", limit, 1, _ALL)
         plan = reading.related(scope, query, [], None, limit)
         found = carry_out(self.graph.engine, plan)
         if _SELF & set(query.casefold().replace("?", " ").split()):
@@ -250,9 +251,7 @@ def _extractor(
     if model is None:
         if not configured or not configured.get("provider"):
             return PatternRelationExtractor()
-        from mem0.utils.factory import LlmFactory
-
-        model = LlmFactory.create(configured["provider"], configured.get("config") or {})
+        model = mem0_model(configured)
     return ModelRelationExtractor(model, instructions=prompt)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.extraction import Mem0LLM
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 
-__all__ = ["embedded_path", "engine_from_config", "graph_from_config"]
+__all__ = ["embedded_path", "engine_from_config", "graph_from_config", "mem0_model"]
 
 _KNOWN: Final = {"provider", "config", "llm", "custom_prompt", "threshold"}
 _DROPPED: Final = ("apache_age", "kuzu")
@@ -52,7 +53,7 @@ def engine_from_config(store: Mapping[str, Any], folder: Path) -> GraphEngine:
         "memgraph": _neo4j,
         "neptune": _neptune,
         "neptunedb": _neptune,
-        "embedded": lambda config: _embedded(config, folder),
+        "embedded": lambda config: _embedded(config, embedded_path(store, folder)),
     }
     if provider not in makers:
         hint = " Use 'embedded', which needs no server." if provider in _DROPPED else ""
@@ -62,9 +63,11 @@ def engine_from_config(store: Mapping[str, Any], folder: Path) -> GraphEngine:
     return makers[provider](config)
 
 
-def embedded_path(folder: Path) -> Path:
-    """Return where the embedded graph of a data folder lies."""
-    return folder / "graph" / "graph.kg"
+def embedded_path(store: Mapping[str, Any], folder: Path) -> Path:
+    """Return where an embedded graph lies: at its `path`, else in the data folder."""
+    settings = store.get("config")
+    given = settings.get("path") if isinstance(settings, Mapping) else None
+    return Path(given or folder / "graph" / "graph.kg").expanduser().absolute()
 
 
 def _neo4j(config: Mapping[str, Any]) -> GraphEngine:
@@ -82,12 +85,11 @@ def _neptune(config: Mapping[str, Any]) -> GraphEngine:
     return neptune_engine(settings.pop("endpoint"), **settings)
 
 
-def _embedded(config: Mapping[str, Any], folder: Path) -> GraphEngine:
+def _embedded(config: Mapping[str, Any], path: Path) -> GraphEngine:
     from mem0_integrations.data_folder import make_folder
     from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 
-    settings = _settings(config, required=(), optional=("path",))
-    path = Path(settings.get("path", embedded_path(folder))).expanduser().absolute()
+    _settings(config, required=(), optional=("path",))
     make_folder(path.parent)
     return EmbeddedEngine(path)
 
@@ -119,12 +121,21 @@ def _extractor(store: Mapping[str, Any]) -> RelationExtractor | None:
                 "GraphMemory(engine, extractor=ModelRelationExtractor(model, instructions=...))."
             )
         return None
+    return ModelRelationExtractor(mem0_model(llm), instructions=prompt)
+
+
+def mem0_model(llm: Mapping[str, Any]) -> Mem0LLM:
+    """Make the language model that an `llm` of Mem0's describes.
+
+    Raises:
+        ConfigurationError: Mem0 cannot make it.
+    """
     from mem0.utils.factory import LlmFactory
 
     try:
-        model = LlmFactory.create(llm["provider"], llm.get("config") or {})
+        model: Mem0LLM = LlmFactory.create(llm["provider"], llm.get("config") or {})
     except Exception as error:
         raise ConfigurationError(
-            f"graph_store.llm cannot be built: {type(error).__name__}: {error}"
+            f"The llm of the graph cannot be built: {type(error).__name__}: {error}"
         ) from error
-    return ModelRelationExtractor(model, instructions=prompt)
+    return model

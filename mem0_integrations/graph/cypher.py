@@ -49,6 +49,7 @@ __all__ = [
     "merge_edges",
     "merge_entities",
     "merge_memories",
+    "schema_of",
     "set_digests",
     "set_endings",
     "set_validity",
@@ -62,9 +63,6 @@ _BY_SELECTIVITY: Final = ("run_id", "user_id", "agent_id", "app_id")
 # Before `ALWAYS`: what holds at this time holds until further notice.
 _NOW: Final = "9999-12-31T00:00:00.000000+00:00"
 _OWNER: Final = ", ".join(f"{{0}}.{key} = ${key}" for key in SCOPE_KEYS)
-_KEYS: Final = ", ".join(
-    f"e.{key.removesuffix('_id')}_key = row.{key.removesuffix('_id')}_key" for key in SCOPE_KEYS
-)
 _EDGE_COLUMNS: Final = (
     "r.id AS id, a.`~id` AS source_id, b.`~id` AS target_id, a.name AS source, b.name AS target, "
     "r.predicate AS predicate, r.memory_id AS memory_id, r.valid_from AS valid_from, "
@@ -77,6 +75,7 @@ _FACT_COLUMNS: Final = (
 
 # A name in a scope, by the scope's most selective id: one value, which every engine looks up.
 _NAMED_IN: Final = {key: f"{key.removesuffix('_id')}_key" for key in SCOPE_KEYS}
+_KEYS: Final = ", ".join(f"e.{field} = row.{field}" for field in _NAMED_IN.values())
 
 SCHEMA: Final = (
     *(
@@ -102,6 +101,15 @@ OWNER_INDEXES: Final = tuple(
 Of two properties, so that a planner takes them where both are asked for: one of the scope alone
 tempts it to begin with all that a user has.
 """
+
+
+def schema_of(*, owners: bool) -> tuple[str, ...]:
+    """Return the constraints and indexes to create.
+
+    Args:
+        owners: Whether the engine chooses well among indexes, and can have those of owners.
+    """
+    return (*SCHEMA, *OWNER_INDEXES) if owners else SCHEMA
 
 
 def text_digest(text: str) -> str:
@@ -136,7 +144,7 @@ def all_entities(scope: Scope) -> Statement:
     """Read the entities of exactly this scope, with their vectors."""
     return Statement(
         f"MATCH (e:Entity) WHERE {_owned('e')} AND e.key IS NOT NULL "
-        "RETURN e.name AS name, e.kind AS kind, e.vector AS vector",
+        "RETURN e.name AS name, e.vector AS vector",
         owner_of(scope),
     )
 

@@ -322,8 +322,7 @@ class GraphMemory:
         if not self._prepared:
             with self._preparing:
                 if not self._prepared:
-                    owners = cypher.OWNER_INDEXES if self.engine.chooses_indexes else ()
-                    self.engine.prepare([*cypher.SCHEMA, *owners])
+                    self.engine.prepare(cypher.schema_of(owners=self.engine.chooses_indexes))
                     self._prepared = True
 
 

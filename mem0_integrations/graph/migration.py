@@ -181,8 +181,7 @@ def migrate(
     wanted = None if scope is None else Scope.of(scope)
     found, left_out = carry_out(source, _survey(wanted))
     if target is not None:
-        owners = cypher.OWNER_INDEXES if target.chooses_indexes else ()
-        target.prepare([*cypher.SCHEMA, *owners])
+        target.prepare(cypher.schema_of(owners=target.chooses_indexes))
     total, done = sum(one.relationships for one in found.values()), 0
     scopes: list[MigratedScope] = []
     for own, where in sorted(found.items(), key=lambda item: -item[1].relationships):

@@ -11,10 +11,11 @@ from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows
 from mem0_integrations.graph.model import name_key, relations_of, speaker_of, timestamp
+from mem0_integrations.planning import aware, check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 
-__all__ = ["check_count", "facts", "history", "known_facts", "named_in", "path", "related"]
+__all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
 
 _MOST: Final = 10_000
 _DEEPEST: Final = 4
@@ -29,8 +30,8 @@ def facts(
     scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
 ) -> Plan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
-    check_count("limit", limit, _MOST)
-    check_count("depth", depth, _DEEPEST)
+    check_integer("limit", limit, 1, _MOST)
+    check_integer("depth", depth, 1, _DEEPEST)
     at = _time(as_of)
     if entity is None:
         [rows] = yield Batch([cypher.facts_of_scope(scope, at, limit, history=False)])
@@ -50,14 +51,14 @@ def facts(
 
 def history(scope: Scope, limit: int) -> Plan[list[Relation]]:
     """Read all facts of a scope, also those that hold no longer."""
-    check_count("limit", limit, _MOST)
+    check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
     return relations_of(rows)
 
 
 def path(scope: Scope, source: str, target: str, longest: int) -> Plan[list[Relation]]:
     """Find the fewest facts that connect two entities, step by step from the first."""
-    check_count("longest", longest, _DEEPEST)
+    check_integer("longest", longest, 1, _DEEPEST)
     start, end = _key("source", source), _key("target", target)
     came_by: dict[str, tuple[str, dict[str, Any]]] = {}
     keys = {start}
@@ -150,18 +151,10 @@ def _traced(
 
 
 def _time(as_of: datetime | None) -> str | None:
-    if as_of is not None and as_of.tzinfo is None:
-        raise InvalidInputError("as_of has no time zone; use datetime.now(UTC) or the like.")
-    return None if as_of is None else timestamp(as_of)
+    return None if as_of is None else timestamp(aware("as_of", as_of))
 
 
 def _key(name: str, value: object) -> str:
     if not isinstance(value, str) or not name_key(value):
         raise InvalidInputError(f"{name} must be a name, not {value!r}.")
     return name_key(value)
-
-
-def check_count(name: str, value: object, most: int) -> None:
-    """Refuse what is no number of things, or too many."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise InvalidInputError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, Plan, acarry_out, carry_out
 from mem0_integrations.graph.model import relations_of
-from mem0_integrations.graph.reading import check_count
+from mem0_integrations.planning import check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
 
@@ -81,7 +81,7 @@ async def aread_snapshot(
 
 
 def _snapshot(scope: Scope, history: bool, limit: int) -> Plan[Snapshot]:
-    check_count("limit", limit, _MOST)
+    check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=history)])
     types: dict[str, str] = {}
     for row in rows:

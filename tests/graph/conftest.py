@@ -13,9 +13,9 @@ from mem0_integrations import Scope
 from mem0_integrations.graph import GraphMemory
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
-from mem0_integrations.graph.engines.neo4j import Neo4jEngine
 from mem0_integrations.graph.engines.neptune import NeptuneAnalyticsEngine, NeptuneDatabaseEngine
 from tests.graph.facts import SpelledOut
+from tests.graph.servers import engine_of
 from tests.servers.neo4j import BoltServer
 from tests.servers.neptune import running_neptune
 
@@ -30,12 +30,7 @@ def open_engine(name: str, request: pytest.FixtureRequest, folder: Path) -> Iter
             engine: GraphEngine = EmbeddedEngine(folder / "graph.kg")
         case "neo4j":
             server: BoltServer = request.getfixturevalue("bolt_server")
-            engine = Neo4jEngine(
-                server.url,
-                username=server.username,
-                password=server.password,
-                database=server.database,
-            )
+            engine = engine_of(server)
         case "neptune analytics":
             with running_neptune("analytics", folder) as endpoint:
                 yield NeptuneAnalyticsEngine(endpoint.graph_identifier, client=endpoint.client())

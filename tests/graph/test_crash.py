@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,27 +11,14 @@ import pytest
 
 from mem0_integrations import AgentMemory, Scope, connect
 from mem0_integrations.graph import GraphMemory
-from mem0_integrations.graph.engines.neo4j import Neo4jEngine
+from tests.graph.servers import engine_of
+from tests.killed import accepted_until_killed
 from tests.servers.neo4j import BoltServer
 
 TURNS = 90
 KILLS = 4
 WORKER = Path(__file__).with_name("crash_worker.py")
 CUSTOMERS = [Scope(user_id=f"customer-{number}") for number in range(3)]
-
-
-def accepted_until_killed(folder: Path, first: int, after: int) -> int:
-    """Run the worker, kill it once it has accepted `after` turns; returns the last one."""
-    command = [sys.executable, str(WORKER), str(folder), str(first), str(TURNS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
-        assert worker.stdout is not None
-        accepted = first - 1
-        for count, line in enumerate(worker.stdout, start=1):
-            accepted = int(line)
-            if count == after:
-                worker.kill()
-        worker.wait()
-    return accepted
 
 
 def agree(memory: AgentMemory, scope: Scope) -> int:
@@ -56,8 +41,8 @@ def test_memories_and_graph_agree_after_some_deaths(data_dir: Path) -> None:
         first = max(0, accepted - 2)
         share = (TURNS - first) // (KILLS - kill)
         moment = moments.randint(1, max(1, share))
-        accepted = max(accepted, accepted_until_killed(data_dir, first, moment))
-    accepted_until_killed(data_dir, max(0, accepted - 2), TURNS + 1)
+        accepted = max(accepted, accepted_until_killed(WORKER, data_dir, first, TURNS, moment))
+    accepted_until_killed(WORKER, data_dir, max(0, accepted - 2), TURNS, TURNS + 1)
     with connect(graph=True) as memory:
         assert memory.flush(60)
         assert sum(agree(memory, scope) for scope in CUSTOMERS) == TURNS
@@ -69,13 +54,7 @@ def test_a_database_that_stops_while_it_is_written_misses_nothing(
 ) -> None:
     """The outbox holds what the graph has to look at until it is back."""
     server = another_bolt_server()
-    engine = Neo4jEngine(
-        server.url,
-        username=server.username,
-        password=server.password,
-        database=server.database,
-        timeout=3.0,
-    )
+    engine = engine_of(server, timeout=3.0)
     graph = GraphMemory(engine)
     with connect(graph=graph) as memory:
         written = threading.Thread(target=write, args=(memory,))

@@ -14,19 +14,10 @@ from mem0_integrations import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.graph.cypher import OWNER_INDEXES, SCHEMA
 from mem0_integrations.graph.engines.base import Batch, Statement
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
+from tests.graph.servers import engine_of
 from tests.servers.neo4j import BoltServer
 
 PROBE = Batch([Statement("RETURN $value AS value", {"value": ["a", 1, None, True]})])
-
-
-def engine_of(server: BoltServer, **changed: object) -> Neo4jEngine:
-    settings = {
-        "username": server.username,
-        "password": server.password,
-        "database": server.database,
-        **changed,
-    }
-    return Neo4jEngine(server.url, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture

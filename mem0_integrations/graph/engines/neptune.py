@@ -60,7 +60,6 @@ class _NeptuneEngine(GraphEngine):
     def __init__(self, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
         self._given = client
         self._options = options
-        self._timeout = timeout
         # botocore repeats requests, too, but not those that conflict.
         self._retry = RetryPolicy(attempts=5, base=0.1, cap=2.0, deadline=4 * timeout)
         self._pool = WorkerPool(_POOL_SIZE)

@@ -15,6 +15,7 @@ from mem0_integrations import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.graph.cypher import SCHEMA
 from mem0_integrations.graph.engines.base import Batch, Statement
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
+from tests.graph.servers import engine_of
 from tests.servers.neo4j import BoltServer
 
 PROBE = Batch([Statement("RETURN 1 AS one")])
@@ -23,16 +24,6 @@ ROWS = [[{"one": 1}]]
 SLOW = Batch(
     [Statement("UNWIND range(1, 2000) AS a UNWIND range(1, 50000) AS b RETURN count(b) AS n")]
 )
-
-
-def engine_of(server: BoltServer, **changed: object) -> Neo4jEngine:
-    settings = {
-        "username": server.username,
-        "password": server.password,
-        "database": server.database,
-        **changed,
-    }
-    return Neo4jEngine(server.url, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
