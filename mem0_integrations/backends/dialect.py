@@ -28,6 +28,7 @@ __all__ = [
     "record_of",
     "scope_filters",
     "scope_of",
+    "storable",
 ]
 
 KEY_FIELD: Final = "idempotency_key"
@@ -135,6 +136,19 @@ def is_text(value: object) -> TypeGuard[str]:
         return isinstance(value, str) and value.encode() is not None
     except UnicodeEncodeError:
         return False
+
+
+def storable(text: str) -> str:
+    r"""Return a text as every embedder and store takes it.
+
+    Half a surrogate pair, as a model leaves it when it is cut off within a character, is
+    replaced, and NUL is left out.
+
+    Example:
+        >>> storable("Likes\0 zebras \ud83d")
+        'Likes zebras ?'
+    """
+    return (text if is_text(text) else text.encode(errors="replace").decode()).replace("\0", "")
 
 
 def is_uuid(value: object) -> TypeGuard[str]:

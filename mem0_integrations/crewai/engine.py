@@ -10,6 +10,7 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.raw import RawText, messages_of
 from mem0_integrations.crewai.records import (
     alike_filter,
@@ -18,7 +19,6 @@ from mem0_integrations.crewai.records import (
     recall_filters,
     record_of,
     selects,
-    storable,
 )
 from mem0_integrations.crewai.storage import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError

@@ -11,7 +11,7 @@ from typing import Any, Final
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.utils import normalize_scope_path
 
-from mem0_integrations.backends.dialect import is_text, is_uuid
+from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -34,7 +34,6 @@ __all__ = [
     "scope_filter",
     "scope_info",
     "selects",
-    "storable",
 ]
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
@@ -277,19 +276,6 @@ def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
 def naive_utc(time: datetime) -> datetime:
     """Return a time as CrewAI has it: UTC, without saying so."""
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
-
-
-def storable(text: str) -> str:
-    r"""Return a text as every embedder and store takes it.
-
-    Half a surrogate pair, as a model leaves it when it is cut off within a character, is
-    replaced, and NUL is left out.
-
-    Example:
-        >>> storable("Likes\0 zebras \ud83d")
-        'Likes zebras ?'
-    """
-    return (text if is_text(text) else text.encode(errors="replace").decode()).replace("\0", "")
 
 
 def _quoted(texts: Iterable[str]) -> list[str]:

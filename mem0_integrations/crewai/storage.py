@@ -21,6 +21,7 @@ from pydantic_core import SchemaSerializer, core_schema
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.backends.base import VectorMemory
+from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.records import (
     LAST_ACCESSED,
     child_scopes,
@@ -36,7 +37,6 @@ from mem0_integrations.crewai.records import (
     scope_filter,
     scope_info,
     selects,
-    storable,
 )
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory

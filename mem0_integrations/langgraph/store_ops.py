@@ -22,7 +22,7 @@ from langgraph.store.base import (
     validate_op_namespace,
 )
 
-from mem0_integrations.backends.dialect import is_text
+from mem0_integrations.backends.dialect import storable
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langgraph.store_filters import check_filter
 
@@ -93,7 +93,7 @@ def index_texts(value: Mapping[str, object], fields: Iterable[str]) -> tuple[str
         ('Tea', 'hot')
     """
     found = (text for field in fields for text in get_text_at_path(dict(value), field))
-    return tuple(dict.fromkeys(text for text in map(_embeddable, found) if text.strip()))
+    return tuple(dict.fromkeys(text for text in map(storable, found) if text.strip()))
 
 
 def readable_text(value: Mapping[str, object], fields: Sequence[str] | None) -> str:
@@ -112,9 +112,9 @@ def readable_text(value: Mapping[str, object], fields: Sequence[str] | None) -> 
         found = value.get(field)
         if isinstance(found, Mapping) and found:
             return readable_text(found, None)
-        if isinstance(found, str) and (text := _embeddable(found)).strip():
+        if isinstance(found, str) and (text := storable(found)).strip():
             return text
-    return _embeddable(json.dumps(value, ensure_ascii=False))
+    return storable(json.dumps(value, ensure_ascii=False))
 
 
 def plain_prefix(op: ListNamespacesOp) -> tuple[str, ...]:
@@ -251,11 +251,6 @@ def _check_conditions(conditions: Iterable[MatchCondition], max_depth: object) -
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _embeddable(text: str) -> str:
-    # Half a surrogate pair and NUL are valid in JSON, but neither for embedders nor for stores.
-    return (text if is_text(text) else text.encode(errors="replace").decode()).replace("\0", "")
 
 
 def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:
