@@ -190,9 +190,9 @@ class TestChat:
 
     def test_forget_asks_first(self, shell: Shell) -> None:
         """A slip of the fingers must not erase a customer."""
-        done = shell.run(
-            "chat", "--user", "u", typed="I like tea.\n/forget\nn\n/forget\ny\n/memories\n/quit\n"
-        )
+        with connect(data_dir=shell.data) as memory:
+            memory.remember("I like tea.", scope={"user_id": "u"})
+        done = shell.run("chat", "--user", "u", typed="/forget\nn\n/forget\ny\n/memories\n/quit\n")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count("Erase everything about u? [y/N]") == 2
         kept, _, erased = done.stdout.partition("Nothing was erased.")
