@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import logging
 import os
 import sys
@@ -55,7 +56,8 @@ class OutboxOptions:
     """How writes are kept until they are delivered.
 
     Args:
-        path: The SQLite file; else one in the data folder, for each store its own.
+        path: The SQLite file; else one in the data folder, for each store its own. That of a
+            graph lies beside it, as `graph-<its name>`.
         workers: The most writes that are delivered at the same time, for different scopes.
         max_queued: The most writes that may wait.
         when_full: What a write does then: `block` until there is room, or `raise`.
@@ -149,13 +151,13 @@ def connect(
         target,
         graph,
         folder,
-        workers=options.workers,
+        options,
         llm=llm,
         embedder=embedder,
         extractor=extractor,
     )
+    path = opened.outbox_path
     try:
-        path = Path(options.path).expanduser().absolute() if options.path else opened.outbox_path
         make_folder(path.parent)
         shared_outbox = _OUTBOXES.acquire(
             path,
@@ -292,12 +294,14 @@ def _without_graph(target: object, graph: GraphLike | None) -> tuple[object, Gra
 
 
 def _open_all(
-    target: object, graph: GraphLike | None, folder: Path, *, workers: int, **parts: Any
+    target: object, graph: GraphLike | None, folder: Path, options: OutboxOptions, **parts: Any
 ) -> _Opened:
-    """Open a memory and, where there is one, its graph."""
+    """Open a memory and, where there is one, its graph; say where their outboxes lie."""
     target, graph = _without_graph(target, graph)
+    given = Path(options.path).expanduser().absolute() if options.path else None
     if not graph:
-        return _open(target, folder, **parts)
+        opened = _open(target, folder, **parts)
+        return dataclasses.replace(opened, outbox_path=given or opened.outbox_path)
     from mem0_integrations.graph.attaching import attach, open_graph
 
     with ExitStack() as undo:
@@ -306,11 +310,13 @@ def _open_all(
         undo.callback(own.close)
         opened = _open(target, folder, **parts)
         undo.callback(opened.close, None)
+        outbox = given or opened.outbox_path
+        make_folder(outbox.parent)
         attached = attach(
             own,
             opened.backend,
-            outbox_path=graph_outbox_path(opened.outbox_path),
-            workers=workers,
+            outbox_path=graph_outbox_path(outbox),
+            workers=options.workers,
         )
         undo.pop_all()
 
@@ -318,7 +324,7 @@ def _open_all(
         attached.close(timeout)
         opened.close(timeout)
 
-    return _Opened(attached.backend, opened.outbox_path, close, attached)
+    return _Opened(attached.backend, outbox, close, attached)
 
 
 def _open(

@@ -189,8 +189,8 @@ def _scope(filters: Mapping[str, Any]) -> Scope:
 
 def _outcome(scope: Scope, memory_id: str) -> Plan[tuple[Rows, Rows]]:
     """Read what a memory has added, and what has ended through it."""
-    leading, starting = yield Batch(cypher.edges_of_memories(scope, [memory_id]))
-    own = {row["id"]: row for row in [*leading, *starting]}
+    [rows] = yield Batch([cypher.edges_of_memories(scope, [memory_id])])
+    own = {row["id"]: row for row in rows}
     added = [row for row in own.values() if not row["ended"]]
     [rows] = yield Batch([cypher.endings(scope, {row["source_id"] for row in own.values()})])
     ending = {row["id"]: str(row["ending"]).split() for row in rows}

@@ -55,6 +55,7 @@ __all__ = [
     "set_validity",
     "text_digest",
     "texts_of_memories",
+    "union",
     "unlink_mentions",
 ]
 
@@ -72,6 +73,9 @@ _FACT_COLUMNS: Final = (
     "r.id AS id, a.name AS source, r.predicate AS predicate, b.name AS target, "
     "r.memory_id AS memory_id, r.valid_from AS valid_from, r.valid_to AS valid_to"
 )
+
+# What a memory says of a fact, and may come to say otherwise.
+_OF_WHAT_IS_SAID: Final = ("valid_from", "valid_to", "exclusive", "support")
 
 # A name in a scope, by the scope's most selective id: one value, which every engine looks up.
 _NAMED_IN: Final = {key: f"{key.removesuffix('_id')}_key" for key in SCOPE_KEYS}
@@ -149,8 +153,8 @@ def all_entities(scope: Scope) -> Statement:
     )
 
 
-def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> tuple[Statement, Statement]:
-    """Read all edges that memories gave: those to what they mention, and those from there."""
+def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+    """Read all edges that memories gave; one between two that they mention comes twice."""
     return _from_memories(scope, memory_ids, "", _EDGE_COLUMNS, {})
 
 
@@ -300,15 +304,13 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statemen
 def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Statement:
     """Store edges, or set when they hold."""
     rows = [dataclasses.asdict(edge) for edge in edges]
+    said = ", ".join(f"r.{key} = row.{key}" for key in _OF_WHAT_IS_SAID)
     return Statement(
         f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) WHERE {_owned('a')} "
         f"MATCH (b:Entity {{`~id`: row.target_id}}) WHERE {_owned('b')} "
         "MERGE (a)-[r:RELATES {id: row.id}]->(b) "
         "ON CREATE SET r.predicate = row.predicate, r.memory_id = row.memory_id, "
-        "r.valid_from = row.valid_from, r.exclusive = row.exclusive, "
-        f"r.ended = row.ended, r.valid_to = row.valid_to, r.support = row.support, "
-        f"{_OWNER.format('r')} "
-        "ON MATCH SET r.valid_to = row.valid_to, r.support = row.support",
+        f"r.ended = row.ended, {said}, {_OWNER.format('r')} ON MATCH SET {said}",
         {**owner_of(scope), "rows": rows},
     )
 
@@ -347,15 +349,14 @@ def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Statement:
     """Delete those of some entities that nothing mentions, and no fact knows."""
     return Statement(
         f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
-        "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DETACH DELETE e",
+        # Not DETACH: what another writer links at this moment is not to be lost.
+        "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e",
         {**scope.ids, "ids": list(ids)},
     )
 
 
-def facts_of_memories(
-    scope: Scope, memory_ids: Iterable[str], at: str | None
-) -> tuple[Statement, Statement]:
-    """Read the facts that memories support: to what they mention, and from there.
+def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Statement:
+    """Read the facts that memories support; one between two that they mention comes twice.
 
     Args:
         scope: Whose.
@@ -367,14 +368,14 @@ def facts_of_memories(
 
 def facts_of_names(
     scope: Scope, keys: Iterable[str], at: str | None, limit: int
-) -> tuple[Statement, Statement]:
-    """Read the facts about entities: those that start from one, and those that lead to one.
+) -> Statement:
+    """Read the facts about entities; one between two of them comes twice.
 
     Args:
         scope: Whose.
         keys: What `name_key` makes of the names.
         at: A time (`timestamp`); None for now.
-        limit: The most rows of each, the latest.
+        limit: The most facts that start from one, and that lead to one: the latest.
     """
     # Of a scope's ids, the one with the fewest memories behind it.
     own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
@@ -382,7 +383,7 @@ def facts_of_names(
     parameters = {**scope.ids, "wanted": wanted, "at": at or _NOW}
     ends = f"{_covered('a', scope)} AND {_covered('b', scope)}"
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
-    return (
+    return union(
         Statement(
             f"UNWIND $wanted AS one MATCH (a:Entity {{{_NAMED_IN[own]}: one}}) "
             f"MATCH (a)-[r:RELATES]->(b:Entity) WHERE {ends} AND {_holds()} {tail}",
@@ -457,13 +458,25 @@ def delete_everything() -> tuple[Statement, ...]:
     )
 
 
+def union(*statements: Statement) -> Statement:
+    """Read at once what several statements return: on a server, one way there and back.
+
+    Args:
+        statements: Of the same columns; parameters of one name have one value.
+    """
+    parameters: dict[str, object] = {}
+    for statement in statements:
+        parameters |= statement.parameters
+    return Statement(" UNION ALL ".join(one.text for one in statements), parameters)
+
+
 def _from_memories(
     scope: Scope,
     memory_ids: Iterable[str],
     condition: str,
     columns: str,
     more: Mapping[str, object],
-) -> tuple[Statement, Statement]:
+) -> Statement:
     # Not by the edges' own property: the embedded engine would look at every edge.
     parameters = {**scope.ids, "memory_ids": list(memory_ids), **more}
     mentioned = "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[:MENTIONS]->"
@@ -471,7 +484,7 @@ def _from_memories(
         f"WHERE r.memory_id = one {condition}AND {_covered('a', scope)} "
         f"AND {_covered('b', scope)} RETURN {columns}"
     )
-    return (
+    return union(
         Statement(
             f"{mentioned}(b:Entity) WHERE {_covered('m', scope)} "
             f"MATCH (a:Entity)-[r:RELATES]->(b) {rest}",

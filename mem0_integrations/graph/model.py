@@ -52,8 +52,8 @@ _MAX_NAME: Final = 255
 _MAX_PREDICATE: Final = 100
 # What a source can have one of at a time: the next one ends the last.
 EXCLUSIVE: Final = frozenset({"age", "lives_in", "married_to", "name", "works_as", "works_at"})
-_SEPARATORS: Final = re.compile(r"[\W_]+")
-_EDGES_OF_A_NAME: Final = re.compile(r"\A[\W_]+|[\W_]+\Z")
+# Of marks around a name these belong to it: C# is not C, A- not A, and 5% not 5.
+_OF_A_NAME: Final = frozenset("#%/@-")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f\u2028\u2029]+")
 
 
@@ -174,9 +174,16 @@ def name_key(name: str) -> str:
     Example:
         >>> name_key("  'New  York'. ") == name_key("new_york")
         True
+        >>> name_key("C++") == name_key("C")
+        False
     """
     plain = clean(unicodedata.normalize("NFKC", clean(name)).casefold())
-    return clean(_EDGES_OF_A_NAME.sub("", plain).replace("_", " ")) or plain
+    start, end = 0, len(plain)
+    while start < end and _is_around_names(plain[start]):
+        start += 1
+    while start < end and _is_around_names(plain[end - 1]):
+        end -= 1
+    return clean(plain[start:end].replace("_", " ")) or plain
 
 
 def predicate_of(relationship: str) -> str:
@@ -187,7 +194,9 @@ def predicate_of(relationship: str) -> str:
         ('works_at', 'wohnt_in_bei', 'related_to')
     """
     plain = clean(unicodedata.normalize("NFKC", clean(relationship)).casefold(), _MAX_PREDICATE)
-    return _SEPARATORS.sub("_", plain).strip("_") or "related_to"
+    # Marks are vowels in some scripts: what is left without them is another word.
+    words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in plain).split()
+    return "_".join(words) or "related_to"
 
 
 def is_identifier(name: str) -> bool:
@@ -299,6 +308,13 @@ def timeline(edges: Iterable[Edge]) -> dict[str, str]:
     return {
         edge.id: min(_ends(edge, slot), default=ALWAYS) for slot in slots.values() for edge in slot
     }
+
+
+def _is_around_names(character: str) -> bool:
+    if character.isalnum() or character in _OF_A_NAME:
+        return False
+    category = unicodedata.category(character)
+    return category[0] in "CPZ" or category in {"Sk", "So"}
 
 
 def _ends(edge: Edge, slot: Sequence[Edge]) -> list[str]:

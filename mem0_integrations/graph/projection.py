@@ -66,28 +66,23 @@ def project(
     memories = [memory for memory, _ in found]
     ids = [memory.id for memory in memories]
     entities = _entities(scope, found)
-    known, old_mentions, leading, starting = yield Batch(
+    known, old_mentions, old_edges = yield Batch(
         [
             cypher.known_entities(scope, entities),
             cypher.mentioned_entities(scope, ids),
-            *cypher.edges_of_memories(scope, ids),
+            cypher.edges_of_memories(scope, ids),
         ]
     )
-    old = _edges([*leading, *starting])
+    old = _edges(old_edges)
     nodes = {str(row["key"]): str(row["name"]) for row in known}
-    new = {key: entity for key, entity in entities.items() if key not in nodes}
-    vectors: dict[str, str] = {}
-    if new:
-        if not names.knows(scope):
-            [rows] = yield Batch([cypher.all_entities(scope)])
-            names.load(scope, [(str(row["name"]), str(row["vector"])) for row in rows])
-        others, vectors = names.resolve(
-            scope, [e.name for key, e in new.items() if key != name_key(speaker_of(scope))]
-        )
-        nodes |= {key: others.get(entity.name, entity.name) for key, entity in new.items()}
-        new = {key: entity for key, entity in new.items() if entity.name not in others}
+    new = {key: entity.name for key, entity in entities.items() if key not in nodes}
+    speaker = name_key(speaker_of(scope))
+    others, vectors = yield from _resolved(
+        scope, [name for key, name in new.items() if key != speaker], names
+    )
+    nodes |= {key: others.get(name, name) for key, name in new.items()}
     edges = {
-        edge.id: edge
+        edge.id: _since_when(edge, old)
         for memory, extracted in found
         for edge in edges_of(scope, memory, extracted.triples, nodes)
     }
@@ -109,7 +104,9 @@ def project(
     unused = {str(row["id"]) for row in old_mentions} - mentioned
     yield Batch(
         [
-            *_chunked(list(new.values()), lambda rows: cypher.merge_entities(scope, rows, vectors)),
+            *_chunked(
+                _nodes(entities, nodes), lambda rows: cypher.merge_entities(scope, rows, vectors)
+            ),
             *_chunked(memories, lambda rows: cypher.merge_memories(scope, rows)),
             *([cypher.unlink_mentions(scope, ids, unused)] if unused else []),
             *_chunked(list(mentions), lambda rows: cypher.link_mentions(scope, rows)),
@@ -137,13 +134,13 @@ def remove(
         now: When.
         names: Keeps the names of nodes.
     """
-    mentioned, leading, starting = yield Batch(
+    mentioned, given = yield Batch(
         [
             cypher.mentioned_entities(scope, memory_ids),
-            *cypher.edges_of_memories(scope, memory_ids),
+            cypher.edges_of_memories(scope, memory_ids),
         ]
     )
-    edges = [edge for edge in _edges([*leading, *starting]).values() if edge.support != "deleted"]
+    edges = [edge for edge in _edges(given).values() if edge.support != "deleted"]
     retired = [_retired(edge, timestamp(now), "deleted") for edge in edges]
     _, changed, _ = yield from _settled(scope, {}, retired)
     doomed = {str(row["id"]) for row in mentioned}
@@ -156,6 +153,25 @@ def remove(
         write=True,
     )
     names.drop(scope)
+
+
+def _resolved(
+    scope: Scope, new: Sequence[str], names: EntityNames
+) -> Plan[tuple[dict[str, str], dict[str, str]]]:
+    """Find which nodes stand for names that have none; see `EntityNames.resolve`."""
+    if not new:
+        return {}, {}
+    if not names.knows(scope):
+        [rows] = yield Batch([cypher.all_entities(scope)])
+        names.load(scope, [(str(row["name"]), str(row["vector"])) for row in rows])
+    others, vectors = names.resolve(scope, new)
+    if kept := {name_key(name) for name in others.values() if name not in vectors}:
+        [rows] = yield Batch([cypher.known_entities(scope, kept)])
+        if kept - {str(row["key"]) for row in rows}:
+            # Erased by another process, or never written: what is kept of the scope is wrong.
+            names.drop(scope)
+            return (yield from _resolved(scope, new, names))
+    return others, vectors
 
 
 def _settled(
@@ -203,7 +219,8 @@ def _settled(
         for source, names in wanted.items()
         if names != known.get(source, set())
     }
-    return settled, [*retired, *moved], new
+    # What is retired comes last: where writing breaks off, the next attempt finds the slots by it.
+    return settled, [*moved, *retired], new
 
 
 def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[str, GraphEntity]:
@@ -223,6 +240,19 @@ def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[s
     return entities
 
 
+def _nodes(entities: Mapping[str, GraphEntity], nodes: Mapping[str, str]) -> list[GraphEntity]:
+    """Return all that is mentioned as the nodes that stand for it.
+
+    Those, too, that were there: another process may take them away before they are written.
+    """
+    mentioned: dict[str, GraphEntity] = {}
+    for key, entity in entities.items():
+        name = nodes[key]
+        kind = mentioned[name].type if name in mentioned else ""
+        mentioned[name] = GraphEntity(name, kind or entity.type)
+    return list(mentioned.values())
+
+
 def _names_of(extracted: Extracted) -> Iterator[str]:
     names = [entity.name for entity in extracted.entities]
     names += [name for triple in extracted.triples for name in (triple.source, triple.target)]
@@ -237,6 +267,14 @@ def _mentions(scope: Scope, extracted: Extracted) -> Iterator[str]:
         for triple in extracted.triples
     )
     return (name for name in _names_of(extracted) if alone or name_key(name) != speaker)
+
+
+def _since_when(edge: Edge, old: Mapping[str, Edge]) -> Edge:
+    """Return an edge that a memory gives; what the memory said before keeps its place in time."""
+    before = old.get(edge.id)
+    if before is None or before.support != "said":
+        return edge
+    return dataclasses.replace(edge, valid_from=before.valid_from)
 
 
 def _retired(edge: Edge, now: str, support: Support) -> Edge:

@@ -91,20 +91,23 @@ def related(
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}
-    supported = [*cypher.facts_of_memories(scope, order, at)] if memories else []
-    named = [*cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
-    found = yield Batch([*supported, *named])
-    rows = {row["id"]: row for part in found[: len(supported)] for row in part}
-    about = _latest_first(row for part in found[len(supported) :] for row in part)
-    first = sorted(rows.values(), key=lambda row: order[row["memory_id"]])
-    return relations_of([*first, *(row for row in about if row["id"] not in rows)])[:limit]
+    statements = [cypher.facts_of_memories(scope, order, at)] if memories else []
+    statements += [cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
+    if not statements:
+        return []
+    [rows] = yield Batch([cypher.union(*statements)])
+    latest = _latest_first(rows)
+    supported = [row for row in latest if row["memory_id"] in order]
+    about = [row for row in latest if row["memory_id"] not in order]
+    supported.sort(key=lambda row: order[row["memory_id"]])
+    return relations_of([*supported, *about])[:limit]
 
 
 def known_facts(scope: Scope, texts: Sequence[str]) -> Plan[list[Relation]]:
     """Read what is known about what texts name, and about who speaks."""
     names = named_in(texts) | {name_key(speaker_of(scope))}
-    starting, leading = yield Batch(cypher.facts_of_names(scope, sorted(names), None, _KNOWN))
-    return relations_of(_latest_first([*starting, *leading]))
+    [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
+    return relations_of(_latest_first(rows))
 
 
 def named_in(texts: Iterable[str]) -> set[str]:
@@ -126,8 +129,8 @@ def named_in(texts: Iterable[str]) -> set[str]:
 
 
 def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Plan[Rows]:
-    starting, leading = yield Batch(cypher.facts_of_names(scope, sorted(keys), at, limit))
-    return _latest_first([*starting, *leading])
+    [rows] = yield Batch([cypher.facts_of_names(scope, sorted(keys), at, limit)])
+    return _latest_first(rows)
 
 
 def _latest_first(rows: Iterable[dict[str, Any]]) -> Rows:

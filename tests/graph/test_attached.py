@@ -13,6 +13,7 @@ from mem0_integrations import (
     AgentMemory,
     BackendError,
     ConfigurationError,
+    OutboxOptions,
     RetryPolicy,
     Scope,
     connect,
@@ -295,3 +296,17 @@ def test_the_graph_is_made_again_from_the_memories(memory: AgentMemory) -> None:
     assert memory.recall("tea").relations == ()
     assert memory.rebuild_graph(ANN) == 2
     assert len(memory.graph.relations(scope=ANN)) == 2
+
+
+def test_the_outbox_of_the_graph_lies_beside_that_of_the_memory(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Two programs with outboxes of their own must not share one; and a disk is chosen for both."""
+    path = tmp_path / "fast disk" / "writes.db"
+    with connect(graph=True, scope=ANN, outbox=OutboxOptions(path=path)) as memory:
+        memory.remember("I live in Oslo.")
+        assert memory.flush(30)
+        assert told(memory.graph.relations(scope=ANN)) == {("ann", "lives_in", "Oslo")}
+    found = {file.parent for file in (*data_dir.rglob("*outbox*"), *tmp_path.rglob("*writes.db"))}
+    assert found == {path.parent}
+    assert path.with_name("graph-writes.db").exists()

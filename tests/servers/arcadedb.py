@@ -32,6 +32,8 @@ def main(folder: str, port: int, password: str) -> None:
     print("READY", flush=True)
     sys.stdin.read()
     server.stop()
+    # A thread for each client that is still connected would keep the virtual machine alive.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import kglite
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.servers.neo4j import BoltServer
+from tests.servers.neo4j import STOP_TIMEOUT, BoltServer
 from tests.servers.neptune import KEYS, REGION, NeptuneEndpoint
 
 Run = Callable[..., list[dict[str, Any]]]
@@ -66,7 +67,11 @@ class TestBolt:
         url, run = server.url, on_bolt(server)
         for number, end in enumerate((server.kill, server.stop)):
             run("CREATE (:Kept {number: $number})", number=number)
-            end()
+            with server.driver() as connected:
+                connected.verify_connectivity()
+                began = time.monotonic()
+                end()
+            assert time.monotonic() - began < STOP_TIMEOUT / 2
             server.start()
         assert server.url == url
         kept = run("MATCH (n:Kept) RETURN n.number AS number ORDER BY number")

@@ -1,4 +1,4 @@
-"""The Neo4j engine when it is cut off, misused or refused; on a real server."""
+"""The Neo4j engine on a real server: transactions, event loops, failures, refusals."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+import neo4j
 import pytest
 
 from mem0_integrations import BackendError, ClosedError, ConfigurationError
-from mem0_integrations.graph.cypher import SCHEMA
+from mem0_integrations.graph.cypher import OWNER_INDEXES, SCHEMA
 from mem0_integrations.graph.engines.base import Batch, Statement
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
 from tests.graph.servers import engine_of
@@ -38,13 +39,55 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+async def test_both_ways_return_rows(engine: Neo4jEngine) -> None:
+    """The driver's types stay within the engine."""
+    probe = Batch([Statement("RETURN $value AS value", {"value": ["a", 1, None, True]})])
+    rows = [[{"value": ["a", 1, None, True]}]]
+    assert engine.run(probe) == rows
+    assert await engine.arun(probe) == rows
+    await engine.aclose()
+
+
+async def test_a_batch_is_one_transaction(engine: Neo4jEngine, user: str) -> None:
+    """Half a projection would be a graph that says what no memory says."""
+    create = Statement("CREATE (n:Probe {name: $name})", {"name": user})
+    half = Batch([create, Statement("RETURN 1 / 0 AS wrong")], write=True)
+    with pytest.raises(BackendError):
+        engine.run(half)
+    with pytest.raises(BackendError):
+        await engine.arun(half)
+    count = Statement("MATCH (n:Probe {name: $name}) RETURN count(n) AS n", {"name": user})
+    assert engine.run(Batch([count])) == [[{"n": 0}]]
+
+
+def test_a_read_cannot_write(engine: Neo4jEngine, bolt_server: BoltServer) -> None:
+    """A reader on a cluster must be able to ask a follower."""
+    if not bolt_server.real:
+        pytest.skip(f"{bolt_server.product} lets a read write")
+    with pytest.raises(BackendError):
+        engine.run(Batch([Statement("CREATE (n:Probe)")]))
+
+
+async def test_one_node_is_created_once_by_many(engine: Neo4jEngine, user: str) -> None:
+    """Whoever comes second finds it, and is not told of a violated constraint."""
+    await asyncio.to_thread(engine.prepare, SCHEMA)
+    merge = Statement("MERGE (n:Entity {`~id`: $id}) RETURN n.id AS id", {"id": user})
+    create = Batch([merge], write=True)
+    await asyncio.gather(
+        *(asyncio.to_thread(engine.run, create) for _ in range(8)),
+        *(engine.arun(create) for _ in range(8)),
+    )
+    remove = Statement("MATCH (n:Entity {`~id`: $id}) DELETE n RETURN count(*) AS n", {"id": user})
+    assert await engine.arun(Batch([remove], write=True)) == [[{"n": 1}]]
+
+
 def test_loops_that_come_and_go_leave_nothing(bolt_server: BoltServer) -> None:
-    """Neither an open socket nor a warning of one."""
+    """Each has connections of its own, and leaves neither an open socket nor a warning of one."""
     engine = engine_of(bolt_server)
-    asyncio.run(engine.arun(PROBE))
+    assert asyncio.run(engine.arun(PROBE)) == engine.run(PROBE)
     before = open_files()
     for _ in range(3):
-        assert asyncio.run(engine.arun(PROBE)) == ROWS
+        assert asyncio.run(engine.arun(PROBE)) == engine.run(PROBE) == ROWS
     assert open_files() <= before
     engine.close()
     assert open_files() < before
@@ -72,8 +115,11 @@ async def test_close_ends_what_runs(bolt_server: BoltServer) -> None:
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30)
     assert [type(result) for result in results] == [ClosedError, ClosedError]
     assert time.monotonic() - began < 15
+    engine.close()
     with pytest.raises(ClosedError):
         await engine.arun(PROBE)
+    with pytest.raises(ClosedError):
+        engine.run(PROBE)
 
 
 async def test_who_stops_waiting_blocks_nobody(
@@ -143,7 +189,6 @@ async def test_a_server_that_is_killed_loses_no_write(
     ]
     await asyncio.sleep(0.3)
     await asyncio.to_thread(server.kill)
-    await asyncio.sleep(1.5)
     await asyncio.to_thread(server.start)
     await asyncio.wait_for(asyncio.gather(*writers), 60)
     assert failures
@@ -151,24 +196,6 @@ async def test_a_server_that_is_killed_loses_no_write(
     count = Batch([Statement("MATCH (n:Entity) RETURN count(n) AS n, count(DISTINCT n.id) AS ids")])
     assert await engine.arun(count) == [[{"n": 1200, "ids": 1200}]]
     await engine.aclose()
-
-
-async def test_many_create_one_node_on_the_loop(engine: Neo4jEngine, user: str) -> None:
-    """As threads do."""
-    await asyncio.to_thread(engine.prepare, SCHEMA)
-    merge = Statement("MERGE (n:Entity {`~id`: $id}) RETURN n.id AS id", {"id": user})
-    await asyncio.gather(*(engine.arun(Batch([merge], write=True)) for _ in range(8)))
-    remove = Statement("MATCH (n:Entity {`~id`: $id}) DELETE n RETURN count(*) AS n", {"id": user})
-    assert await engine.arun(Batch([remove], write=True)) == [[{"n": 1}]]
-
-
-async def test_a_transaction_on_the_loop_is_one(engine: Neo4jEngine, user: str) -> None:
-    """The asynchronous driver, too, undoes a batch that fails."""
-    create = Statement("CREATE (n:Probe {name: $name})", {"name": user})
-    with pytest.raises(BackendError):
-        await engine.arun(Batch([create, Statement("RETURN 1 / 0 AS wrong")], write=True))
-    count = Statement("MATCH (n:Probe {name: $name}) RETURN count(n) AS n", {"name": user})
-    assert await engine.arun(Batch([count])) == [[{"n": 0}]]
 
 
 @pytest.mark.parametrize("value", ["secret\ud800", 2**70, object(), {1: "secret"}])
@@ -193,26 +220,30 @@ def test_a_database_that_is_not_there(bolt_server: BoltServer) -> None:
     engine.close()
 
 
-async def test_a_wrong_password_on_the_loop(bolt_server: BoltServer) -> None:
-    """Not repeated, not shown."""
+async def test_a_wrong_password(bolt_server: BoltServer) -> None:
+    """Not repeated, and nobody finds it in a log."""
     engine = engine_of(bolt_server, password="not-the-password")
-    with pytest.raises(BackendError, match="username and password") as caught:
-        await engine.arun(PROBE)
-    assert not caught.value.retryable
-    assert "not-the-password" not in f"{caught.value} {caught.value.__cause__} {engine!r}"
-    with pytest.raises(BackendError, match="username and password"):
-        engine.prepare(SCHEMA)
+    for use in (
+        lambda: engine.arun(PROBE),
+        lambda: asyncio.to_thread(engine.run, PROBE),
+        lambda: asyncio.to_thread(engine.prepare, SCHEMA),
+    ):
+        with pytest.raises(BackendError, match="username and password") as caught:
+            await use()
+        assert not caught.value.retryable
+        assert "not-the-password" not in f"{caught.value} {caught.value.__cause__} {engine!r}"
     await engine.aclose()
 
 
 def test_what_the_server_refuses_of_the_schema_is_logged(
     engine: Neo4jEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not every server has every index; the graph works without."""
+    """Not every server has every index; the graph works without. Every process prepares it."""
     caplog.set_level("INFO", logger="mem0_integrations")
-    engine.prepare(["CREATE NOTHING mem0_nothing IF NOT EXISTS", *SCHEMA])
-    [record] = [one for one in caplog.records if "mem0_nothing" in one.getMessage()]
-    assert record.levelname == "INFO"
+    for _ in range(2):
+        engine.prepare(["CREATE NOTHING mem0_nothing IF NOT EXISTS", *SCHEMA, *OWNER_INDEXES])
+    records = [one for one in caplog.records if "mem0_nothing" in one.getMessage()]
+    assert [one.levelname for one in records] == ["INFO", "INFO"]
 
 
 def test_an_empty_database_is_no_news(
@@ -242,11 +273,50 @@ def test_a_url_that_is_none_is_not_shown(url: str) -> None:
     assert "s3cret" not in f"{caught.value}"
 
 
+def test_nothing_listens() -> None:
+    """An error within the time-out, and one that may pass."""
+    engine = Neo4jEngine("bolt://127.0.0.1:9", timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(BackendError) as caught:
+        engine.run(PROBE)
+    assert caught.value.retryable
+    assert time.monotonic() - began < 60
+    engine.close()
+
+
+def test_what_it_is(engine: Neo4jEngine, bolt_server: BoltServer) -> None:
+    """For `doctor`."""
+    shown = engine.describe()
+    assert str(bolt_server.port) in shown
+    assert bolt_server.database in shown
+    if bolt_server.real:
+        assert bolt_server.product in shown
+
+
+def test_a_driver_of_ones_own_stays_open(bolt_server: BoltServer) -> None:
+    """Applications that have one share it."""
+    with neo4j.GraphDatabase.driver(
+        bolt_server.url, auth=(bolt_server.username, bolt_server.password)
+    ) as driver:
+        engine = Neo4jEngine(driver=driver, database=bolt_server.database)
+        assert engine.run(PROBE) == asyncio.run(engine.arun(PROBE))
+        engine.close()
+        driver.verify_connectivity()
+
+
 @pytest.mark.parametrize(
-    "settings", [{"password": "s3cret"}, {"timeout": 0}, {"username": "a", "timeout": -1.0}]
+    "settings",
+    [
+        {"url": None},
+        {"url": "ftp://x"},
+        {"driver": 1},
+        {"password": "s3cret"},
+        {"timeout": 0},
+        {"username": "a", "timeout": -1.0},
+    ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, object]) -> None:
     """Before the first use."""
     with pytest.raises(ConfigurationError) as caught:
-        Neo4jEngine("bolt://127.0.0.1", **settings)  # type: ignore[arg-type]
+        Neo4jEngine(**{"url": "bolt://127.0.0.1", **settings})  # type: ignore[arg-type]
     assert "s3cret" not in str(caught.value)

@@ -1,16 +1,19 @@
-"""The Neptune engines where something between them and Neptune goes wrong."""
+"""The Neptune engines: on endpoints that answer as Neptune does, and before a failing gateway."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from mem0_integrations import BackendError, ClosedError, ConfigurationError
+from mem0_integrations.graph.config import graph_from_config
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
 from mem0_integrations.graph.engines.neptune import (
     NeptuneAnalyticsEngine,
@@ -18,6 +21,7 @@ from mem0_integrations.graph.engines.neptune import (
     neptune_engine,
 )
 from tests.servers.neptune import KEYS, REGION, NeptuneEndpoint
+from tests.stores import nothing_on_the_loop
 
 PROBE = Batch([Statement("RETURN 1 AS one")])
 GOOD = b'{"results": [{"one": 1}]}'
@@ -32,6 +36,12 @@ ENGINES: dict[str, Callable[[int], GraphEngine]] = {
         "127.0.0.1", port=port, use_https=False, region_name=REGION, timeout=0.5
     ),
 }
+
+
+def engine_of(endpoint: NeptuneEndpoint) -> GraphEngine:
+    if endpoint.product == "analytics":
+        return NeptuneAnalyticsEngine(endpoint.graph_identifier, client=endpoint.client())
+    return NeptuneDatabaseEngine(endpoint.host, client=endpoint.client())
 
 
 @dataclass
@@ -97,6 +107,32 @@ def engine(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[GraphEn
     engine = ENGINES[request.param](gateway.port)
     yield engine
     engine.close()
+
+
+@pytest.fixture(params=["neptune_analytics", "neptune_database"])
+def endpoint(request: pytest.FixtureRequest) -> NeptuneEndpoint:
+    found: NeptuneEndpoint = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_both_ways_return_rows(endpoint: NeptuneEndpoint) -> None:
+    """One request for each statement, and never on the event loop: boto3 blocks.
+
+    Parameters are an object in one product, and text in the other.
+    """
+    probe = Batch([Statement("RETURN $value AS value", {"value": "a"}), *PROBE.statements])
+    engine = engine_of(endpoint)
+    rows = [[{"value": "a"}], [{"one": 1}]]
+    assert engine.run(probe) == rows
+    with nothing_on_the_loop(type(engine), "run"):
+        assert await engine.arun(probe) == rows
+    first, second = endpoint.requests[:2]
+    assert first["query"] == "RETURN $value AS value"
+    if endpoint.product == "analytics":
+        assert (first["parameters"], first["language"]) == ({"value": "a"}, "OPEN_CYPHER")
+    else:
+        assert json.loads(first["parameters"]) == {"value": "a"}
+        assert "parameters" not in second
 
 
 @pytest.mark.parametrize(
@@ -197,25 +233,29 @@ def test_a_client_of_ones_own_stays_open(neptune_analytics: NeptuneEndpoint) -> 
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("product", "code"),
     [
-        "CancelledByMaintenanceException",
-        "ConstraintViolationException",
-        "InternalFailureException",
-        "MemoryLimitExceededException",
-        "ReadOnlyViolationException",
-        "ServerShutdownException",
-        "ThrottlingException",
+        ("neptune_analytics", "ThrottlingException"),
+        ("neptune_analytics", "ConflictException"),
+        ("neptune_database", "CancelledByMaintenanceException"),
+        ("neptune_database", "ConcurrentModificationException"),
+        ("neptune_database", "ConstraintViolationException"),
+        ("neptune_database", "InternalFailureException"),
+        ("neptune_database", "MemoryLimitExceededException"),
+        ("neptune_database", "ReadOnlyViolationException"),
+        ("neptune_database", "ServerShutdownException"),
+        ("neptune_database", "ThrottlingException"),
+        ("neptune_database", "TooManyRequestsException"),
     ],
 )
-def test_what_neptune_database_calls_retryable(
-    neptune_database: NeptuneEndpoint, code: str
+def test_what_neptune_calls_retryable(
+    request: pytest.FixtureRequest, product: str, code: str
 ) -> None:
-    """A failover or maintenance of the cluster must not cost a turn."""
-    engine = NeptuneDatabaseEngine(neptune_database.host, client=neptune_database.client())
-    neptune_database.fail_next(code, 2)
-    assert engine.run(PROBE) == [[{"one": 1}]]
-    assert len(neptune_database.requests) == 3
+    """A conflict, a failover or maintenance of the cluster must not cost a turn."""
+    endpoint: NeptuneEndpoint = request.getfixturevalue(product)
+    endpoint.fail_next(code, 2)
+    assert engine_of(endpoint).run(PROBE) == [[{"one": 1}]]
+    assert len(endpoint.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -230,16 +270,63 @@ def test_what_neptune_database_calls_retryable(
 def test_what_neptune_calls_final(request: pytest.FixtureRequest, product: str, code: str) -> None:
     """Asked again, it would answer the same."""
     endpoint: NeptuneEndpoint = request.getfixturevalue(product)
-    engine = (
-        NeptuneAnalyticsEngine(endpoint.graph_identifier, client=endpoint.client())
-        if product == "neptune_analytics"
-        else NeptuneDatabaseEngine(endpoint.host, client=endpoint.client())
-    )
     endpoint.fail_next(code)
     with pytest.raises(BackendError, match=code) as caught:
-        engine.run(PROBE)
+        engine_of(endpoint).run(PROBE)
     assert not caught.value.retryable
     assert len(endpoint.requests) == 1
+
+
+def test_a_mistake_is_not_tried_again(endpoint: NeptuneEndpoint) -> None:
+    """And the error does not quote what may be somebody's data."""
+    with pytest.raises(BackendError) as caught:
+        engine_of(endpoint).run(Batch([Statement("MATCH (secret RETURN 1")]))
+    assert not caught.value.retryable
+    assert "secret" not in str(caught.value)
+    assert len(endpoint.requests) == 1
+
+
+def test_a_client_of_our_own_is_signed(endpoint: NeptuneEndpoint) -> None:
+    """With the credentials of the environment, as boto3 finds them."""
+    engine: GraphEngine = (
+        NeptuneAnalyticsEngine(
+            endpoint.graph_identifier, region_name=REGION, endpoint_url=endpoint.url
+        )
+        if endpoint.product == "analytics"
+        else NeptuneDatabaseEngine(
+            endpoint.host, port=endpoint.port, use_https=False, region_name=REGION
+        )
+    )
+    assert engine.run(PROBE)
+    assert endpoint.product in engine.describe().lower()
+    engine.close()
+    with pytest.raises(ClosedError):
+        engine.run(PROBE)
+
+
+def test_an_unsigned_request_is_refused(neptune_database: NeptuneEndpoint) -> None:
+    """`sign=False` is for clusters without IAM; this one has it."""
+    engine = NeptuneDatabaseEngine(
+        neptune_database.host,
+        port=neptune_database.port,
+        use_https=False,
+        sign=False,
+        region_name=REGION,
+    )
+    with pytest.raises(BackendError, match="AccessDenied"):
+        engine.run(PROBE)
+    engine.close()
+
+
+def test_nothing_listens() -> None:
+    """An error that may pass."""
+    engine = NeptuneDatabaseEngine(
+        "127.0.0.1", port=9, use_https=False, sign=False, region_name=REGION, timeout=0.3
+    )
+    with pytest.raises(BackendError) as caught:
+        engine.run(PROBE)
+    assert caught.value.retryable
+    engine.close()
 
 
 def test_no_key_is_shown(engine: GraphEngine, gateway: Gateway) -> None:
@@ -269,9 +356,26 @@ def test_a_host_that_is_none() -> None:
     engine.close()
 
 
+def test_endpoints_as_mem0_spells_them() -> None:
+    """The config of Mem0's integration guide, `app_id` included."""
+    analytics = neptune_engine("neptune-graph://g-1", region_name=REGION)
+    assert isinstance(analytics, NeptuneAnalyticsEngine)
+    database = neptune_engine("neptune-db://cluster.aws:9999", region_name=REGION)
+    assert isinstance(database, NeptuneDatabaseEngine)
+    assert (database.host, database.port) == ("cluster.aws", 9999)
+    config = {"endpoint": "neptune-graph://g-1", "app_id": "Mem0", "region_name": REGION}
+    graph = graph_from_config({"provider": "neptune", "config": config}, Path())
+    assert isinstance(graph.engine, NeptuneAnalyticsEngine)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        "",
+        "g-1",
+        "https://cluster",
+        "neptune-graph://",
+        "neptune-db://",
         "neptune-db://host:port",
         "neptune-db://host:8182/",
         "neptune-db://somebody:secret@host",
