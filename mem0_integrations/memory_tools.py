@@ -25,6 +25,7 @@ from mem0_integrations.errors import (
     ScopeError,
 )
 from mem0_integrations.filters import matches
+from mem0_integrations.graph.model import named, speaker_of
 from mem0_integrations.messages import Mem0Message, message_key
 from mem0_integrations.planning import check_metadata, check_search, check_timeout
 from mem0_integrations.records import Memory, Recall, Relation, WriteResult
@@ -263,7 +264,10 @@ class _List(_Arguments):
 
 
 class _Graph(_Arguments):
-    entity: Annotated[str, Field(description="A person, place, thing or number, by its name.")]
+    entity: Annotated[
+        str,
+        Field(description="A person, place, thing or number, by its name, or 'the user'."),
+    ]
     other: Annotated[
         str | None, Field(description="A second one, to ask for what connects the two.")
     ] = None
@@ -346,14 +350,17 @@ def _list(call: ToolCall, page: int = 1) -> Plan:
 
 
 def _graph(call: ToolCall, entity: str, other: str | None = None) -> Plan:
+    # A model need not know by which name the application calls the user.
+    speaker = speaker_of(call.scope)
+    source = named(entity, speaker)
     if other is None:
         step = Step(
             "relations",
-            {"entity": entity, "scope": call.scope, "depth": 2, "limit": call.options.limit},
+            {"entity": source, "scope": call.scope, "depth": 2, "limit": call.options.limit},
             of_graph=True,
         )
     else:
-        ends = {"source": entity, "target": other}
+        ends = {"source": source, "target": named(other, speaker)}
         step = Step("path", {**ends, "scope": call.scope}, of_graph=True)
     relations: list[Relation] = yield step
     unknown = "Nothing is known about this." if other is None else "Nothing connects the two."

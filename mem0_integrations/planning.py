@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from threading import TIMEOUT_MAX
 from typing import Final, Literal
@@ -21,6 +21,7 @@ from mem0_integrations.messages import (
     query_text,
     to_mem0_messages,
 )
+from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "check_batch_size",
     "check_id",
     "check_integer",
+    "check_key",
     "check_metadata",
     "check_on_error",
     "check_page",
@@ -54,6 +56,8 @@ def plan_search(
     threshold: float | None,
     filters: Mapping[str, object] | None,
     as_of: datetime | None,
+    accept: Callable[[Memory], bool] | None = None,
+    repeats: bool = False,
 ) -> SearchRequest:
     """Check the arguments of a recall.
 
@@ -68,6 +72,8 @@ def plan_search(
         threshold=threshold,
         filters=filters,
         as_of=None if as_of is None else aware("as_of", as_of),
+        accept=accept,
+        repeats=repeats,
     )
 
 
@@ -90,9 +96,19 @@ def check_search(
         InvalidInputError: One of them is malformed.
     """
     check_integer(names[0], limit, 1, MAX_LIMIT)
-    if threshold is not None and not (_is_number(threshold) and 0 <= threshold <= 1):
-        raise InvalidInputError(f"{names[1]} must be a score in [0, 1], not {threshold!r}.")
+    if threshold is not None:
+        check_score(names[1], threshold)
     validate_filters(filters)
+
+
+def check_score(name: str, score: float) -> None:
+    """Check how near two texts have to be.
+
+    Raises:
+        InvalidInputError: It is not a number in [0, 1].
+    """
+    if not (_is_number(score) and 0 <= score <= 1):
+        raise InvalidInputError(f"{name} must be a score in [0, 1], not {score!r}.")
 
 
 def check_timeout(name: str, timeout: float | None) -> None:
@@ -131,7 +147,7 @@ def plan_add(
         InvalidInputError: One of them is malformed.
     """
     if key is not None:
-        _check_text("key", key)
+        check_key(key)
     return AddRequest(
         messages=tuple(to_mem0_messages(messages, include_tool_messages=include_tool_messages)),
         scope=scope,
@@ -228,6 +244,15 @@ def check_id(memory_id: object) -> None:
         InvalidInputError: It is not text.
     """
     _check_text("memory_id", memory_id)
+
+
+def check_key(key: object) -> None:
+    """Check that something can be an idempotency key.
+
+    Raises:
+        InvalidInputError: It is not text.
+    """
+    _check_text("key", key)
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.records import Memory, Recall, Relation
 
-__all__ = ["estimate_tokens", "quoted", "recall_text", "strip_recalled"]
+__all__ = ["estimate_tokens", "facts_of_memories", "quoted", "recall_text", "strip_recalled"]
 
 _OPEN: Final = "<recalled_memories>"
 _CLOSE: Final = "</recalled_memories>"
@@ -99,6 +99,23 @@ def recall_text(
     newest_first = sorted(memories, key=lambda found: found.created_at or _EARLIEST, reverse=True)
     lines: Iterable[str] = (*(_memory_line(found, with_ids) for found in newest_first), *relations)
     return "\n".join((_OPEN, _INTRODUCTION, *lines, _CLOSE))
+
+
+def facts_of_memories(recall: Recall) -> dict[str, list[str]]:
+    """Return what a graph adds to each memory, by its id, for those who show one by one.
+
+    Example:
+        >>> from mem0_integrations import Recall, Relation
+        >>> fact = Relation("Priya", "lives_in", "Oslo", memory_ids=("m1",))
+        >>> facts_of_memories(Recall(relations=(fact,)))
+        {'m1': ['Priya lives_in Oslo']}
+    """
+    facts: dict[str, list[str]] = {}
+    for relation in recall.relations:
+        for memory_id in relation.memory_ids:
+            fact = f"{relation.source} {relation.relationship} {relation.target}"
+            facts.setdefault(memory_id, []).append(fact)
+    return facts
 
 
 def strip_recalled(text: str) -> str:

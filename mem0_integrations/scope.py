@@ -104,6 +104,17 @@ class Scope:
         """
         return self == other or self.ids.items() <= other.ids.items()
 
+    def overlaps(self, other: Scope) -> bool:
+        """Tell whether there can be a memory that both scopes cover.
+
+        Example:
+            >>> Scope(user_id="u").overlaps(Scope(agent_id="a"))
+            True
+            >>> Scope(user_id="u").overlaps(Scope(user_id="v", agent_id="a"))
+            False
+        """
+        return all(other.ids.get(key, value) == value for key, value in self.ids.items())
+
 
 ScopeLike: TypeAlias = Scope | Mapping[str, str]
 

@@ -29,7 +29,7 @@ from mem0_integrations.planning import (
     check_search,
     check_timeout,
 )
-from mem0_integrations.records import Recall
+from mem0_integrations.rendering import facts_of_memories
 from mem0_integrations.scope import Scope
 
 __all__ = ["NOT_SAVED", "Mem0Engine"]
@@ -163,7 +163,7 @@ class Mem0Engine:
             on_error=self.on_error,
         )
         passes = selects(scope_prefix=prefix, categories=categories)
-        facts = _facts(recall)
+        facts = facts_of_memories(recall)
         matches = [
             MemoryMatch(
                 record=_with(record, facts.get(memory.id)),
@@ -197,16 +197,6 @@ class Mem0Engine:
         )
         alike = (memory for memory in found.memories if memory.text == content.strip())
         return next(map(record_of, alike), None)
-
-
-def _facts(recall: Recall) -> dict[str, list[str]]:
-    """Return what a graph adds to each memory, as the model reads it."""
-    facts: dict[str, list[str]] = {}
-    for relation in recall.relations:
-        for memory_id in relation.memory_ids:
-            fact = f"{relation.source} {relation.relationship} {relation.target}"
-            facts.setdefault(memory_id, []).append(fact)
-    return facts
 
 
 def _with(record: MemoryRecord, facts: list[str] | None) -> MemoryRecord:

@@ -8,13 +8,15 @@ from mem0_integrations.graph.compat import MemoryGraph  # was: from mem0.memory.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, TypeAlias
 
+from mem0_integrations.backends.dialect import storable
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError, ScopeError
+from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.extraction import (
     ChatModel,
     Embeddings,
@@ -26,7 +28,7 @@ from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.config import graph_from_config, mem0_model
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
-from mem0_integrations.graph.model import speaker_of
+from mem0_integrations.graph.model import Extracted, name_key, speaker_of
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.planning import check_integer
 from mem0_integrations.records import Memory, Relation
@@ -42,14 +44,16 @@ _SELF: Final = {"i", "me", "my", "mine", "myself"}
 _PROBES: Final = 16
 _ALL: Final = 10_000
 _NESTED: Final = ("config", "llm")
+_NO_LONGER: Final = "No longer: "
 
 
 class MemoryGraph:
     """The interface and the return shapes of Mem0 1.x, on a `GraphMemory`.
 
-    What was wrong there is right here: `search`, `get_all` and `delete` need no model, `limit`
-    holds, every statement is scoped, and `reset` erases what this package wrote alone. Names keep
-    their spelling, where Mem0 1.x wrote them in lower case with underscores.
+    What was wrong there is right here: `search` and `get_all` need no model, nor does the `delete`
+    of a text that was added, `limit` holds, every statement is scoped, and `reset` erases what this
+    package wrote alone. Names keep their spelling, where Mem0 1.x wrote them in lower case with
+    underscores.
 
     Args:
         config: As in Mem0 1.x: an object or a mapping with `graph_store`, and perhaps
@@ -89,7 +93,7 @@ class MemoryGraph:
         given = {key: value for key, value in store.items() if value is not None}
         self.graph = graph_from_config(given, make_folder(data_folder()))
         self.graph.complete(
-            extractor=extractor or _extractor(llm, configured, prompt),
+            extractor=_Told(extractor or _extractor(llm, configured, prompt)),
             embedder=(
                 _embedder(_part(config, "embedder"))
                 if embedder is None
@@ -120,7 +124,7 @@ class MemoryGraph:
         }
 
     def search(self, query: str, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
-        """Return facts about what a query names; the speaker is named by `I`, `me` or `my`.
+        """Return facts about what a query names; the user also by `I`, `me` or `my`.
 
         Args:
             query: The query.
@@ -129,10 +133,11 @@ class MemoryGraph:
         """
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
-        plan = reading.related(scope, query, [], None, limit)
+        plan = reading.related(scope, _text("query", query), [], None, limit)
         found = carry_out(self.graph.engine, plan)
-        if _SELF & set(query.casefold().replace("?", " ").split()):
-            found += self.graph.relations(speaker_of(scope), scope=scope, limit=limit)
+        speaker = speaker_of(scope)
+        if reading.named_in([query]) & {*_SELF, name_key(speaker)}:
+            found += self.graph.relations(speaker, scope=scope, limit=limit)
         distinct = {_key(fact): fact for fact in found}
         return [_row(fact, "destination") for fact in distinct.values()][:limit]
 
@@ -147,14 +152,18 @@ class MemoryGraph:
         return [_row(fact, "target") for fact in facts]
 
     def delete(self, data: str, filters: Mapping[str, Any]) -> None:
-        """Take back what a text said, without a model.
+        """Take back what a text said; where it was not added as it is, end what it says.
 
         Args:
-            data: The text, as it was added.
-            filters: `user_id`, `agent_id`, `run_id`: at least one of them.
+            data: The text.
+            filters: `user_id`, `agent_id`, `run_id`: those that it was added with.
         """
         scope = _scope(filters)
-        self.graph.sync(scope, [], self._known(scope, data))
+        if known := self._known(scope, data):
+            self.graph.sync(scope, [], known)
+        else:
+            # As in 1.x, whose memories are other texts than those that the graph was told.
+            self.add(f"{_NO_LONGER}{data}", filters)
 
     def delete_all(self, filters: Mapping[str, Any]) -> None:
         """Erase everything of a scope.
@@ -178,6 +187,28 @@ class MemoryGraph:
             if len(rows) < _PROBES:
                 break
         return known
+
+
+class _Told(RelationExtractor):
+    """Finds what another extractor does, and that it has ended where a text begins so."""
+
+    def __init__(self, extractor: RelationExtractor) -> None:
+        self._extractor = extractor
+
+    def extract(
+        self, texts: Sequence[str], *, speaker: str, known: Sequence[Relation] = ()
+    ) -> list[Extracted]:
+        plain = [text.removeprefix(_NO_LONGER) for text in texts]
+        found = self._extractor.extract(plain, speaker=speaker, known=known)
+        return [
+            _ended(one) if text.startswith(_NO_LONGER) else one
+            for text, one in zip(texts, found, strict=True)
+        ]
+
+
+def _ended(found: Extracted) -> Extracted:
+    triples = (replace(triple, ended=True) for triple in found.triples)
+    return replace(found, triples=tuple(triples))
 
 
 def _scope(filters: Mapping[str, Any]) -> Scope:
@@ -212,10 +243,17 @@ def _outcome(scope: Scope, memory_id: str) -> Plan[tuple[Rows, Rows]]:
 
 def _memory(scope: Scope, text: str, number: int = 0) -> Memory:
     # There is no memory behind a text that is added here: it stands for itself.
+    text = _text("data", text)
     again = f"{number} " if number else ""
     made = str(uuid.uuid5(_NAMESPACE, f"{again}{sorted(scope.ids.items())} {text}"))
     now = datetime.now(UTC)
     return Memory(id=made, text=text, scope=scope, created_at=now, updated_at=now)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} must be a text, not {type(value).__name__}.")
+    return storable(value)
 
 
 def _key(fact: Relation) -> tuple[str, str, str]:
@@ -238,6 +276,8 @@ def _part(config: object, name: str) -> dict[str, Any] | None:
     part = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
     if part is None:
         return None
+    if not isinstance(part, Mapping) and not hasattr(part, "__dict__"):
+        raise ConfigurationError(f"{name} must be a mapping or an object, not {part!r}.")
     plain = dict(part) if isinstance(part, Mapping) else dict(vars(part))
     return {
         key: vars(value) if key in _NESTED and hasattr(value, "__dict__") else value
@@ -250,6 +290,8 @@ def _extractor(
 ) -> RelationExtractor:
     if model is None:
         if not configured or not configured.get("provider"):
+            if prompt is not None:
+                raise ConfigurationError("A custom_prompt needs an llm that reads it.")
             return PatternRelationExtractor()
         model = mem0_model(configured)
     return ModelRelationExtractor(model, instructions=prompt)
@@ -262,7 +304,12 @@ def _embedder(embedder: Mapping[str, Any] | None) -> Mem0Embedder:
         return MiniLMEmbedder()
     from mem0.utils.factory import EmbedderFactory
 
-    made: Mem0Embedder = EmbedderFactory.create(
-        embedder["provider"], embedder.get("config") or {}, None
-    )
+    try:
+        made: Mem0Embedder = EmbedderFactory.create(
+            embedder["provider"], embedder.get("config") or {}, None
+        )
+    except Exception as error:
+        raise ConfigurationError(
+            f"The embedder of the graph cannot be built: {type(error).__name__}: {error}"
+        ) from error
     return made

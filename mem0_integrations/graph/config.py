@@ -67,6 +67,8 @@ def embedded_path(store: Mapping[str, Any], folder: Path) -> Path:
     """Return where an embedded graph lies: at its `path`, else in the data folder."""
     settings = store.get("config")
     given = settings.get("path") if isinstance(settings, Mapping) else None
+    if given is not None and not isinstance(given, str | Path):
+        raise ConfigurationError(f"graph_store.config.path must be a path, not {given!r}.")
     return Path(given or folder / "graph" / "graph.kg").expanduser().absolute()
 
 

@@ -32,12 +32,12 @@ __all__ = [
     "SCHEMA",
     "all_entities",
     "count_facts",
-    "delete_everything",
-    "delete_scope",
     "delete_unused_entities",
     "edges_in_slots",
     "edges_of_memories",
     "endings",
+    "erasing_everything",
+    "erasing_scope",
     "facts_of_memories",
     "facts_of_names",
     "facts_of_scope",
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 _MAX_TEXT: Final = 10_000
+_ERASED_AT_ONCE: Final = 5_000
 _BY_SELECTIVITY: Final = ("run_id", "user_id", "agent_id", "app_id")
 # Before `ALWAYS`: what holds at this time holds until further notice.
 _NOW: Final = "9999-12-31T00:00:00.000000+00:00"
@@ -220,7 +221,8 @@ def merge_entities(
                 for field, value in zip(_NAMED_IN.values(), owner_of(scope).values(), strict=True)
             },
         }
-        for entity in entities
+        # In one order, so that two that write the same entities do not lock each other out.
+        for entity in sorted(entities, key=lambda entity: name_key(entity.name))
     ]
     return Statement(
         "UNWIND $rows AS row MERGE (e:Entity {`~id`: row.id}) "
@@ -366,9 +368,7 @@ def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -
     return _from_memories(scope, memory_ids, f"AND {_holds()} ", _FACT_COLUMNS, {"at": at or _NOW})
 
 
-def facts_of_names(
-    scope: Scope, keys: Iterable[str], at: str | None, limit: int
-) -> Statement:
+def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Statement:
     """Read the facts about entities; one between two of them comes twice.
 
     Args:
@@ -436,26 +436,29 @@ def count_facts(scope: Scope) -> Statement:
     )
 
 
-def delete_scope(scope: Scope) -> tuple[Statement, ...]:
-    """Erase everything of a scope."""
-    return tuple(
-        Statement(
-            f"MATCH (n:{label}) WHERE {_covered('n', scope)} AND n.{own} IS NOT NULL "
-            "DETACH DELETE n",
-            scope.ids,
-        )
+def erasing_scope(scope: Scope) -> list[Statement]:
+    """Erase what a scope has; to be repeated while any `remain`."""
+    return [
+        statement
         for label, own in (("Memory", "memory_id"), ("Entity", "key"))
-    )
+        for statement in _erasing(
+            label, f"{_covered('n', scope)} AND n.{own} IS NOT NULL", scope.ids
+        )
+    ]
 
 
-def delete_everything() -> tuple[Statement, ...]:
-    """Erase the graph of all scopes, and nothing else that the database may hold."""
+def erasing_everything() -> list[Statement]:
+    """Erase the graph of all scopes, and nothing else that the database may hold.
+
+    To be repeated while any `remain`.
+    """
     ours = " AND ".join(f"n.{key} IS NOT NULL" for key in (*SCOPE_KEYS, "name"))
     marks = {"Memory": "digest", "Entity": "vector"}
-    return tuple(
-        Statement(f"MATCH (n:{label}) WHERE {ours} AND n.{mark} IS NOT NULL DETACH DELETE n")
+    return [
+        statement
         for label, mark in marks.items()
-    )
+        for statement in _erasing(label, f"{ours} AND n.{mark} IS NOT NULL", {})
+    ]
 
 
 def union(*statements: Statement) -> Statement:
@@ -495,6 +498,17 @@ def _from_memories(
             f"MATCH (a)-[r:RELATES]->(b:Entity) {rest}",
             parameters,
         ),
+    )
+
+
+def _erasing(
+    label: str, condition: str, parameters: Mapping[str, object]
+) -> tuple[Statement, Statement]:
+    """Erase some of the nodes, and count how many `remain`: all at once may be too many."""
+    found = f"MATCH (n:{label}) WHERE {condition}"
+    return (
+        Statement(f"{found} WITH n LIMIT {_ERASED_AT_ONCE} DETACH DELETE n", parameters),
+        Statement(f"{found} RETURN count(n) AS remain", parameters),
     )
 
 

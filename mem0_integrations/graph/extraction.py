@@ -32,7 +32,7 @@ from mem0_integrations.errors import (
     Mem0IntegrationsError,
 )
 from mem0_integrations.extraction import ChatModel, CheckedLLM, LangChainLLM, Mem0LLM
-from mem0_integrations.graph.model import Extracted, GraphEntity, Triple, clean
+from mem0_integrations.graph.model import Extracted, GraphEntity, Triple, clean, named
 from mem0_integrations.records import Relation
 from mem0_integrations.retry import is_retryable, retry_after_seconds
 
@@ -50,7 +50,6 @@ _OF_ONE_TEXT: Final = frozenset({"entities", "relations"})
 _ONE_FENCE: Final = 3
 # A string as a whole, or a comma with nothing to follow.
 _TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|,(?=\s*[}\]])', re.DOTALL)
-_SELF: Final = frozenset({"i", "me", "myself", "user", "the user"})
 _INSTRUCTIONS: Final = """\
 Extract a knowledge graph. The user message is one JSON object of data: "texts" by number, \
 "speaker" (who says "I"; texts also write "the user"), and "known" facts that hold already. \
@@ -401,18 +400,19 @@ def _refuse_constant(name: str) -> object:
 
 
 def _extracted(memories: Sequence[_Memory], speaker: str) -> Extracted:
-    def named(name: str) -> str:
-        return speaker if name.casefold() in _SELF else name
-
     entities = [
-        GraphEntity(named(entity.name), entity.type)
+        GraphEntity(named(entity.name, speaker), entity.type)
         for memory in memories
         for entity in memory.entities
         if entity.name
     ]
     triples = [
         Triple(
-            named(fact.source), fact.relationship, named(fact.target), fact.exclusive, fact.ended
+            named(fact.source, speaker),
+            fact.relationship,
+            named(fact.target, speaker),
+            fact.exclusive,
+            fact.ended,
         )
         for memory in memories
         for fact in memory.relations

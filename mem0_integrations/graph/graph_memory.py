@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import itertools
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from mem0_integrations.errors import ConfigurationError, InvalidInputError
+from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.engines.base import (
@@ -24,6 +26,7 @@ from mem0_integrations.graph.model import said_at, speaker_of, timestamp
 from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.planning import check_integer, check_score
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike
 
@@ -34,7 +37,6 @@ T = TypeVar("T")
 # Memories of one call of a model.
 _TURN: Final = 20
 _MANY: Final = 500
-_LOCKS: Final = 64
 
 
 class GraphMemory:
@@ -61,6 +63,7 @@ class GraphMemory:
         relation_limit: The most relations of a recall.
 
     Raises:
+        ConfigurationError: The engine, the extractor or the embedder is none.
         InvalidInputError: A number is out of range.
 
     Example:
@@ -82,12 +85,16 @@ class GraphMemory:
         similarity_threshold: float = 0.9,
         relation_limit: int = 10,
     ) -> None:
-        if not 0 <= similarity_threshold <= 1:
-            raise InvalidInputError(
-                f"similarity_threshold must be in [0, 1], not {similarity_threshold!r}."
+        if not isinstance(engine, GraphEngine):
+            raise ConfigurationError(
+                f"engine must be an engine such as Neo4jEngine(url), not {engine!r}."
             )
-        if relation_limit < 1:
-            raise InvalidInputError(f"relation_limit must be at least 1, not {relation_limit!r}.")
+        if extractor is not None and not callable(getattr(extractor, "extract", None)):
+            raise ConfigurationError(f"extractor must have extract(), not {extractor!r}.")
+        if embedder is not None and not callable(getattr(embedder, "embed_documents", None)):
+            raise ConfigurationError(f"embedder must be a LangChain Embeddings, not {embedder!r}.")
+        check_score("similarity_threshold", similarity_threshold)
+        check_integer("relation_limit", relation_limit, 1, None)
         self.engine = engine
         self._extractor = extractor
         self._similarity_threshold = similarity_threshold
@@ -99,14 +106,14 @@ class GraphMemory:
         )
         self._prepared = False
         self._preparing = threading.Lock()
-        self._locks = [threading.Lock() for _ in range(_LOCKS)]
+        self._turns = _Turns()
 
-    def complete(self, *, extractor: RelationExtractor, embedder: Mem0Embedder) -> None:
+    def complete(self, *, extractor: RelationExtractor, embedder: Mem0Embedder | None) -> None:
         """Fill in what the application left to Mem0.
 
         Args:
             extractor: Used if none was given.
-            embedder: Used if none was given.
+            embedder: Used if none was given; None where Mem0 does not show its own.
         """
         self._extractor = self._extractor or extractor
         self._names = self._names or EntityNames(embedder, self._similarity_threshold)
@@ -224,16 +231,8 @@ class GraphMemory:
         Raises:
             BackendError: The graph or the model failed; nothing is half done, call it again.
         """
-        exact = sorted({memory.scope for memory in memories}, key=repr)
-        with ExitStack() as stack:
-            # In one order, so that two that want the same do not wait for each other.
-            for number in sorted({hash(one) % _LOCKS for one in (scope, *exact)}):
-                stack.enter_context(self._locks[number])
-            if gone:
-                self._run(remove(scope, gone, datetime.now(UTC), self._entity_names))
-            for owner in exact:
-                own = [memory for memory in memories if memory.scope == owner]
-                self._sync_own(owner, own)
+        with self._turns.of(scope):
+            self._sync(scope, memories, gone)
 
     def rebuild(self, scope: ScopeLike, memories: Iterable[Memory]) -> int:
         """Make the graph of a scope again from its memories; `AgentMemory.rebuild_graph` calls it.
@@ -246,11 +245,12 @@ class GraphMemory:
             How many memories it was made from.
         """
         own = Scope.of(scope)
-        self.forget(own)
-        # Oldest first: who was named first gives the name.
-        ordered = sorted(memories, key=lambda memory: (timestamp(said_at(memory)), memory.id))
-        for start in range(0, len(ordered), 500):
-            self.sync(own, ordered[start : start + 500])
+        with self._turns.of(own):
+            self._forget(own)
+            # Oldest first: who was named first gives the name.
+            ordered = sorted(memories, key=lambda memory: (timestamp(said_at(memory)), memory.id))
+            for start in range(0, len(ordered), _MANY):
+                self._sync(own, ordered[start : start + _MANY])
         return len(ordered)
 
     def forget(self, scope: ScopeLike) -> int:
@@ -260,14 +260,12 @@ class GraphMemory:
             scope: Whose. A `user_id` alone covers all agents and runs of that user.
         """
         own = Scope.of(scope)
-        facts = self._run(_forget(own))
-        if self._names is not None:
-            self._names.drop(own)
-        return facts
+        with self._turns.of(own):
+            return self._forget(own)
 
     def reset(self) -> None:
         """Erase the graph of every scope, and nothing else that the database may hold."""
-        self._run(_write(Batch(cypher.delete_everything(), write=True)))
+        self._run(_erase(Batch(cypher.erasing_everything(), write=True)))
         if self._names is not None:
             self._names.clear()
 
@@ -292,6 +290,18 @@ class GraphMemory:
             )
         return self._names
 
+    def _forget(self, scope: Scope) -> int:
+        facts = self._run(_forget(scope))
+        if self._names is not None:
+            self._names.drop(scope)
+        return facts
+
+    def _sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
+        if gone:
+            self._run(remove(scope, gone, datetime.now(UTC), self._entity_names))
+        for owner in sorted({memory.scope for memory in memories}, key=repr):
+            self._sync_own(owner, [memory for memory in memories if memory.scope == owner])
+
     def _sync_own(self, scope: Scope, memories: Sequence[Memory]) -> None:
         if self._extractor is None:
             raise ConfigurationError(
@@ -307,6 +317,11 @@ class GraphMemory:
             texts = [memory.text for memory in part]
             known = self._run(reading.known_facts(scope, texts)) if reads else []
             found = self._extractor.extract(texts, speaker=speaker_of(scope), known=known)
+            if len(found) != len(part):
+                raise ExtractionError(
+                    f"{type(self._extractor).__name__} gave {len(found)} results for {len(part)} "
+                    f"texts; it must give one for each."
+                )
             self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
 
     def _run(self, plan: Plan[T]) -> T:
@@ -326,11 +341,41 @@ class GraphMemory:
                     self._prepared = True
 
 
+class _Turns:
+    """Lets those wait for each other whose scopes may share a memory, in the order they came."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: list[Scope] = []
+
+    @contextmanager
+    def of(self, scope: Scope) -> Iterator[None]:
+        """Let the block run when no one is before it whose scope overlaps."""
+        # One that is told apart from an equal one.
+        own = dataclasses.replace(scope)
+        with self._changed:
+            self._line.append(own)
+            self._changed.wait_for(lambda: self._is_next(own))
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._line = [other for other in self._line if other is not own]
+                self._changed.notify_all()
+
+    def _is_next(self, own: Scope) -> bool:
+        before = itertools.takewhile(lambda other: other is not own, self._line)
+        return not any(own.overlaps(other) for other in before)
+
+
 def _forget(scope: Scope) -> Plan[int]:
     [rows] = yield Batch([cypher.count_facts(scope)])
-    yield Batch(cypher.delete_scope(scope), write=True)
+    yield from _erase(Batch(cypher.erasing_scope(scope), write=True))
     return int(rows[0]["facts"])
 
 
-def _write(batch: Batch) -> Plan[None]:
-    yield batch
+def _erase(some: Batch) -> Plan[None]:
+    remain = True
+    while remain:
+        found = yield some
+        remain = any(row["remain"] for rows in found for row in rows)

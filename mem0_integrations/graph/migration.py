@@ -71,11 +71,18 @@ _ENDS: Final = ("a", "b")
 # Who stands for everybody where an application named no user.
 _PSEUDO_USER: Final = "user"
 _NO_TYPES: Final = frozenset({"__Entity__", "__User__", "Entity"})
-# What this package writes has these; 1.x writes neither, but its Memgraph nodes are `Entity`, too.
-_FOREIGN: Final = " AND ".join(
-    f"{end}.name IS NOT NULL AND {end}.user_id IS NOT NULL "
-    f"AND {end}.vector IS NULL AND {end}.digest IS NULL"
-    for end in _ENDS
+# All of its relationships have one of the first three; not those of another application, even if it
+# has names and user ids. What this package writes has a vector or a digest; 1.x writes neither, but
+# its Memgraph nodes are `Entity`, too.
+_OF_MEM0_1: Final = " AND ".join(
+    (
+        "(r.created_at IS NOT NULL OR r.created IS NOT NULL OR r.mentions IS NOT NULL)",
+        *(
+            f"{end}.name IS NOT NULL AND {end}.user_id IS NOT NULL "
+            f"AND {end}.vector IS NULL AND {end}.digest IS NULL"
+            for end in _ENDS
+        ),
+    )
 )
 _OWNERS: Final = tuple(f"{end}.{key}" for end in _ENDS for key in _IDS)
 
@@ -226,7 +233,7 @@ def _survey(wanted: Scope | None) -> Plan[tuple[dict[Scope, _Found], int]]:
     """Find out whose relationships there are; returns also how many are nobody's."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
-        [Statement(f"MATCH (a)-[r]->(b) WHERE {_FOREIGN} RETURN {columns}, count(r) AS many")]
+        [Statement(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
     )
     found: dict[Scope, _Found] = {}
     left_out = 0
@@ -271,7 +278,7 @@ def _page(group: _OwnedBy, start: int) -> Statement:
         for one, value in zip(_OWNERS, group, strict=True)
     )
     return Statement(
-        f"MATCH (a)-[r]->(b) WHERE {_FOREIGN} AND {owned} "
+        f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} AND {owned} "
         "RETURN a.name AS source, type(r) AS predicate, b.name AS target, "
         "labels(a) AS source_labels, labels(b) AS target_labels, r.valid AS valid, "
         # The driver of one engine has no type for the times of another.

@@ -50,6 +50,9 @@ ALWAYS: Final = "9999-12-31T23:59:59.999999+00:00"
 """When an edge ends that holds; as text, for not every engine stores times."""
 _MAX_NAME: Final = 255
 _MAX_PREDICATE: Final = 100
+_LETTERS_OF_A_CODE: Final = 5
+# How a model may call whoever speaks.
+_SELF: Final = frozenset({"i", "me", "myself", "user", "the user"})
 # What a source can have one of at a time: the next one ends the last.
 EXCLUSIVE: Final = frozenset({"age", "lives_in", "married_to", "name", "works_as", "works_at"})
 # Of marks around a name these belong to it: C# is not C, A- not A, and 5% not 5.
@@ -205,8 +208,15 @@ def is_identifier(name: str) -> bool:
     Example:
         >>> is_identifier("order A-1234"), is_identifier("ann@example.org"), is_identifier("Ann")
         (True, True, False)
+        >>> is_identifier("order ABC-XYZ")
+        True
     """
-    return any(character.isnumeric() for character in name) or "@" in name or "://" in name
+    return (
+        any(character.isnumeric() for character in name)
+        or "@" in name
+        or "://" in name
+        or any(map(_is_code, name.split()))
+    )
 
 
 def speaker_of(scope: Scope) -> str:
@@ -217,6 +227,16 @@ def speaker_of(scope: Scope) -> str:
         ('customer-1', 'user')
     """
     return clean(scope.user_id or "") or "user"
+
+
+def named(name: str, speaker: str) -> str:
+    """Return a name as a model gives it; the speaker's where it means whoever says "I".
+
+    Example:
+        >>> named("the user", "priya"), named("Oslo", "priya")
+        ('priya', 'Oslo')
+    """
+    return speaker if name.strip().casefold() in _SELF else name
 
 
 def owner_of(scope: Scope) -> dict[str, str]:
@@ -308,6 +328,11 @@ def timeline(edges: Iterable[Edge]) -> dict[str, str]:
     return {
         edge.id: min(_ends(edge, slot), default=ALWAYS) for slot in slots.values() for edge in slot
     }
+
+
+def _is_code(word: str) -> bool:
+    """Tell whether a word is of capital letters, and not just a few as an abbreviation."""
+    return word.isupper() and sum(map(str.isalpha, word)) >= _LETTERS_OF_A_CODE
 
 
 def _is_around_names(character: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -30,12 +30,16 @@ class EntityNames:
     compared here, all of them. They are kept for the scopes that were written last.
 
     Args:
-        embedder: Embeds names.
+        embedder: Embeds names; None to tell them apart by their spelling alone.
         threshold: The least cosine similarity, in [0, 1], of two names for one thing.
     """
 
-    def __init__(self, embedder: Mem0Embedder, threshold: float) -> None:
+    def __init__(self, embedder: Mem0Embedder | None, threshold: float) -> None:
         self._embedder = embedder
+        # Where an embedder knows no words, other names are near, too, and some the same.
+        self._knows_script: Callable[[str], bool] = getattr(
+            embedder, "knows_script", lambda name: True
+        )
         self._threshold = threshold
         self._tables: OrderedDict[Scope, _Table] = OrderedDict()
         self._lock = threading.Lock()
@@ -71,8 +75,8 @@ class EntityNames:
         Returns:
             Which other name stands for a name; and the packed vectors of the new ones.
         """
-        fuzzy = [name for name in names if not is_identifier(name)]
-        if not fuzzy:
+        fuzzy = [name for name in names if not is_identifier(name) and self._knows_script(name)]
+        if self._embedder is None or not fuzzy:
             return {}, {}
         with self._lock:
             table = self._tables[scope]

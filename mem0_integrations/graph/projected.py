@@ -17,11 +17,12 @@ from mem0_integrations.backends.base import (
     Backend,
     DocumentKind,
     Documents,
+    Follow,
     Models,
     SearchRequest,
     VectorMemories,
     VectorMemory,
-    every_memory,
+    memories_as_said,
 )
 from mem0_integrations.errors import ExtractionError
 from mem0_integrations.graph.graph_memory import GraphMemory
@@ -31,7 +32,7 @@ from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
-__all__ = ["PatientRetry", "ProjectedBackend", "SyncRequest", "deliver_to_graph", "every_memory"]
+__all__ = ["PatientRetry", "ProjectedBackend", "SyncRequest", "deliver_to_graph"]
 
 
 class _Followed(Protocol):
@@ -106,6 +107,7 @@ class ProjectedBackend(Backend):
 
     def __init__(self, backend: Backend, graph: GraphMemory, outbox: Outbox[SyncRequest]) -> None:
         self._backend = backend
+        self.concurrency = backend.concurrency
         self._graph = graph
         self._outbox = outbox
         self._deliver = partial(deliver_to_graph, graph, backend)
@@ -136,7 +138,7 @@ class ProjectedBackend(Backend):
         self._backend.undo(memories)
         for scope in {memory.scope for memory in memories}:
             # Not only taken back: nothing of what was forgotten may stay in its history.
-            self._graph.rebuild(scope, every_memory(self._backend, scope))
+            self._graph.rebuild(scope, memories_as_said(self._backend, scope))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""
@@ -184,9 +186,15 @@ class ProjectedBackend(Backend):
         """Return documents that lie beside the memories and are never recalled."""
         return self._backend.documents(kind)
 
-    def memory_documents(self, template: NamespaceTemplate) -> Documents:
-        """Return the memories as documents; what is put becomes a memory."""
-        return self._backend.memory_documents(template)
+    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> Documents:
+        """Return the memories as documents; what is put becomes a memory, and is followed."""
+
+        @contextmanager
+        def followed(scope: Scope, memory_ids: Sequence[str]) -> Iterator[None]:
+            with follow(scope, memory_ids), self._followed(scope, memory_ids=memory_ids):
+                yield
+
+        return self._backend.memory_documents(template, followed)
 
     def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""

@@ -20,6 +20,7 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
 from mem0_integrations.records import Memory, Recall
+from mem0_integrations.rendering import facts_of_memories
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
 
 __all__ = ["Mem0Retriever"]
@@ -33,7 +34,8 @@ class Mem0Retriever(BaseRetriever):
     `Document.id` is the memory's id, `page_content` its text. The keys of `metadata` are
     always the same: `score`, `created_at` and `updated_at` (ISO 8601), `categories`, the ids of
     the memory's scope (`user_id`, ...), and `metadata`, which holds the application's own
-    values, apart from ours.
+    values, apart from ours; where a graph is attached also `relations`, the facts that the graph
+    has of the memory.
 
     `k`, `score_threshold` and `filters` can also be given to one call, as in
     `retriever.invoke("tea", k=3)`; the filters of a call narrow those of the retriever. A
@@ -153,7 +155,7 @@ class Mem0Retriever(BaseRetriever):
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
             dispatch_custom_event(_DEGRADED, {"reason": recall.degraded}, config=config)
-        return _documents(recall)
+        return self._documents(recall)
 
     async def _aget_relevant_documents(
         self,
@@ -170,10 +172,18 @@ class Mem0Retriever(BaseRetriever):
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
             await adispatch_custom_event(_DEGRADED, {"reason": recall.degraded}, config=config)
-        return _documents(recall)
+        return self._documents(recall)
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         return {**super()._get_ls_params(**kwargs), "ls_vector_store_provider": "mem0"}
+
+    def _documents(self, recall: Recall) -> list[Document]:
+        documents = [_document(memory) for memory in recall.memories]
+        if self.memory.has_graph:
+            facts = facts_of_memories(recall)
+            for document in documents:
+                document.metadata["relations"] = facts.get(str(document.id), [])
+        return documents
 
     def _plan(
         self,
@@ -214,10 +224,6 @@ def _both(
     own: Mapping[str, object] | None, given: Mapping[str, object] | None
 ) -> Mapping[str, object] | None:
     return {"AND": [own, given]} if own and given else own or given
-
-
-def _documents(recall: Recall) -> list[Document]:
-    return [_document(memory) for memory in recall.memories]
 
 
 def _document(memory: Memory) -> Document:

@@ -22,6 +22,7 @@ class Lanes:
         self._rows: dict[str, deque[int]] = {}
         self._ready: deque[str] = deque()
         self._delayed: list[tuple[float, str]] = []
+        self._repeats: dict[str, float] = {}
         self._busy: set[str] = set()
         self._paused: list[Scope] = []
         self._entered: list[Scope] = []
@@ -46,8 +47,14 @@ class Lanes:
             self._ready.append(heapq.heappop(self._delayed)[1])
         while self._ready:
             lane = self._ready.popleft()
-            # It may have been dropped or taken since it was scheduled; `resume` repeats it.
-            if lane in self._rows and lane not in self._busy and not self._is_held(lane):
+            # It may have been dropped, taken or given back since it was scheduled; `resume` and
+            # `repeat` schedule it again.
+            if (
+                lane in self._rows
+                and lane not in self._busy
+                and not self._is_held(lane)
+                and self._repeats.get(lane, now) <= now
+            ):
                 self._busy.add(lane)
                 return lane, self._rows[lane][0]
         return None
@@ -59,6 +66,7 @@ class Lanes:
     def finish(self, lane: str) -> None:
         """Remove the row that was taken from a lane."""
         self._busy.discard(lane)
+        self._repeats.pop(lane, None)
         rows = self._rows[lane]
         rows.popleft()
         self._count -= 1
@@ -70,6 +78,7 @@ class Lanes:
     def repeat(self, lane: str, not_before: float) -> None:
         """Give the row that was taken from a lane back, to be taken again at a time."""
         self._busy.discard(lane)
+        self._repeats[lane] = not_before
         heapq.heappush(self._delayed, (not_before, lane))
 
     def pause(self, scope: Scope) -> None:
@@ -81,7 +90,8 @@ class Lanes:
         self._paused.remove(scope)
         for lane in self._rows:
             if scope.covers(scope_of(lane)):
-                heapq.heappush(self._delayed, (not_before, lane))
+                due = max(not_before, self._repeats.get(lane, not_before))
+                heapq.heappush(self._delayed, (due, lane))
 
     def is_paused(self, scope: Scope) -> bool:
         """Tell whether a scope is within one that is paused."""
@@ -109,6 +119,7 @@ class Lanes:
         dropped: list[int] = []
         for lane in [lane for lane in self._rows if scope.covers(scope_of(lane))]:
             dropped.extend(self._rows.pop(lane))
+            self._repeats.pop(lane, None)
         self._count -= len(dropped)
         return dropped
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from mem0_integrations import AgentMemory, ExtractionError, connect
+from mem0_integrations.cli import app
 from mem0_integrations.cli.doctor import _examine_graph
 from mem0_integrations.connection import graph_outbox_path
 from mem0_integrations.graph import GraphMemory, Neo4jEngine
@@ -206,3 +208,12 @@ def test_a_server_that_is_away_is_something_to_fix(capsys: pytest.CaptureFixture
     [fix] = fixes
     assert fix.startswith("The graph does not answer: ")
     assert "not-a-secret" not in fix
+
+
+def test_a_graph_store_that_says_nothing_is_something_to_fix(tmp_path: Path) -> None:
+    """`connect` refuses it; "all is well" would be no help."""
+    file = tmp_path / "config.json"
+    file.write_text('{"graph_store": {}}')
+    done = CliRunner().invoke(app, ["doctor", "--config", str(file), "--data-dir", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "graph_store.provider must be one of" in plain(done.output)

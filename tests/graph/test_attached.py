@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from mem0_integrations import (
     AgentMemory,
     BackendError,
     ConfigurationError,
+    ExtractionError,
+    InvalidInputError,
+    Memory,
     OutboxOptions,
     RetryPolicy,
     Scope,
@@ -97,6 +101,84 @@ def test_remember_update_delete_and_forget_keep_the_graph_true(memory: AgentMemo
     say(memory, "I|likes|tea")
     assert memory.forget(ANN).relations == 3
     assert memory.graph.history(scope=ANN) == []
+
+
+class Paused(SpelledOut):
+    """An extractor that waits in the middle, as one with a model does, when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.goes_on = threading.Event(), threading.Event()
+        self.goes_on.set()
+
+    def extract(self, texts: Sequence[str], **options: Any) -> list[Any]:
+        self.reached.set()
+        assert self.goes_on.wait(30)
+        return super().extract(texts, **options)
+
+
+@pytest.fixture
+def paused(engine: Interrupted, data_dir: Path) -> Iterator[tuple[AgentMemory, Paused]]:
+    """A memory with a graph, and the extractor that can be held up."""
+    extractor = Paused()
+    with connect(graph=GraphMemory(engine, extractor=extractor), scope=ANN) as memory:
+        yield memory, extractor
+        extractor.goes_on.set()
+
+
+SHOP = Scope(**ANN, agent_id="shop")
+
+
+def test_what_is_deleted_while_it_is_extracted_stays_deleted(
+    paused: tuple[AgentMemory, Paused],
+) -> None:
+    """A model takes seconds, and whoever deletes may do so through a wider scope."""
+    memory, extractor = paused
+    extractor.goes_on.clear()
+    said = memory.remember("I|likes|tea", infer=False, scope=SHOP).memories[0].id
+    assert extractor.reached.wait(30)
+    memory.delete(said, scope=ANN)
+    # The graph's outbox gets to the deletion meanwhile.
+    assert not memory.flush(0.3)
+    extractor.goes_on.set()
+    assert memory.flush(30)
+    assert memory.graph.relations(scope=ANN) == []
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda memory, said: memory.update(said, text="I|likes|wine", scope=ANN),
+        lambda memory, said: memory.rebuild_graph(ANN),
+    ],
+    ids=["update", "rebuild"],
+)
+def test_what_is_forgotten_while_it_is_extracted_stays_forgotten(
+    paused: tuple[AgentMemory, Paused], begin: Callable[[AgentMemory, str], object]
+) -> None:
+    """The other way round: a narrower scope is erased, physically."""
+    memory, extractor = paused
+    said = say(memory, "I|likes|tea", scope=SHOP)
+    extractor.reached.clear()
+    extractor.goes_on.clear()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(begin, memory, said)
+        assert extractor.reached.wait(30)
+        erased = pool.submit(memory.forget, SHOP)
+        assert wait([erased], 0.3).not_done
+        extractor.goes_on.set()
+        erased.result(30)
+    assert memory.flush(30)
+    assert memory.graph.history(scope=ANN) == []
+
+
+def test_names_in_a_script_that_the_embedder_does_not_know_stay_apart(
+    memory: AgentMemory,
+) -> None:
+    """To the local model, Tokyo is Kyoto, and any two words of a script it never saw are one."""
+    names = {"東京都", "京都", "田中", "中田", "ሰላም", "ኢትዮጵያ", "محمد", "محمود"}
+    say(memory, "; ".join(f"I|knows|{name}" for name in sorted(names)))
+    assert {fact.target for fact in memory.graph.relations(scope=ANN)} == names
 
 
 def test_an_import_is_followed(memory: AgentMemory) -> None:
@@ -269,6 +351,8 @@ def test_a_graph_store_in_the_config_works_again(tmp_path: Path, minilm: Any) ->
         ({"provider": "embedded", "custom_prompt": "x"}, "llm"),
         ({"provider": "embedded", "color": 1}, "color"),
         ("neo4j", "mapping"),
+        ({}, "provider"),
+        ({"provider": "embedded", "config": {"path": 1}}, "path"),
     ],
 )
 def test_a_graph_store_with_a_mistake_is_refused(
@@ -298,6 +382,34 @@ def test_the_graph_is_made_again_from_the_memories(memory: AgentMemory) -> None:
     assert len(memory.graph.relations(scope=ANN)) == 2
 
 
+def test_a_graph_that_is_made_again_tells_the_same(memory: AgentMemory) -> None:
+    """A change of the metadata says nothing again: an old home must not become the new one."""
+    old = say(memory, "!I|lives in|Oslo")
+    say(memory, "!I|lives in|Rome")
+    memory.update(old, metadata={"checked": True})
+    assert memory.flush(30)
+    followed = told(memory.graph.relations(scope=ANN))
+    assert followed == {("ann", "lives_in", "Rome")}
+    memory.rebuild_graph(ANN)
+    assert told(memory.graph.relations(scope=ANN)) == followed
+
+
+def test_an_extractor_that_leaves_a_text_out_is_told(tmp_path: Path) -> None:
+    """Facts of one memory must not be taken for those of another."""
+
+    class Short(SpelledOut):
+        def extract(self, texts: Sequence[str], **options: Any) -> list[Any]:
+            return super().extract(texts[1:], **options)
+
+    engine = EmbeddedEngine(tmp_path / "graph.kg")
+    with (
+        connect("embedded", graph=GraphMemory(engine, extractor=Short()), scope=ANN) as memory,
+        pytest.raises(ExtractionError, match="one for each"),
+    ):
+        memory.graph.sync(Scope(**ANN), [Memory(id="m", text="I|likes|tea", scope=Scope(**ANN))])
+    engine.close()
+
+
 def test_the_outbox_of_the_graph_lies_beside_that_of_the_memory(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -310,3 +422,24 @@ def test_the_outbox_of_the_graph_lies_beside_that_of_the_memory(
     found = {file.parent for file in (*data_dir.rglob("*outbox*"), *tmp_path.rglob("*writes.db"))}
     assert found == {path.parent}
     assert path.with_name("graph-writes.db").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "bolt://localhost"},
+        {"extractor": "gpt"},
+        {"embedder": "gpt"},
+        {"similarity_threshold": "high"},
+        {"similarity_threshold": 2},
+        {"relation_limit": "all"},
+        {"relation_limit": 0},
+    ],
+    ids=str,
+)
+def test_a_graph_of_what_is_none_is_refused(
+    engine: Interrupted, options: dict[str, object]
+) -> None:
+    """When it is made; behind the outbox, it would fail where nobody looks."""
+    with pytest.raises((ConfigurationError, InvalidInputError), match=next(iter(options))):
+        GraphMemory(**{"engine": engine, **options})  # type: ignore[arg-type]

@@ -48,6 +48,7 @@ def test_search_and_get_all_differ_in_one_key(graph: MemoryGraph) -> None:
     assert {"source": "ann", "relationship": "likes", "destination": "tea"} in graph.search(
         "What do I like?", ANN
     )
+    assert graph.search("Where does Ann live?", ANN) == graph.search("What do I like?", ANN)
     assert {tuple(row) for row in graph.get_all(ANN)} == {("source", "relationship", "target")}
     assert len(graph.get_all(ANN, limit=1)) == len(graph.search("I and Acme", ANN, limit=1)) == 1
     assert graph.search("Acme", {"user_id": "bob"}) == []
@@ -153,3 +154,44 @@ def test_a_model_of_ones_own(tmp_path: Path, data_dir: Path, minilm: Embeddings)
     graph = MemoryGraph(config, embedder=minilm, llm=Scripted(answers=[answer]))
     assert graph.add("I like tea.", ANN)["added_entities"][0][0]["target"] == "tea"
     graph.graph.close()
+
+
+def test_half_a_character_is_no_reason_to_fail(graph: MemoryGraph) -> None:
+    """A model that is cut off leaves one; and what was added can be deleted."""
+    graph.add("I|likes|tea \ud83d", ANN)
+    assert len(graph.get_all(ANN)) == 1
+    graph.delete("I|likes|tea \ud83d", ANN)
+    assert graph.get_all(ANN) == []
+
+
+def test_what_is_no_text_is_refused(graph: MemoryGraph) -> None:
+    """By an error that says so."""
+    with pytest.raises(InvalidInputError, match="data must be a text"):
+        graph.add(None, ANN)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="query must be a text"):
+        graph.search(["tea"], ANN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"graph_store": "embedded"}, "graph_store must be"),
+        ({"embedder": {"provider": "none"}}, "embedder"),
+        ({"llm": {"provider": "none"}}, "llm"),
+        ({"graph_store": {"provider": "embedded", "custom_prompt": "Only cities."}}, "llm"),
+    ],
+)
+def test_a_config_with_a_mistake(data_dir: Path, part: dict[str, object], message: str) -> None:
+    """Nothing is ignored, and every error is one of this package."""
+    with pytest.raises(ConfigurationError, match=message):
+        MemoryGraph({"graph_store": {"provider": "embedded"}, **part})
+
+
+def test_a_part_of_what_was_said_can_be_deleted(graph: MemoryGraph) -> None:
+    """1.x deletes by the text of a memory, which is another one than the graph was told."""
+    for _ in range(2):
+        graph.add("I|likes|tea; I|likes|milk", ANN)
+        graph.delete("I|likes|tea", ANN)
+        assert [row["target"] for row in graph.get_all(ANN)] == ["milk"]
+    graph.delete("I|likes|nothing known", ANN)
+    assert [row["target"] for row in graph.get_all(ANN)] == ["milk"]

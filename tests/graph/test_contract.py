@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 
 from mem0_integrations import BackendError, InvalidInputError, Memory, Scope
 from mem0_integrations.graph import GraphMemory
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
 from tests.graph.facts import START, SpelledOut, memory, told
 
 
@@ -70,6 +71,21 @@ def test_an_update_takes_back_what_is_no_longer_said(graph: GraphMemory, ann: Sc
     assert boat.valid_from == START
     graph.sync(ann, [dataclasses.replace(said, updated_at=START + timedelta(days=5))])
     assert (ann.user_id, "likes", "tea") in told(graph.relations(scope=ann))
+
+
+def test_what_an_update_keeps_does_not_become_the_latest_word(
+    graph: GraphMemory, ann: Scope
+) -> None:
+    """Two homes would hold at one time, and the old one would be the home again."""
+    old, new = memory("I|lives in|Oslo", ann), memory("I|lives in|Rome", ann, day=1)
+    graph.sync(ann, [old, new])
+    added = dataclasses.replace(
+        old, text="I|lives in|Oslo; I|likes|tea", updated_at=START + timedelta(days=2)
+    )
+    graph.sync(ann, [added])
+    for days, home in ((0.5, "Oslo"), (1.5, "Rome"), (2.5, "Rome")):
+        facts = graph.relations(scope=ann, as_of=START + timedelta(days=days))
+        assert [fact.target for fact in facts if fact.relationship == "lives_in"] == [home]
 
 
 def test_a_new_home_ends_the_old_one(graph: GraphMemory, ann: Scope) -> None:
@@ -176,6 +192,16 @@ def test_forget_erases_physically(graph: GraphMemory, ann: Scope, bob: Scope) ->
     assert len(graph.history(scope=bob)) == 2
 
 
+def test_a_scope_of_any_size_is_erased(
+    graph: GraphMemory, ann: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one transaction, many memories are more than a server allows; it would never succeed."""
+    monkeypatch.setattr("mem0_integrations.graph.cypher._ERASED_AT_ONCE", 2)
+    graph.sync(ann, [memory("I|likes|tea; I|likes|milk; I|owns|boat; @Acme; @Oslo", ann)])
+    assert graph.forget(ann) == 3
+    assert entities(graph, ann) == set()
+
+
 def test_a_scope_covers_those_within_it_and_no_other(graph: GraphMemory, ann: Scope) -> None:
     """As with memories: a user's graph is that of all agents, an agent's graph only its own."""
     inner = Scope(user_id=ann.user_id, agent_id="shop")
@@ -260,6 +286,73 @@ def test_eight_writers_of_the_same_entities(graph: GraphMemory, ann: Scope) -> N
         )
     )[0]
     assert len(names) == len({row["key"] for row in names}) == 43
+
+
+class Meddled(GraphEngine):
+    """An engine where something happens between the reading and the writing of a plan."""
+
+    def __init__(self, engine: GraphEngine, happens: Callable[[], object]) -> None:
+        self.engine = engine
+        self.happens = [happens]
+
+    def run(self, batch: Batch) -> list[Rows]:
+        if batch.write and self.happens:
+            self.happens.pop()()
+        return self.engine.run(batch)
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        return await self.engine.arun(batch)
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        self.engine.prepare(schema)
+
+    def describe(self) -> str:
+        return self.engine.describe()
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_could_not_be_written_is_written_the_next_time(
+    engine: GraphEngine, extractor: SpelledOut, minilm: Embeddings, ann: Scope
+) -> None:
+    """The names that no node got must not be taken for known, or their facts are lost for good."""
+
+    def fail() -> None:
+        raise BackendError("The graph is down.", retryable=True)
+
+    graph = GraphMemory(Meddled(engine, fail), extractor=extractor, embedder=minilm)
+    said = memory("I|likes|tea", ann)
+    with pytest.raises(BackendError):
+        graph.sync(ann, [said])
+    graph.sync(ann, [said])
+    assert told(graph.relations(scope=ann)) == {(ann.user_id, "likes", "tea")}
+
+
+def test_an_entity_that_another_process_takes_away_is_there_again(
+    graph: GraphMemory, extractor: SpelledOut, minilm: Embeddings, ann: Scope
+) -> None:
+    """It was read as known; a fact that finds no node to lead to is lost without a word."""
+    mention = memory("@tea", ann)
+    graph.sync(ann, [mention])
+    meddled = Meddled(graph.engine, lambda: graph.sync(ann, [], [mention.id]))
+    other = GraphMemory(meddled, extractor=extractor, embedder=minilm)
+    other.sync(ann, [memory("I|likes|tea", ann)])
+    assert told(graph.relations(scope=ann)) == {(ann.user_id, "likes", "tea")}
+
+
+def test_a_name_that_another_process_erased_stands_for_no_other(
+    engine: GraphEngine, extractor: SpelledOut, minilm: Embeddings, ann: Scope
+) -> None:
+    """What is kept of a scope's names may be old: erased names must not come back with it."""
+    graph, other = (
+        GraphMemory(engine, extractor=extractor, embedder=minilm, similarity_threshold=0.8)
+        for _ in range(2)
+    )
+    graph.sync(ann, [memory("I|visits|New York City", ann)])
+    other.forget(ann)
+    graph.sync(ann, [memory("I|loves|the city of New York", ann)])
+    assert told(graph.history(scope=ann)) == {(ann.user_id, "loves", "the city of New York")}
 
 
 async def test_async_twins_return_the_same(graph: GraphMemory, ann: Scope) -> None:

@@ -14,7 +14,12 @@ from mem0_integrations import AgentMemory, ConfigurationError, connect
 from mem0_integrations.crewai import Mem0CrewMemory
 from mem0_integrations.crewai import create_memory_tools as create_crew_tools
 from mem0_integrations.graph import EmbeddedEngine, GraphMemory
-from mem0_integrations.langchain import Mem0Memory, Mem0Middleware, create_memory_tools
+from mem0_integrations.langchain import (
+    Mem0Memory,
+    Mem0Middleware,
+    Mem0Retriever,
+    create_memory_tools,
+)
 from mem0_integrations.langgraph import MemoryState, recall_node
 from tests.graph.facts import SpelledOut
 from tests.stores import Scripted
@@ -63,6 +68,18 @@ def test_a_chains_memory_shows_relations(memory: AgentMemory) -> None:
     assert FACT in str(variables)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_retrievers_documents_have_the_facts(
+    memory: AgentMemory, asynchronous: bool
+) -> None:
+    """Those of each memory, in its metadata, for a prompt of documents."""
+    retriever = Mem0Retriever(memory=memory, scope=ANN)
+    found = await retriever.ainvoke("Oslo") if asynchronous else retriever.invoke("Oslo")
+    facts = {document.page_content[:10]: document.metadata["relations"] for document in found}
+    assert "ann lives_in Oslo" in facts["I|lives in"]
+    assert "millions" not in str(facts)
+
+
 def test_a_crews_memory_shows_relations_of_what_it_recalls(memory: AgentMemory) -> None:
     """CrewAI shows the metadata of a match to its agents; nothing beyond the crew's scopes."""
     crew_memory = Mem0CrewMemory(memory, user_id="cleo")
@@ -98,6 +115,9 @@ async def test_a_tool_asks_the_graph(memory: AgentMemory, asynchronous: bool) ->
     assert await ask(entity="Rome") == "Nothing is known about this."
     assert await ask(entity="Oslo", other="Rome") == "Nothing connects the two."
     assert "must be a name" in await ask(entity="  ")
+    # Whoever the application calls Ann is the user to the model.
+    assert FACT in await ask(entity="the user")
+    assert FACT in await ask(entity="Norway", other="I")
 
 
 def test_a_crews_tool_asks_the_graph(memory: AgentMemory) -> None:

@@ -179,6 +179,14 @@ def test_memgraphs_entities_are_read_and_ours_are_not(
     assert len(graph.relations(scope=ann)) == 2
 
 
+def test_what_another_application_wrote_is_not_read(engine: GraphEngine, ann: Scope) -> None:
+    """A database may hold people who know each other, with the names and ids of an application."""
+    person = "(:Person {{`~id`: $user + '{0}', name: '{0}', user_id: $user}})"
+    text = f"CREATE {person.format('a')}-[:KNOWS]->{person.format('b')}"
+    engine.run(Batch([Statement(text, {"user": ann.user_id})], write=True))
+    assert migrate(engine, None, scope=ann).scopes == ()
+
+
 def test_a_dry_run_writes_nothing(engine: GraphEngine, graph: GraphMemory, ann: Scope) -> None:
     """It counts as the real one does."""
     write(engine, "acme", "is_in", "oslo", ids(ann), ended=1)

@@ -53,6 +53,36 @@ def on(day: int) -> str:
     return timestamp(START + timedelta(days=day))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("C", "C++"),
+        ("C++", "C#"),
+        ("A+", "A-"),
+        ("5", "5%"),
+        ("Disney", "Disney+"),
+        ("गीत", "गीता"),
+    ],
+)
+def test_names_that_differ_in_a_mark_alone_are_two(one: str, other: str) -> None:
+    """Languages, blood groups, and the vowels of scripts that write them as marks."""
+    assert name_key(one) != name_key(other)
+
+
+@pytest.mark.parametrize(
+    "name", ["Yahoo!", "«yahoo»", "`Yahoo`", "**Yahoo**", "(Yahoo)…", "_yahoo_"]
+)
+def test_marks_around_a_name_are_none_of_it(name: str) -> None:
+    """Models and users quote, stress and end sentences."""
+    assert name_key(name) == "yahoo"
+
+
+def test_a_predicate_keeps_the_vowels_of_any_script() -> None:
+    """Without them, "lives" and "stays" may be one word."""
+    assert predicate_of("को पसंद है") == "को_पसंद_है"
+    assert predicate_of("อาศัยอยู่ที่") == "อาศัยอยู่ที่"
+
+
 def test_facts_that_exclude_each_other_take_turns() -> None:
     """Each ends when the next begins, and the last holds."""
     homes = [edge("oslo", 0, exclusive=True), edge("rome", 5), edge("oslo", 9)]
@@ -115,10 +145,18 @@ def test_any_text_is_a_name(text: str) -> None:
     assert predicate_of(predicate_of(text)) == predicate_of(text)
 
 
-@pytest.mark.parametrize("name", ["A-1", "١٢", "a@b", "http://x", "no. 4"])
+@pytest.mark.parametrize(
+    "name", ["A-1", "١٢", "a@b", "http://x", "no. 4", "ORD-ABC-XYZ", "booking KXWQZT"]
+)
 def test_identifiers(name: str) -> None:
-    """Digits of any script, addresses."""
+    """Digits of any script, addresses, codes."""
     assert is_identifier(name)
+
+
+@pytest.mark.parametrize("name", ["New York", "NASA", "the USA", "東京都", "Jean-Luc Picard"])
+def test_what_is_no_identifier(name: str) -> None:
+    """It may be written in other words."""
+    assert not is_identifier(name)
 
 
 def test_ids_are_those_of_a_scope_exactly() -> None:

@@ -27,6 +27,7 @@ from mem0_integrations import (
 )
 from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.outbox import Outbox, OutboxCounts
+from mem0_integrations.outbox.lanes import Lanes, lane_of
 from mem0_integrations.outbox.ledger import Ledger
 
 ANN = Scope(user_id="ann")
@@ -206,6 +207,20 @@ def test_a_write_that_keeps_failing_becomes_a_dead_letter_that_can_be_replayed(
     assert outbox.flush(30)
     assert destination.texts == ["b", "a"]
     assert outbox.ledger.counts() == OutboxCounts(queued=0, dead=0, done=2)
+
+
+def test_the_next_write_does_not_hurry_one_that_waits_to_be_repeated() -> None:
+    """A destination that is down, or allows so many requests, would be asked at every write."""
+    lanes, lane = Lanes(), lane_of(ANN)
+    lanes.add(1, lane, 0.0)
+    assert lanes.take(0.0) == (lane, 1)
+    lanes.pause(ANN)
+    lanes.resume(ANN, 1.0)
+    lanes.repeat(lane, 60.0)
+    lanes.pause(ANN)
+    lanes.resume(ANN, 1.0)
+    assert lanes.take(59.0) is None
+    assert lanes.take(60.0) == (lane, 1)
 
 
 def test_a_failure_that_cannot_pass_is_not_retried(opened: Open, destination: Destination) -> None:

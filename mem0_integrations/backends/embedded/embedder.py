@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,19 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         super().__init__(config or BaseEmbedderConfig(embedding_dims=_DIMENSION))
         self._tokenizer = _load_tokenizer()
         self._session = _load_session()
+
+    @staticmethod
+    def knows_script(name: str) -> bool:
+        """Tell whether the model knows words in the script of a name, not just its characters.
+
+        Example:
+            >>> MiniLMEmbedder.knows_script("Málaga"), MiniLMEmbedder.knows_script("東京")
+            (True, False)
+        """
+        letters = [letter for letter in name if letter.isalpha()]
+        return bool(letters) and all(
+            unicodedata.name(letter, "").startswith("LATIN ") for letter in letters
+        )
 
     def embed(self, text: str, memory_action: MemoryAction | None = None) -> list[float]:
         """Embed one text.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.data_folder import make_folder
 from mem0_integrations.errors import (
     BackendError,
     ClosedError,
@@ -29,7 +30,7 @@ class EmbeddedEngine(GraphEngine):
     """A graph in a file of its own; one process at a time writes it.
 
     Args:
-        path: The file; it is created if missing, in a folder that exists. More files lie
+        path: The file; it and its folder are made if they are missing. More files lie
             beside it, with its name as their beginning.
 
     Raises:
@@ -61,6 +62,7 @@ class EmbeddedEngine(GraphEngine):
         # A transaction works on a copy, and of two at once the second would be refused.
         self._writing = threading.Lock()
         self._closed = False
+        make_folder(path.absolute().parent)
         with self._translated():
             self._session = kglite.open_session(str(path), durable="full")
 
