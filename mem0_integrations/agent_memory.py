@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, every_memory
+from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, memories_as_said
 from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
 from mem0_integrations.errors import (
     BackendError,
@@ -21,7 +22,7 @@ from mem0_integrations.errors import (
     ConfigurationError,
     ScopeError,
 )
-from mem0_integrations.memory_access import POOL_SIZE, MemoryAccess
+from mem0_integrations.memory_access import MemoryAccess
 from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
 from mem0_integrations.outbox.ledger import Status
@@ -29,6 +30,7 @@ from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.planning import (
     OnError,
     check_batch_size,
+    check_key,
     check_on_error,
     check_timeout,
     in_batches,
@@ -113,8 +115,8 @@ class AgentMemory(MemoryAccess):
         self._graph = graph
         self._on_close = on_close
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
-        self._searches = WorkerPool(POOL_SIZE)
-        self._accepts = WorkerPool(POOL_SIZE)
+        self._searches = WorkerPool(backend.concurrency)
+        self._accepts = WorkerPool(backend.concurrency)
 
     @property
     def on_error(self) -> OnError:
@@ -154,13 +156,16 @@ class AgentMemory(MemoryAccess):
         filters: Mapping[str, object] | None = None,
         timeout: float | None = None,
         as_of: datetime | None = None,
+        accept: Callable[[Memory], bool] | None = None,
+        repeats: bool = False,
         on_error: OnError | None = None,
     ) -> Recall:
         """Find what is remembered about a query.
 
         Memories that say the same are returned once, the newest of them. Where a graph is
-        attached, the facts that it adds are returned as `relations`, with filters only those of
-        the memories that were found; a graph that fails only costs these, and `degraded` says so.
+        attached, the facts that it adds are returned as `relations`, with filters or `accept` only
+        those of the memories that were found; a graph that fails only costs these, and `degraded`
+        says so.
 
         Args:
             query: A text, or messages: the last thing that the user said is searched for. Of
@@ -173,6 +178,9 @@ class AgentMemory(MemoryAccess):
             as_of: Only what was known at that time (aware). Memories that were changed since then
                 are found by their new text and shown with the old one; their metadata is
                 today's. Deleted ones do not come back.
+            accept: What a filter cannot say: whether a memory counts. It is called in another
+                thread, with many memories, until there are enough.
+            repeats: Whether memories that say the same are all returned.
             on_error: `degrade` or `raise`; else as connected.
 
         Returns:
@@ -198,6 +206,8 @@ class AgentMemory(MemoryAccess):
             filters=filters,
             timeout=timeout,
             as_of=as_of,
+            accept=accept,
+            repeats=repeats,
             on_error=on_error,
         )
         began = time.monotonic()
@@ -222,6 +232,8 @@ class AgentMemory(MemoryAccess):
         filters: Mapping[str, object] | None = None,
         timeout: float | None = None,
         as_of: datetime | None = None,
+        accept: Callable[[Memory], bool] | None = None,
+        repeats: bool = False,
         on_error: OnError | None = None,
     ) -> Recall:
         """Async twin of `recall`."""
@@ -233,12 +245,13 @@ class AgentMemory(MemoryAccess):
             filters=filters,
             timeout=timeout,
             as_of=as_of,
+            accept=accept,
+            repeats=repeats,
             on_error=on_error,
         )
         began = time.monotonic()
-        future = self._searches.submit(partial(self._search, request, budget))
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(future), budget)
+            found = await asyncio.wait_for(self._asearch(request, budget), budget)
             if self._graph is None:
                 return found
             left = (budget - (time.monotonic() - began)) * _SHARE_OF_THE_GRAPH
@@ -352,6 +365,47 @@ class AgentMemory(MemoryAccess):
         except TimeoutError:
             return receipt.accepted
 
+    def written(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
+        """Tell what became of a write that was accepted under a key.
+
+        Args:
+            key: The key that `remember` was given.
+            scope: Whose memory it was to become, exactly; else the scope of `connect`.
+
+        Returns:
+            `queued`, `stored` with those of its memories that are still there, `nothing`, or
+            `failed`; None when the scope has accepted no such key, or was forgotten since.
+
+        Raises:
+            InvalidInputError: An argument is malformed.
+            BackendError: Memory could not be read.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect(scope={"user_id": "u"}) as memory:
+            ...     result = memory.remember("I like tea.", key="turn-1", background=True)
+            ...     delivered = memory.flush()
+            ...     memory.written("turn-1").status, memory.written("turn-2")
+            ('stored', None)
+        """
+        check_key(key)
+        found = self.scope_of(scope)
+        self._require_open()
+        outcome = self._outbox.ledger.outcome(found, key)
+        if outcome is None:
+            return None
+        status, error = outcome
+        if status == "stored":
+            memories = self._read(partial(self._backend.find, found, key))
+            return WriteResult("stored", tuple(memories), key=key)
+        if status == "dead":
+            return WriteResult("failed", key=key, error=error)
+        return WriteResult(status, key=key)
+
+    async def awritten(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
+        """Async twin of `written`."""
+        return await self._in_thread(partial(self.written, key, scope=scope))
+
     def remember_many(
         self,
         messages: Iterable[MessageLike],
@@ -454,7 +508,7 @@ class AgentMemory(MemoryAccess):
         graph, found = self.graph, self.scope_of(scope)
         self._require_open()
         with self._outbox.writing(found):
-            return graph.rebuild(found, every_memory(self._backend, found))
+            return graph.rebuild(found, memories_as_said(self._backend, found))
 
     async def arebuild_graph(self, scope: ScopeLike) -> int:
         """Async twin of `rebuild_graph`."""
@@ -602,6 +656,8 @@ class AgentMemory(MemoryAccess):
         filters: Mapping[str, object] | None,
         timeout: float | None,
         as_of: datetime | None,
+        accept: Callable[[Memory], bool] | None,
+        repeats: bool,
         on_error: OnError | None,
     ) -> tuple[SearchRequest, float, OnError]:
         check_timeout("timeout", timeout)
@@ -613,6 +669,8 @@ class AgentMemory(MemoryAccess):
             threshold=threshold,
             filters=filters,
             as_of=as_of,
+            accept=accept,
+            repeats=repeats,
         )
         budget = self._recall_timeout if timeout is None else timeout
         return request, budget, self._checked_on_error(on_error)
@@ -653,9 +711,25 @@ class AgentMemory(MemoryAccess):
 
     def _search(self, request: SearchRequest, budget: float) -> Recall:
         def found() -> list[Memory]:
-            return distinct(self._backend.search(request), request.limit)
+            return _taken(self._backend.search(request), request)
 
         return Recall(memories=tuple(self._retry.run(found, deadline=budget)))
+
+    async def _asearch(self, request: SearchRequest, budget: float) -> Recall:
+        backend = self._async_backend
+        if backend is None:
+            search = partial(self._search, request, budget)
+            return await asyncio.wrap_future(self._searches.submit(search))
+
+        async def found() -> list[Memory]:
+            taken: list[Memory] = []
+            async for page in backend.asearch(request):
+                taken += page
+                if len(_taken(taken, request)) == request.limit:
+                    break
+            return _taken(taken, request)
+
+        return Recall(memories=tuple(await self._retry.arun(found, deadline=budget)))
 
     def _plan_add(
         self,
@@ -726,10 +800,17 @@ def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:
     return Recall(degraded=f"{type(error).__name__}: {error}")
 
 
+def _taken(found: Iterable[Memory], request: SearchRequest) -> list[Memory]:
+    accepted = found if request.accept is None else filter(request.accept, found)
+    if request.repeats:
+        return list(itertools.islice(accepted, request.limit))
+    return distinct(accepted, request.limit)
+
+
 def _asked(request: SearchRequest) -> str:
     """Return what the graph is asked about, beside the memories that were found."""
     # Memories that a filter hides must not show through their facts.
-    return "" if request.filters else request.query
+    return "" if request.filters or request.accept else request.query
 
 
 def _without_relations(found: Recall, error: Exception, on_error: OnError) -> Recall:

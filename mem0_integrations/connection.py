@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import hashlib
 import logging
 import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -35,13 +36,21 @@ from mem0_integrations.shared import SharedResources
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
-    from mem0 import AsyncMemory, Memory
+    from mem0 import AsyncMemory, AsyncMemoryClient, Memory, MemoryClient
     from mem0.vector_stores.configs import VectorStoreConfig
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
     from mem0_integrations.graph.attaching import AttachedGraph, GraphLike
 
-    Target: TypeAlias = Mapping[str, Any] | Memory | AsyncMemory | AgentMemory | Literal["embedded"]
+    Target: TypeAlias = (
+        Mapping[str, Any]
+        | Memory
+        | AsyncMemory
+        | MemoryClient
+        | AsyncMemoryClient
+        | AgentMemory
+        | Literal["embedded"]
+    )
 
 __all__ = ["OutboxOptions", "connect"]
 
@@ -80,6 +89,8 @@ class OutboxOptions:
 def connect(
     target: Target | None = None,
     *,
+    api_key: str | None = None,
+    host: str | None = None,
     graph: GraphLike | None = None,
     scope: ScopeLike | None = None,
     llm: BaseChatModel | None = None,
@@ -97,16 +108,22 @@ def connect(
     Mem0's telemetry is off before `mem0` is imported, unless `MEM0_TELEMETRY` is set.
 
     Args:
-        target: Nothing, or `"embedded"`: the embedded default, which needs no key, no server
-            and no network. A Mem0 config (a mapping, as for `mem0.Memory.from_config`). A
-            `mem0.Memory` or `mem0.AsyncMemory`, which stays open after `close`. An
-            `AgentMemory`, which is returned as it is.
+        target: Nothing: the Mem0 Platform where there is a key, else the embedded default.
+            `"embedded"`: that one, which needs no key, no server and no network. A Mem0 config
+            (a mapping, as for `mem0.Memory.from_config`). A `mem0.Memory`, `mem0.AsyncMemory`,
+            `mem0.MemoryClient` or `mem0.AsyncMemoryClient`, which stays open after `close`; of
+            the latter, the key and the host are used. An `AgentMemory`, which is returned as it
+            is.
+        api_key: A key of the Mem0 Platform, or of a server that speaks its protocol; else
+            `MEM0_API_KEY`.
+        host: The URL of that server; else `MEM0_HOST`, else the hosted Platform.
         graph: A knowledge graph that follows the memories: a `GraphMemory`, which stays open
             after `close`; a mapping as Mem0's `graph_store`; or True for an embedded one in the
             data folder. A `graph_store` in the Mem0 config says the same.
         scope: Whose memories, where a call does not say.
-        llm: A LangChain chat model for Mem0's extraction.
-        embedder: A LangChain embeddings object, in place of the configured embedder.
+        llm: A LangChain chat model for Mem0's extraction; on the Platform, for the graph's.
+        embedder: A LangChain embeddings object, in place of the configured embedder; on the
+            Platform, for the names of a graph.
         extractor: Finds the statements to keep, in place of Mem0's extraction with a model.
         data_dir: The folder for everything that is written; else `MEM0_DIR`, else the
             platform's user-data folder.
@@ -127,7 +144,7 @@ def connect(
         'stored'
     """
     options = OutboxOptions() if outbox is None else outbox
-    given = (graph, scope, llm, embedder, extractor, data_dir, outbox, retry)
+    given = (api_key, host, graph, scope, llm, embedder, extractor, data_dir, outbox, retry)
     if isinstance(target, AgentMemory):
         if any(option is not None for option in given):
             raise ConfigurationError(
@@ -148,7 +165,7 @@ def connect(
     retry = retry or RetryPolicy()
     folder = make_folder(data_folder(data_dir))
     opened = _open_all(
-        target,
+        _with_key(target, api_key, host),
         graph,
         folder,
         options,
@@ -201,6 +218,29 @@ def connect(
     return memory
 
 
+class _Key(NamedTuple):
+    """Where a Mem0 Platform is, and what opens it."""
+
+    api_key: str | None
+    host: str | None
+
+
+def _with_key(target: object, api_key: str | None, host: str | None) -> object:
+    """Return what `connect` is asked for, be it named or told by a key."""
+    for name, value in (("api_key", api_key), ("host", host)):
+        if value is not None and not str(value).strip():
+            raise ConfigurationError(f"{name} is empty; give one, or leave {name}= out.")
+    if api_key is None and host is None:
+        return _Key(None, None) if target is None and os.environ.get("MEM0_API_KEY") else target
+    if target is not None:
+        raise ConfigurationError(
+            "api_key= and host= lead to the Mem0 Platform; leave the target out, or them."
+        )
+    if api_key is None and not os.environ.get("MEM0_API_KEY"):
+        raise ConfigurationError("host= needs a key: pass api_key=, or set MEM0_API_KEY.")
+    return _Key(api_key, host)
+
+
 def _check_options(
     *,
     llm: object,
@@ -234,18 +274,25 @@ def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -
     """Return where the outbox of a config lies, without opening the store behind it.
 
     Args:
-        config: A Mem0 config; None for the embedded default.
+        config: A Mem0 config; None for what `connect` takes then.
         data_dir: As for `connect`.
 
     Raises:
-        ConfigurationError: Mem0 does not understand the config.
+        ConfigurationError: Mem0 does not understand the config, or refuses the key.
+        BackendError: The Mem0 Platform does not say whose the key is.
     """
-    if config is None:
+    if config is None and not os.environ.get("MEM0_API_KEY"):
         return data_folder(data_dir) / _EMBEDDED / _OUTBOX
     from mem0_integrations.backends.mem0_setup import import_mem0
 
     folder = data_folder(data_dir)
     import_mem0(make_folder(folder))
+    if config is None:
+        from mem0_integrations.backends.platform import open_client
+
+        client = open_client(None, None)
+        with closing(client.client):
+            return _outbox_of_project(folder, client)
     from mem0_integrations.backends.mem0_config import parsed_config
 
     parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
@@ -261,6 +308,11 @@ def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
     from mem0_integrations.backends.mem0_config import store_digest
 
     return folder / f"outbox-{store_digest(store)}.db"
+
+
+def _outbox_of_project(folder: Path, client: MemoryClient) -> Path:
+    project = f"{client.host} {client.org_id} {client.project_id}"
+    return folder / f"outbox-{hashlib.sha256(project.encode()).hexdigest()[:16]}.db"
 
 
 class _Parts(NamedTuple):
@@ -299,7 +351,7 @@ def _open_all(
     """Open a memory and, where there is one, its graph; say where their outboxes lie."""
     target, graph = _without_graph(target, graph)
     given = Path(options.path).expanduser().absolute() if options.path else None
-    if not graph:
+    if graph is None or graph is False:
         opened = _open(target, folder, **parts)
         return dataclasses.replace(opened, outbox_path=given or opened.outbox_path)
     from mem0_integrations.graph.attaching import attach, open_graph
@@ -335,11 +387,6 @@ def _open(
     embedder: Embeddings | None,
     extractor: Extractor | None,
 ) -> _Opened:
-    if target is None and os.environ.get("MEM0_API_KEY"):
-        raise ConfigurationError(
-            "MEM0_API_KEY is set, but the Mem0 Platform is not supported yet. Unset it, or say "
-            "which memory you mean: connect('embedded'), or connect() with a Mem0 config."
-        )
     from mem0_integrations.backends.mem0_setup import import_mem0
 
     mem0 = import_mem0(folder)
@@ -351,6 +398,8 @@ def _open(
         embedder=None if embedder is None else mem0_embedder(embedder),
         extractor=extractor,
     )
+    if isinstance(target, _Key | mem0.MemoryClient | mem0.AsyncMemoryClient):
+        return _open_platform(target, folder, parts)
     if target is None or target == _EMBEDDED:
         return _open_embedded(folder / _EMBEDDED, parts)
     if isinstance(target, Mapping):
@@ -365,13 +414,35 @@ def _open(
     else:
         raise ConfigurationError(
             f"connect() cannot use a {type(target).__name__}; give it a Mem0 config, a "
-            f"mem0.Memory, a mem0.AsyncMemory, 'embedded', or nothing."
+            f"mem0.Memory, a mem0.MemoryClient, an async one of these, 'embedded', or nothing."
         )
     from mem0_integrations.backends.oss import OSSBackend
 
     backend = OSSBackend(memory, **parts._asdict(), owned=owned)
     path = _outbox_of(folder, memory.config.vector_store)
     return _Opened(backend, path, lambda _: backend.close())
+
+
+def _open_platform(
+    target: _Key | MemoryClient | AsyncMemoryClient, folder: Path, parts: _Parts
+) -> _Opened:
+    from mem0 import MemoryClient
+
+    from mem0_integrations.backends.base import Models
+    from mem0_integrations.backends.platform import PlatformBackend, open_client
+
+    if parts.extractor is not None:
+        raise ConfigurationError(
+            "extractor= is not for the Mem0 Platform, which extracts itself; leave it out."
+        )
+    if isinstance(target, MemoryClient):
+        client, owned = target, False
+    else:
+        client, owned = open_client(target.api_key, target.host), True
+    backend = PlatformBackend(
+        client, models=Models(llm=parts.llm, embedder=parts.embedder), owned=owned
+    )
+    return _Opened(backend, _outbox_of_project(folder, client), lambda _: backend.close())
 
 
 def _open_embedded(folder: Path, parts: _Parts) -> _Opened:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind
+from mem0_integrations.backends.base import AddRequest, AsyncBackend, Backend, DocumentKind
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
@@ -22,11 +23,9 @@ from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 from mem0_integrations.vectors import VectorAccess
 
-__all__ = ["POOL_SIZE", "MemoryAccess"]
+__all__ = ["MemoryAccess"]
 
 T = TypeVar("T")
-
-POOL_SIZE: Final = 4
 
 
 class MemoryAccess:
@@ -48,12 +47,13 @@ class MemoryAccess:
         retry: RetryPolicy,
     ) -> None:
         self._backend = backend
+        self._async_backend = backend if isinstance(backend, AsyncBackend) else None
         self._outbox = outbox
         self._scope = None if scope is None else Scope.of(scope)
         self._retry = retry
         self._closed = False
         self._process = os.getpid()
-        self._calls = WorkerPool(POOL_SIZE)
+        self._calls = WorkerPool(backend.concurrency)
         self._guard = Guard(
             outbox=outbox, retry=retry, pool=self._calls, require_open=self._require_open
         )
@@ -111,6 +111,17 @@ class MemoryAccess:
         offset: int = 0,
     ) -> builtins.list[Memory]:
         """Async twin of `list`."""
+        if self._async_backend is not None:
+            check_page(limit, offset, filters)
+            return await self._aread(
+                partial(
+                    self._async_backend.alist,
+                    self.scope_of(scope),
+                    filters=filters,
+                    limit=limit,
+                    offset=offset,
+                )
+            )
         return await self._in_thread(
             partial(self.list, scope=scope, filters=filters, limit=limit, offset=offset)
         )
@@ -127,6 +138,11 @@ class MemoryAccess:
 
     async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
         """Async twin of `get`."""
+        if self._async_backend is not None:
+            check_id(memory_id)
+            return await self._aread(
+                partial(self._async_backend.aget, self.scope_of(scope), memory_id)
+            )
         return await self._in_thread(partial(self.get, memory_id, scope=scope))
 
     def update(
@@ -204,6 +220,11 @@ class MemoryAccess:
         self, memory_id: str, *, scope: ScopeLike | None = None
     ) -> builtins.list[MemoryChange]:
         """Async twin of `history`."""
+        if self._async_backend is not None:
+            check_id(memory_id)
+            return await self._aread(
+                partial(self._async_backend.ahistory, self.scope_of(scope), memory_id)
+            )
         return await self._in_thread(partial(self.history, memory_id, scope=scope))
 
     def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentAccess:
@@ -215,7 +236,7 @@ class MemoryAccess:
         """
         self._require_open()
         return DocumentAccess(
-            self._backend.memory_documents(kind)
+            self._backend.memory_documents(kind, lambda scope, memory_ids: nullcontext())
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
             self._guard,
@@ -233,6 +254,10 @@ class MemoryAccess:
     def _read(self, call: Callable[[], T]) -> T:
         self._require_open()
         return self._retry.run(call)
+
+    async def _aread(self, call: Callable[[], Awaitable[T]]) -> T:
+        self._require_open()
+        return await self._retry.arun(call)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._calls.submit(call))

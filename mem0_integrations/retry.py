@@ -10,10 +10,10 @@ import email.utils
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import tenacity
 
@@ -125,13 +125,6 @@ class RetryPolicy:
             first_error: Exception | None = error
         limit = self.deadline if deadline is None else min(deadline, self.deadline)
 
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            if error is None:
-                return 0.0
-            delay = self.delay(state.attempt_number, error, spent=time.monotonic() - began)
-            return limit + 1 if delay is None else delay
-
         def attempt() -> T:
             nonlocal first_error
             if (error := first_error) is not None:
@@ -139,13 +132,29 @@ class RetryPolicy:
                 raise error
             return call()
 
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(limit),
-            wait=wait,
-            retry=tenacity.retry_if_exception(lambda error: is_retryable(error, idempotent=True)),
-            reraise=True,
-        )
-        return retrying(attempt)
+        return tenacity.Retrying(**self._options(began, limit))(attempt)
+
+    async def arun(self, call: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
+        """Async twin of `run`."""
+        limit = self.deadline if deadline is None else min(deadline, self.deadline)
+        return await tenacity.AsyncRetrying(**self._options(time.monotonic(), limit))(call)
+
+    def _options(self, began: float, limit: float) -> dict[str, Any]:
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if error is None:
+                return 0.0
+            delay = self.delay(state.attempt_number, error, spent=time.monotonic() - began)
+            return limit + 1 if delay is None else delay
+
+        return {
+            "stop": tenacity.stop_after_attempt(self.attempts) | tenacity.stop_before_delay(limit),
+            "wait": wait,
+            "retry": tenacity.retry_if_exception(
+                lambda error: is_retryable(error, idempotent=True)
+            ),
+            "reraise": True,
+        }
 
 
 def is_retryable(error: BaseException, *, idempotent: bool) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Self, TypeAlias
@@ -20,20 +22,25 @@ from mem0_integrations.scope import Scope
 __all__ = [
     "AddRequest",
     "Address",
+    "AsyncBackend",
     "Backend",
     "Document",
     "DocumentKind",
     "Documents",
+    "Follow",
     "Models",
     "SearchRequest",
     "VectorMemories",
     "VectorMemory",
-    "every_memory",
+    "memories_as_said",
 ]
 
 DocumentKind: TypeAlias = Literal["item", "message"]
 Address: TypeAlias = tuple[tuple[str, ...], str]
 """A document's path and key."""
+
+Follow: TypeAlias = Callable[[Scope, Sequence[str]], AbstractContextManager[None]]
+"""Takes note that memories of a scope change, by their ids, while it is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class SearchRequest:
         threshold: The least score in [0, 1]; None for Mem0's own default.
         filters: Mem0's metadata filters, checked already.
         as_of: Only what was known at that time (aware UTC).
+        accept: Which of them are taken; None for all. A hint: `AgentMemory` sees to it.
+        repeats: Whether those that say the same are all taken.
     """
 
     query: str
@@ -55,6 +64,8 @@ class SearchRequest:
     threshold: float | None = None
     filters: Mapping[str, object] | None = None
     as_of: datetime | None = None
+    accept: Callable[[Memory], bool] | None = None
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +119,11 @@ class Models:
 
     Attributes:
         llm: Its language model; None where it does without.
-        embedder: Its embedder.
+        embedder: Its embedder; None where it does not show one.
     """
 
     llm: Mem0LLM | None
-    embedder: Mem0Embedder
+    embedder: Mem0Embedder | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +272,9 @@ class VectorMemories(ABC):
 class Backend(ABC):
     """One Mem0. Its methods block, may be called from any thread, and raise `BackendError`."""
 
+    concurrency: int = 4
+    """How many calls of a kind are worth making at the same time."""
+
     @abstractmethod
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope that this Mem0 cannot keep apart; raises `ScopeError`."""
@@ -327,12 +341,13 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def memory_documents(self, template: NamespaceTemplate) -> Documents:
+    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> Documents:
         """Return the memories as documents; what is put becomes a memory, and has one text.
 
         Args:
             template: Tells whose memories lie under a path. Under a path that it covers are all
                 memories of that scope; elsewhere, only what was put.
+            follow: Held while memories of a scope change, by their ids.
         """
 
     @abstractmethod
@@ -356,6 +371,40 @@ class Backend(ABC):
         """Release what this backend opened."""
 
 
-def every_memory(backend: Backend, scope: Scope) -> list[Memory]:
-    """Return all memories of a scope."""
-    return backend.list(scope, filters=None, limit=sys.maxsize, offset=0)
+class AsyncBackend(ABC):
+    """What a backend can do without a thread that waits; twins of `Backend`'s methods."""
+
+    @abstractmethod
+    def asearch(self, request: SearchRequest) -> AsyncIterator[builtins.list[Memory]]:
+        """Yield the memories of the scope in pages, nearest first, as many as are taken."""
+
+    @abstractmethod
+    async def alist(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Async twin of `list`."""
+
+    @abstractmethod
+    async def aget(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Async twin of `get`."""
+
+    @abstractmethod
+    async def ahistory(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Async twin of `history`."""
+
+
+def memories_as_said(backend: Backend, scope: Scope) -> list[Memory]:
+    """Return all memories of a scope; as changed counts only a change of the text."""
+    memories = backend.list(scope, filters=None, limit=sys.maxsize, offset=0)
+    return [_as_said(backend, memory) for memory in memories]
+
+
+def _as_said(backend: Backend, memory: Memory) -> Memory:
+    if memory.updated_at == memory.created_at:
+        return memory
+    said = [
+        change.at
+        for change in backend.history(memory.scope, memory.id)
+        if change.at is not None and change.old_text != change.new_text == memory.text
+    ]
+    return dataclasses.replace(memory, updated_at=said[-1]) if said else memory

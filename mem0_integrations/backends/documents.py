@@ -140,11 +140,7 @@ class RowDocuments(Documents):
                     kept = dataclasses.replace(document, created_at=min(first, document.updated_at))
                     new += self._rows(row_id, kept, old)
                     stale.update(_part_ids(address, old))
-                put_rows(
-                    self.store,
-                    [(row_id, payload) for row_id, payload, _ in new],
-                    [vectors[text] for _, _, text in new],
-                )
+                self._put(new, vectors)
                 delete_rows(self.store, list(stale.difference(row_id for row_id, _, _ in new)))
                 self._note(new, dict(known.values()))
 
@@ -193,7 +189,7 @@ class RowDocuments(Documents):
         seen: set[str] = set()
         found_before: set[Address] = set()
         with translated("search documents"):
-            vector = self._embedder.embed(query, "search")
+            vector = self._query_vector(query)
         while True:
             with translated("search documents"):
                 rows = self.store.search(
@@ -301,6 +297,17 @@ class RowDocuments(Documents):
             for document in documents
             if document is not None and document.path[: len(prefix)] == prefix
         ]
+
+    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
+        put_rows(
+            self.store,
+            [(row_id, payload) for row_id, payload, _ in new],
+            [vectors[text] for _, _, text in new],
+        )
+
+    def _query_vector(self, query: str) -> Sequence[float]:
+        vector: Sequence[float] = self._embedder.embed(query, "search")
+        return vector
 
     def _vectors(self, texts: Iterable[str]) -> dict[str | None, Sequence[float]]:
         wanted = sorted(texts)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
-from mem0.memory.main import Memory as Mem0
+from mem0.embeddings.base import EmbeddingBase
+from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.base import Address, Document
+from mem0_integrations.backends.base import Address, Document, Follow
 from mem0_integrations.backends.dialect import (
     RESERVED_METADATA,
     is_text,
@@ -45,9 +46,12 @@ class MemoryDocuments(RowDocuments):
     and the text as `memory` beside its metadata as its value.
 
     Args:
-        memory: The Mem0.
+        store: Its collection.
+        embedder: Its embedder.
         template: Tells whose memories lie under a path.
+        note: Takes entries of the history.
         delete: Deletes a memory of a scope, by its id.
+        follow: Held while memories of a scope change.
         lock: Held while something is read and then written.
     """
 
@@ -55,16 +59,20 @@ class MemoryDocuments(RowDocuments):
 
     def __init__(
         self,
-        memory: Mem0,
+        store: VectorStoreBase,
+        embedder: EmbeddingBase,
         template: NamespaceTemplate,
         *,
+        note: Callable[[Sequence[Mapping[str, object]]], None],
         delete: Callable[[Scope, str], None],
+        follow: Follow,
         lock: threading.Lock,
     ) -> None:
-        super().__init__(memory.vector_store, memory.embedding_model, lock)
-        self._history = memory.db
+        super().__init__(store, embedder, lock)
+        self._add_history = note
         self._template = template
         self._delete_memory = delete
+        self._follow = follow
 
     def _filter(self, prefix: tuple[str, ...]) -> Mapping[str, object]:
         if self._template.covers(prefix):
@@ -140,16 +148,31 @@ class MemoryDocuments(RowDocuments):
     def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:
         return [self._read(row.id, row.payload, row.score) for row in rows]
 
+    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
+        with ExitStack() as followed:
+            for scope, ids in self._by_scope({row_id: payload for row_id, payload, _ in new}):
+                followed.enter_context(self._follow(scope, ids))
+            super()._put(new, vectors)
+
     def _remove(self, rows: Mapping[str, Payload]) -> None:
+        for scope, ids in self._by_scope(rows):
+            with self._follow(scope, ids):
+                for row_id in ids:
+                    # Meanwhile it may have been deleted, or forgotten.
+                    with suppress(MemoryNotFoundError):
+                        self._delete_memory(scope, row_id)
+
+    def _by_scope(self, rows: Mapping[str, Payload]) -> Iterable[tuple[Scope, list[str]]]:
+        ids: dict[Scope, list[str]] = {}
         for row_id, payload in rows.items():
-            # Meanwhile it may have been deleted, or forgotten.
-            with suppress(MemoryNotFoundError):
-                self._delete_memory(scope_of(*(payload.get(key) for key in SCOPE_KEYS)), row_id)
+            scope = scope_of(*(payload.get(key) for key in SCOPE_KEYS))
+            ids.setdefault(scope, []).append(row_id)
+        return ids.items()
 
     def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
         payloads = {row_id: payload for row_id, payload, _ in new}
         texts = {row_id: payload.get("data") for row_id, payload in before.items()}
-        self._history.batch_add_history(history_entries(payloads, texts))
+        self._add_history(history_entries(payloads, texts))
 
 
 def _is_plain(value: object) -> bool:

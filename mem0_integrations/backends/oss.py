@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import copy
-import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -14,25 +13,38 @@ from typing import Final
 from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import AddRequest, Backend, DocumentKind, Models, SearchRequest
+from mem0_integrations.backends.base import (
+    AddRequest,
+    Backend,
+    DocumentKind,
+    Follow,
+    Models,
+    SearchRequest,
+)
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
     is_uuid,
     mem0_ids,
     memory_of,
-    parse_time,
     record_of,
     scope_filters,
 )
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
+from mem0_integrations.backends.known import (
+    as_of,
+    changes_of,
+    has_changed_since,
+    newest_first,
+    not_found,
+)
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.rows import erase, erase_entities
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
 from mem0_integrations.backends.vector_memories import OSSVectorMemories
-from mem0_integrations.errors import BackendError, MemoryNotFoundError, ScopeError
+from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.extraction import (
     CheckedLLM,
     Extractor,
@@ -112,7 +124,7 @@ class OSSBackend(Backend):
         """Yield the memories of the scope, nearest first, as many as are taken."""
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
-        selective = rest is not None or request.as_of is not None
+        selective = (rest, request.as_of, request.accept) != (None, None, None)
         top_k = request.limit * _SELECTIVE if selective else request.limit + _SPARE
         options = {} if request.threshold is None else {"threshold": request.threshold}
         seen: set[str] = set()
@@ -184,10 +196,7 @@ class OSSBackend(Backend):
         with translated("list"):
             results = self._all(wanted)
         found = list(self._kept(results, scope, filters, None))
-        # Python's sort is stable: by id first, so that pages never overlap.
-        found.sort(key=lambda memory: memory.id)
-        found.sort(key=_age, reverse=True)
-        return found[offset : offset + limit]
+        return newest_first(found)[offset : offset + limit]
 
     def get(self, scope: Scope, memory_id: str) -> Memory | None:
         """Return a memory of the scope, or None."""
@@ -230,19 +239,10 @@ class OSSBackend(Backend):
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
-                raise _not_found(scope, memory_id)
+                raise not_found(scope, memory_id)
         with translated("read the history"):
             entries = self._memory.history(memory_id)
-        return [
-            MemoryChange(
-                memory_id=memory_id,
-                event=entry["event"],
-                old_text=entry["old_memory"],
-                new_text=entry["new_memory"],
-                at=parse_time(entry["updated_at"] or entry["created_at"]),
-            )
-            for entry in entries
-        ]
+        return changes_of(memory_id, entries)
 
     def forget(self, scope: Scope) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
@@ -279,10 +279,16 @@ class OSSBackend(Backend):
         lock = self._beside.lock(_COLLECTIONS[kind])
         return RowDocuments(store, self._memory.embedding_model, lock)
 
-    def memory_documents(self, template: NamespaceTemplate) -> MemoryDocuments:
+    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
         return MemoryDocuments(
-            self._memory, template, delete=self.delete, lock=self._beside.lock("memories")
+            self._memory.vector_store,
+            self._memory.embedding_model,
+            template,
+            note=self._memory.db.batch_add_history,
+            delete=self.delete,
+            follow=follow,
+            lock=self._beside.lock("memories"),
         )
 
     def vector_memories(self) -> OSSVectorMemories:
@@ -387,26 +393,11 @@ class OSSBackend(Backend):
                 yield known
 
     def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
-        if memory.created_at is None or memory.created_at > time:
-            return None
-        if memory.updated_at is None or memory.updated_at <= time:
-            return memory
-        changes = self.history(memory.scope, memory.id)
-        texts = [change.new_text for change in changes if change.at and change.at <= time]
-        if not texts or texts[-1] is None:
-            return None
-        return dataclasses.replace(memory, text=texts[-1])
+        changed = has_changed_since(memory, time)
+        return as_of(memory, time, self.history(memory.scope, memory.id) if changed else [])
 
     def _require(self, scope: Scope, memory_id: str) -> Memory:
         memory = self.get(scope, memory_id)
         if memory is None:
-            raise _not_found(scope, memory_id)
+            raise not_found(scope, memory_id)
         return memory
-
-
-def _age(memory: Memory) -> float:
-    return memory.created_at.timestamp() if memory.created_at else 0.0
-
-
-def _not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:
-    return MemoryNotFoundError(f"{scope} has no memory with id {memory_id!r}.")

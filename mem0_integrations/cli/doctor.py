@@ -67,7 +67,7 @@ def run_doctor(
         store = config["graph_store"]
     elif graph or (config is None and missing_file(_EMBEDDED, data_folder(data_dir)) is None):
         store = _EMBEDDED
-    _show_packages(console, {**_PACKAGES, **(_GRAPH_PACKAGES if store else {})})
+    _show_packages(console, {**_PACKAGES, **(_GRAPH_PACKAGES if store is not None else {})})
     try:
         outbox = outbox_path(target, data_dir)
     except Mem0IntegrationsError as error:
@@ -86,7 +86,7 @@ def run_doctor(
         )
         replay = replay and not opened
         _examine_outbox(console, outbox, fixes, replay=replay)
-        if store:
+        if store is not None:
             _examine_graph(console, store, data_dir, fixes)
             _examine_outbox(
                 console,
@@ -95,11 +95,6 @@ def run_doctor(
                 replay=replay,
                 title="Outbox of the graph",
             )
-    if os.environ.get("MEM0_API_KEY"):
-        fixes.append(
-            "MEM0_API_KEY is set, but the Mem0 Platform is not supported yet: connect() refuses to "
-            "guess. Unset it, or say connect('embedded')."
-        )
     for fix in fixes:
         console.print(f"[red]To fix:[/] {escape(fix)}", highlight=False, soft_wrap=True)
     if not fixes:
@@ -132,10 +127,9 @@ def _examine_memory(
     with TemporaryDirectory() as nothing:
         # Looking must not deliver what is queued: that is for whoever can extract it.
         options = OutboxOptions(path=outbox if replay else Path(nothing) / "outbox.db")
-        target: Any = "embedded" if config is None else config
         try:
             llm = None if model is None else _chat_model(model)
-            with connect(target, graph=graph, data_dir=data_dir, outbox=options, llm=llm) as memory:
+            with connect(config, graph=graph, data_dir=data_dir, outbox=options, llm=llm) as memory:
                 recall = memory.recall("doctor", scope=_PROBE, timeout=30)
                 if recall.degraded:
                     fixes.append(f"The memory does not answer: {recall.degraded}")

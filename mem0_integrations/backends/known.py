@@ -1,0 +1,72 @@
+"""What every Mem0 makes of memories and their changes. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mem0_integrations.backends.dialect import parse_time
+from mem0_integrations.errors import MemoryNotFoundError
+from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.scope import Scope
+
+__all__ = ["as_of", "changes_of", "has_changed_since", "newest_first", "not_found"]
+
+
+def newest_first(memories: Iterable[Memory]) -> list[Memory]:
+    """Sort memories by age; always the same way, so that pages never overlap."""
+    by_id = sorted(memories, key=lambda memory: memory.id)
+    return sorted(by_id, key=_age, reverse=True)
+
+
+def changes_of(memory_id: str, entries: Iterable[Mapping[str, Any]]) -> list[MemoryChange]:
+    """Read Mem0's history of a memory."""
+    return [
+        MemoryChange(
+            memory_id=memory_id,
+            event=entry["event"],
+            old_text=entry["old_memory"],
+            new_text=entry["new_memory"],
+            at=parse_time(entry["updated_at"] or entry["created_at"]),
+        )
+        for entry in entries
+    ]
+
+
+def has_changed_since(memory: Memory, time: datetime) -> bool:
+    """Tell whether a memory that was there at a time has been changed since then."""
+    return (
+        memory.created_at is not None
+        and memory.created_at <= time
+        and memory.updated_at is not None
+        and memory.updated_at > time
+    )
+
+
+def as_of(memory: Memory, time: datetime, changes: Sequence[MemoryChange]) -> Memory | None:
+    """Return a memory as it was at a time; None where it was not there yet.
+
+    Args:
+        memory: As it is.
+        time: The time.
+        changes: Its history, oldest first, where it `has_changed_since`.
+    """
+    if memory.created_at is None or memory.created_at > time:
+        return None
+    if not has_changed_since(memory, time):
+        return memory
+    texts = [change.new_text for change in changes if change.at and change.at <= time]
+    if not texts or texts[-1] is None:
+        return None
+    return dataclasses.replace(memory, text=texts[-1])
+
+
+def not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:
+    """Return what is raised where a scope has no such memory."""
+    return MemoryNotFoundError(f"{scope} has no memory with id {memory_id!r}.")
+
+
+def _age(memory: Memory) -> float:
+    return memory.created_at.timestamp() if memory.created_at else 0.0

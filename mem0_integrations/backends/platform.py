@@ -1,0 +1,331 @@
+"""The backend on the Mem0 Platform, or on a server that speaks its protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import os
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from importlib.metadata import version
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+import httpx
+from mem0 import AsyncMemoryClient, MemoryClient
+
+from mem0_integrations.backends import platform_plans as plans
+from mem0_integrations.backends.base import (
+    AddRequest,
+    AsyncBackend,
+    Backend,
+    DocumentKind,
+    Follow,
+    Models,
+    SearchRequest,
+    VectorMemories,
+)
+from mem0_integrations.backends.mem0_errors import translated
+from mem0_integrations.backends.platform_plans import MOST_RESULTS, Call, Pause, Plan
+from mem0_integrations.backends.platform_rows import (
+    PlatformDocuments,
+    PlatformMemoryDocuments,
+    PlatformRows,
+)
+from mem0_integrations.errors import BackendError, ConfigurationError
+from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.scope import Scope
+
+__all__ = ["PlatformBackend", "open_client"]
+
+T = TypeVar("T")
+
+# Asked for beside the limit: some will be near-duplicates, or not pass a filter.
+_SPARE: Final = 3
+_SELECTIVE: Final = 4
+_GROWTH: Final = 4
+_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+_REFUSED: Final = (401, 403)
+_HOMES: Final[Mapping[DocumentKind, Scope]] = {
+    "item": Scope(app_id="mem0-integrations-items"),
+    "message": Scope(app_id="mem0-integrations-transcripts"),
+}
+_key: ContextVar[str | None] = ContextVar("idempotency_key", default=None)
+
+
+class PlatformBackend(Backend, AsyncBackend):
+    """`AgentMemory`'s operations on Mem0's own clients.
+
+    What is stored carries its scope and its idempotency key in the metadata. Documents are
+    memories of applications of their own, stored as they are.
+
+    Args:
+        client: Mem0's client; an `AsyncMemoryClient` with the same key and host is made for
+            every event loop that asks for something.
+        models: For a graph beside it; the Platform shows no models of its own.
+        owned: Whether `close` closes the client.
+    """
+
+    concurrency = 32
+
+    def __init__(self, client: MemoryClient, *, models: Models, owned: bool = False) -> None:
+        self._client = client
+        self._models = models
+        self._owned = owned
+        self._pending: dict[tuple[Scope, str], str] = {}
+        self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
+        self._async_clients: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, asyncio.Future[AsyncMemoryClient]
+        ] = weakref.WeakKeyDictionary()
+        client.client.event_hooks["request"].append(_send_key)
+
+    def check_scope(self, scope: Scope) -> None:
+        """Accept every scope: all of them can be kept apart."""
+
+    def search(self, request: SearchRequest) -> Iterator[Memory]:
+        """Yield the memories of the scope, nearest first, as many as are taken."""
+        seen: set[str] = set()
+        top_k, more = _first_top_k(request), True
+        while more:
+            found, more = self._run(plans.search_page(request, top_k, seen))
+            yield from found
+            top_k = min(top_k * _GROWTH, MOST_RESULTS)
+
+    async def asearch(self, request: SearchRequest) -> AsyncIterator[list[Memory]]:
+        """Yield the memories of the scope in pages, nearest first, as many as are taken."""
+        seen: set[str] = set()
+        top_k, more = _first_top_k(request), True
+        while more:
+            found, more = await self._arun(plans.search_page(request, top_k, seen))
+            yield found
+            top_k = min(top_k * _GROWTH, MOST_RESULTS)
+
+    def add(self, request: AddRequest) -> builtins.list[Memory]:
+        """Store a turn, follow its event to the end, and return the memories that it became."""
+        return self._run(plans.add(request, self._pending))
+
+    def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
+        """Store turns, one after the other: the protocol knows no batch."""
+        return [
+            len(self.find(request.scope, request.key) or self.add(request)) for request in requests
+        ]
+
+    def undo(self, memories: Sequence[Memory]) -> None:
+        """Take back what a write has stored whose scope was forgotten meanwhile."""
+        self._run(plans.delete_many([memory.id for memory in memories]))
+
+    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
+        """Return what was stored under an idempotency key."""
+        return self._run(plans.find(scope, key))
+
+    def list(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Return a page of the scope's memories, newest first."""
+        return self._run(plans.list_memories(scope, filters, limit, offset))
+
+    async def alist(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Async twin of `list`."""
+        return await self._arun(plans.list_memories(scope, filters, limit, offset))
+
+    def get(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope, or None."""
+        return self._run(plans.get(scope, memory_id))
+
+    async def aget(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Async twin of `get`."""
+        return await self._arun(plans.get(scope, memory_id))
+
+    def update(
+        self,
+        scope: Scope,
+        memory_id: str,
+        *,
+        text: str | None,
+        metadata: Mapping[str, object] | None,
+    ) -> Memory:
+        """Change a memory of the scope."""
+        return self._run(plans.update(scope, memory_id, text, metadata))
+
+    def delete(self, scope: Scope, memory_id: str) -> None:
+        """Delete a memory of the scope."""
+        self._run(plans.delete(scope, memory_id))
+
+    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory of the scope, oldest first, also after its deletion."""
+        return self._run(plans.history(scope, memory_id))
+
+    async def ahistory(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Async twin of `history`."""
+        return await self._arun(plans.history(scope, memory_id))
+
+    def forget(self, scope: Scope) -> ForgetResult:
+        """Erase the memories of the scope and its transcripts.
+
+        Of a scope with one id, Mem0 is told to delete the entity, and the history with it; of one
+        with several, the history of the memories is Mem0's own affair.
+        """
+        for place in [place for place in self._pending if scope.covers(place[0])]:
+            del self._pending[place]
+        memories = self._run(plans.erase(scope))
+        return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
+
+    def documents(self, kind: DocumentKind) -> PlatformDocuments:
+        """Return documents that lie beside the memories and are never recalled."""
+        return PlatformDocuments(PlatformRows(self._run, _HOMES[kind]), self._locks[kind])
+
+    def memory_documents(
+        self, template: NamespaceTemplate, follow: Follow
+    ) -> PlatformMemoryDocuments:
+        """Return the memories as documents; what is put becomes a memory."""
+        rows = PlatformRows(self._run, None)
+        return PlatformMemoryDocuments(rows, template, follow, self._locks["memories"])
+
+    def vector_memories(self) -> VectorMemories:
+        """Refuse: the protocol shows no vectors.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            "The Mem0 Platform shows no vectors and takes none. CrewAI's own engine "
+            "(Mem0Storage) needs them: use Mem0CrewMemory, or connect() to a Mem0 config."
+        )
+
+    def models(self) -> Models:
+        """Return the models that were given; the Platform shows none of its own."""
+        return self._models
+
+    def describe(self) -> dict[str, str]:
+        """Say which client, and where the Platform is."""
+        return {
+            "Mem0": f"mem0ai {version('mem0ai')} ({type(self._client).__name__})",
+            "store": f"{self._client.host} (project={self._client.project_id})",
+            "extraction": "the Platform's",
+        }
+
+    def close(self) -> None:
+        """Close the client that this backend was given to own."""
+        self._client.client.event_hooks["request"].remove(_send_key)
+        if self._owned:
+            self._client.client.close()
+
+    def _run(self, plan: Plan[T]) -> T:
+        answer: Any = None
+        failure: BackendError | None = None
+        while True:
+            try:
+                step = plan.send(answer) if failure is None else plan.throw(failure)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            answer, failure = None, None
+            if isinstance(step, Pause):
+                time.sleep(step.seconds)
+                continue
+            try:
+                with translated(step.doing):
+                    answer = self._call(step)
+            except BackendError as error:
+                failure = error
+
+    async def _arun(self, plan: Plan[T]) -> T:
+        client = await self._async_client()
+        answer: Any = None
+        failure: BackendError | None = None
+        while True:
+            try:
+                step = plan.send(answer) if failure is None else plan.throw(failure)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            answer, failure = None, None
+            if isinstance(step, Pause):
+                await asyncio.sleep(step.seconds)
+                continue
+            try:
+                with translated(step.doing):
+                    answer = await getattr(client, step.method)(**step.arguments)
+            except BackendError as error:
+                failure = error
+
+    def _call(self, call: Call) -> Any:
+        if call.method == "event":
+            event_id = quote(call.arguments["event_id"], safe="")
+            return self._client.client.get(f"/v1/event/{event_id}/").raise_for_status().json()
+        token = _key.set(call.key)
+        try:
+            return getattr(self._client, call.method)(**call.arguments)
+        finally:
+            _key.reset(token)
+
+    async def _async_client(self) -> AsyncMemoryClient:
+        loop = asyncio.get_running_loop()
+        made = self._async_clients.get(loop)
+        if made is None:
+            # Its constructor waits for an answer, so it is called elsewhere.
+            made = asyncio.ensure_future(asyncio.to_thread(self._make_async_client))
+            self._async_clients[loop] = made
+        try:
+            return await asyncio.shield(made)
+        except Exception:
+            if made.done():
+                self._async_clients.pop(loop, None)
+            raise
+
+    def _make_async_client(self) -> AsyncMemoryClient:
+        with translated("connect"):
+            return AsyncMemoryClient(
+                api_key=self._client.api_key,
+                host=self._client.host,
+                client=httpx.AsyncClient(timeout=_TIMEOUT),
+            )
+
+
+def open_client(api_key: str | None, host: str | None) -> MemoryClient:
+    """Make Mem0's client, with time-outs of seconds in place of its five minutes.
+
+    Args:
+        api_key: The key; else `MEM0_API_KEY`.
+        host: The server's URL; else `MEM0_HOST`, else the hosted Platform.
+
+    Raises:
+        ConfigurationError: The key was refused, or the URL is none.
+        BackendError: The server cannot be reached.
+    """
+    http = httpx.Client(timeout=_TIMEOUT)
+    where = host or os.environ.get("MEM0_HOST") or None
+    try:
+        with translated("connect"):
+            return MemoryClient(api_key=api_key, host=where, client=http)
+    except BackendError as error:
+        http.close()
+        cause = error.__cause__
+        if isinstance(cause, httpx.UnsupportedProtocol | httpx.InvalidURL):
+            raise ConfigurationError(
+                f"host must be a URL such as https://host, not {where!r}."
+            ) from error
+        answer = getattr(cause and cause.__context__, "response", None)
+        if getattr(answer, "status_code", None) in _REFUSED:
+            raise ConfigurationError(
+                f"{where or 'The Mem0 Platform'} refused the API key. Check api_key=, or "
+                f"MEM0_API_KEY."
+            ) from error
+        raise
+
+
+def _first_top_k(request: SearchRequest) -> int:
+    selective = request.filters is not None or request.as_of is not None
+    return min(request.limit * _SELECTIVE if selective else request.limit + _SPARE, MOST_RESULTS)
+
+
+def _send_key(request: httpx.Request) -> None:
+    key = _key.get()
+    if key is not None:
+        request.headers["Idempotency-Key"] = quote(key, safe="")

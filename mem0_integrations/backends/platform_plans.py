@@ -1,0 +1,374 @@
+"""What to ask the Mem0 Platform for, and what to make of its answers. Pure.
+
+A plan yields calls of Mem0's client and is sent their answers; two shells carry it out, one for
+`MemoryClient` and one for `AsyncMemoryClient`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final, TypeAlias, TypeVar
+
+from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
+
+from mem0_integrations.backends.base import AddRequest, SearchRequest
+from mem0_integrations.backends.dialect import is_uuid, record_of, scope_filters
+from mem0_integrations.backends.known import (
+    as_of,
+    changes_of,
+    has_changed_since,
+    newest_first,
+    not_found,
+)
+from mem0_integrations.backends.platform_dialect import (
+    CREATED_FIELD,
+    KEY_METADATA,
+    all_of,
+    covers,
+    memory_of,
+    metadata_is,
+    own_only,
+    scope_filter,
+    scope_metadata,
+)
+from mem0_integrations.errors import BackendError, BackendTimeoutError
+from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.scope import Scope
+
+__all__ = [
+    "MOST_RESULTS",
+    "Call",
+    "Item",
+    "Pause",
+    "Plan",
+    "add",
+    "delete",
+    "delete_many",
+    "erase",
+    "everything",
+    "find",
+    "get",
+    "history",
+    "is_missing",
+    "list_memories",
+    "search_page",
+    "update",
+]
+
+T = TypeVar("T")
+
+Item: TypeAlias = dict[str, Any]
+"""A memory as the Platform returns it."""
+
+_PAGE: Final = 200
+_BATCH: Final = 1000
+MOST_RESULTS: Final = 1000
+"""The most that one search returns."""
+
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 2.0
+_EVENT_SECONDS: Final = 240.0
+_ERASE_ROUNDS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of one of the client's methods.
+
+    Attributes:
+        doing: What it is for, after "Mem0 could not".
+        method: The method; or `event`, which the client lacks.
+        arguments: Its arguments.
+        key: The idempotency key to send along.
+    """
+
+    doing: str
+    method: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Some seconds to let pass."""
+
+    seconds: float
+
+
+Plan: TypeAlias = Generator[Call | Pause, Any, T]
+
+
+def everything(filters: Mapping[str, object]) -> Plan[list[Item]]:
+    """Read all pages of what a filter selects."""
+    found: dict[str, Item] = {}
+    for page in count(1):
+        answer = yield Call(
+            "list", "get_all", {"filters": filters, "page": page, "page_size": _PAGE}
+        )
+        found |= {item["id"]: item for item in answer["results"]}
+        if len(answer["results"]) < _PAGE:
+            break
+    return list(found.values())
+
+
+def search_page(
+    request: SearchRequest, top_k: int, seen: set[str]
+) -> Plan[tuple[list[Memory], bool]]:
+    """Search, and leave out what earlier, shorter searches have found.
+
+    Args:
+        request: What to search for.
+        top_k: How many results to ask for.
+        seen: The ids that were found before; it is added to.
+
+    Returns:
+        The memories of the scope, nearest first, and whether a longer search may find more.
+    """
+    options = {} if request.threshold is None else {"threshold": request.threshold}
+    answer = yield Call(
+        "search",
+        "search",
+        {
+            "query": request.query,
+            "filters": _pushed(request.scope, request.filters),
+            "top_k": top_k,
+            **options,
+        },
+    )
+    results: list[Item] = answer["results"]
+    new = [result for result in results if result["id"] not in seen]
+    seen.update(result["id"] for result in new)
+    passes = compile_filters(request.filters)
+    kept: list[Memory] = []
+    for memory in _covered(request.scope, new):
+        known: Memory | None = memory
+        if request.as_of is not None:
+            changes: list[MemoryChange] = []
+            if has_changed_since(memory, request.as_of):
+                changes = yield from _changes(memory.id)
+            known = as_of(memory, request.as_of, changes)
+        if known is not None and passes(record_of(known)):
+            kept.append(known)
+    return kept, len(results) >= top_k < MOST_RESULTS
+
+
+def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) -> Plan[list[Memory]]:
+    """Store a turn, follow its event to the end, and return the memories that it became.
+
+    Args:
+        request: The turn.
+        pending: The events whose end was not seen, by scope and key: a repetition goes on
+            waiting for its own.
+    """
+    place = request.scope, request.key
+    if place not in pending:
+        answer = yield Call(
+            "add",
+            "add",
+            {
+                "messages": [dict(message) for message in request.messages],
+                **scope_filters(request.scope),
+                "metadata": {
+                    **request.metadata,
+                    **scope_metadata(request.scope),
+                    KEY_METADATA: request.key,
+                    CREATED_FIELD: request.created_at.isoformat(),
+                },
+                "infer": request.infer,
+                "timestamp": int(request.created_at.timestamp()),
+            },
+            key=request.key,
+        )
+        if answer.get("status") != "PENDING":
+            return _stored(request, answer.get("results") or ())
+        pending[place] = str(answer["event_id"])
+    try:
+        results = yield from _end_of_event(pending[place])
+    except BackendTimeoutError:
+        raise
+    except BackendError as error:
+        if not error.retryable:
+            del pending[place]
+        raise
+    del pending[place]
+    return _stored(request, results)
+
+
+def find(scope: Scope, key: str) -> Plan[list[Memory]]:
+    """Read what was stored under an idempotency key."""
+    items = yield from everything(all_of(scope_filter(scope), metadata_is(KEY_METADATA, key)))
+    return [memory for memory in _covered(scope, items) if memory.scope == scope]
+
+
+def list_memories(
+    scope: Scope, filters: Mapping[str, object] | None, limit: int, offset: int
+) -> Plan[list[Memory]]:
+    """Read a page of the memories of a scope, newest first."""
+    passes = compile_filters(filters)
+    items = yield from everything(_pushed(scope, filters))
+    kept = [memory for memory in _covered(scope, items) if passes(record_of(memory))]
+    return newest_first(kept)[offset : offset + limit]
+
+
+def get(scope: Scope, memory_id: str) -> Plan[Memory | None]:
+    """Read a memory of a scope."""
+    item = yield from _item(scope, memory_id)
+    return None if item is None else memory_of(item)
+
+
+def update(
+    scope: Scope, memory_id: str, text: str | None, metadata: Mapping[str, object] | None
+) -> Plan[Memory]:
+    """Change a memory of a scope."""
+    old = yield from _require(scope, memory_id)
+    changes: dict[str, object] = {} if text is None else {"text": text}
+    if metadata is not None:
+        # Nothing says what becomes of metadata that is left out.
+        before = old.get("metadata") or {}
+        changes["metadata"] = {**before, **metadata, **own_only(before)}
+    yield Call("update", "update", {"memory_id": memory_id, **changes})
+    return memory_of((yield from _require(scope, memory_id)))
+
+
+def delete(scope: Scope, memory_id: str) -> Plan[None]:
+    """Delete a memory of a scope."""
+    yield from _require(scope, memory_id)
+    yield Call("delete", "delete", {"memory_id": memory_id})
+
+
+def delete_many(memory_ids: Sequence[str]) -> Plan[None]:
+    """Delete memories, where they are there."""
+    for start in range(0, len(memory_ids), _BATCH):
+        doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
+        yield Call("delete", "batch_delete", {"memories": doomed})
+
+
+def history(scope: Scope, memory_id: str) -> Plan[list[MemoryChange]]:
+    """Read the changes of a memory of a scope, oldest first."""
+    if not is_uuid(memory_id):
+        raise not_found(scope, memory_id)
+    try:
+        entries = yield Call("read the history", "history", {"memory_id": memory_id})
+    except BackendError as error:
+        if is_missing(error):
+            raise not_found(scope, memory_id) from error
+        raise
+    if not any(covers(scope, entry) for entry in entries):
+        # An entry need not say whose the memory is.
+        yield from _require(scope, memory_id)
+    return _oldest_first(memory_id, entries)
+
+
+def erase(scope: Scope) -> Plan[int]:
+    """Delete all memories of a scope; returns how many.
+
+    Raises:
+        BackendError: Some are still there.
+    """
+    items = yield from _of(scope)
+    if len(scope.ids) == 1:
+        try:
+            # Its history goes with the entity.
+            yield Call("forget", "delete_users", scope_filters(scope))
+        except BackendError as error:
+            if not is_missing(error):
+                raise
+    pause = _FIRST_PAUSE
+    for _ in range(_ERASE_ROUNDS):
+        left = yield from _of(scope)
+        if not left:
+            return len(items)
+        yield from delete_many([item["id"] for item in left])
+        yield Pause(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    raise BackendError(
+        f"{len(left)} memories of {scope} are still there after forget(); Mem0 deletes late, or "
+        f"something is writing. Call forget() again.",
+        retryable=True,
+    )
+
+
+def _of(scope: Scope) -> Plan[list[Item]]:
+    items = yield from everything(scope_filter(scope))
+    return [item for item in items if covers(scope, item)]
+
+
+def _end_of_event(event_id: str) -> Plan[list[Item]]:
+    pause, waited = _FIRST_PAUSE, 0.0
+    while waited < _EVENT_SECONDS:
+        event = yield Call("follow a write", "event", {"event_id": event_id})
+        if event["status"] == "SUCCEEDED":
+            return event.get("results") or []
+        if event["status"] == "FAILED":
+            raise BackendError(
+                f"Mem0 could not add: event {event_id} failed: {event.get('error') or 'no reason'}"
+            )
+        yield Pause(pause)
+        waited += pause
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    raise BackendTimeoutError(
+        f"Event {event_id} is still {event['status']} after {_EVENT_SECONDS:.0f} s; it is followed "
+        f"again later.",
+        retryable=True,
+    )
+
+
+def _stored(request: AddRequest, results: Sequence[Item]) -> list[Memory]:
+    return [
+        Memory(
+            id=str(result["id"]),
+            text=str((result.get("data") or {}).get("memory") or result.get("memory") or ""),
+            scope=request.scope,
+            created_at=request.created_at,
+            updated_at=request.created_at,
+            metadata=dict(request.metadata),
+        )
+        for result in results
+        if result.get("event", "ADD") in ("ADD", "UPDATE")
+    ]
+
+
+def _item(scope: Scope, memory_id: str) -> Plan[Item | None]:
+    if not is_uuid(memory_id):
+        return None
+    try:
+        item: Item = yield Call("get", "get", {"memory_id": memory_id})
+    except BackendError as error:
+        if is_missing(error):
+            return None
+        raise
+    return item if covers(scope, item) else None
+
+
+def _require(scope: Scope, memory_id: str) -> Plan[Item]:
+    item = yield from _item(scope, memory_id)
+    if item is None:
+        raise not_found(scope, memory_id)
+    return item
+
+
+def _changes(memory_id: str) -> Plan[list[MemoryChange]]:
+    entries = yield Call("read the history", "history", {"memory_id": memory_id})
+    return _oldest_first(memory_id, entries)
+
+
+def _oldest_first(memory_id: str, entries: Sequence[Item]) -> list[MemoryChange]:
+    changes = changes_of(memory_id, entries)
+    return sorted(changes, key=lambda change: change.at.timestamp() if change.at else 0.0)
+
+
+def _covered(scope: Scope, items: Sequence[Item]) -> list[Memory]:
+    return [memory_of(item) for item in items if covers(scope, item)]
+
+
+def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, object]:
+    pushed, _ = split_equalities(filters)
+    return all_of(scope_filter(scope), *(metadata_is(key, pushed[key]) for key in pushed))
+
+
+def is_missing(error: BackendError) -> bool:
+    """Tell whether there is no such memory or entity."""
+    return isinstance(error.__cause__, Mem0NotFoundError)
