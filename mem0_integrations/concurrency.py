@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextvars
 import itertools
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
-__all__ = ["NATIVE_CODE", "WorkerPool", "call_within", "timed_out"]
+__all__ = ["NATIVE_CODE", "LoopThread", "WorkerPool", "call_within", "timed_out"]
 
 T = TypeVar("T")
 
@@ -91,6 +92,40 @@ class WorkerPool:
             del job, future, call
             with self._lock:
                 self._idle += 1
+
+
+class LoopThread:
+    """An event loop in a thread of its own, for connections that belong to one loop.
+
+    Args:
+        name: Of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine there."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def cancel_all(self) -> None:
+        """Cancel everything that runs there, and wait until it has ended."""
+        self.submit(_cancel_others()).result()
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:

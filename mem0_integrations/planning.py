@@ -213,16 +213,24 @@ def check_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
                 f"created_at=. Choose another key."
             )
         try:
-            json.dumps(value, allow_nan=False).encode()
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
             key.encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInputError(
                 f"metadata[{key!r}] cannot be stored as JSON: {error}."
             ) from None
-        if "\\u0000" in json.dumps([key, value]):
+        if _holds_nul([key, value]):
             raise InvalidInputError(f"metadata[{key!r}] holds a NUL character; remove it.")
     copied: dict[str, object] = json.loads(json.dumps(dict(metadata)))
     return copied
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return _holds_nul([*value, *value.values()])
+    if isinstance(value, list | tuple):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def check_text(text: str) -> str:

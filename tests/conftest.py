@@ -63,16 +63,64 @@ def user() -> str:
     return f"user-{uuid.uuid4().hex}"
 
 
-@pytest.fixture(scope="session", params=["embedded", "pgvector"])
-def anywhere(
+@pytest.fixture(scope="session")
+def on_embedded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
 ) -> Iterator[AgentMemory]:
-    """One memory for all tests, on the embedded default and on a server."""
+    """A memory on the embedded default, with an embedder that is told to the tests."""
+    yield from _on_store("embedded", tmp_path_factory, minilm, request)
+
+
+@pytest.fixture(scope="session")
+def on_pgvector(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
+) -> Iterator[AgentMemory]:
+    """A memory on a database server."""
+    yield from _on_store("pgvector", tmp_path_factory, minilm, request)
+
+
+@pytest.fixture(scope="session")
+def on_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMemory]:
+    """A memory that speaks Mem0's protocol, to a server of ours on the embedded default."""
+    from tests.servers.platform import serving
+    from tests.stores import QUICK
+
+    folder = tmp_path_factory.mktemp("platform")
+    with (
+        connect("embedded", data_dir=folder / "server") as served,
+        serving(served, folder / "state.db") as server,
+        connect(
+            api_key=server.new_project().key, host=server.url, data_dir=folder, retry=QUICK
+        ) as memory,
+    ):
+        yield memory
+
+
+@pytest.fixture(scope="session", params=["embedded", "pgvector", "platform"])
+def anywhere(request: pytest.FixtureRequest) -> AgentMemory:
+    """One memory for all tests: on the embedded default, on a server, on Mem0's protocol."""
+    memory: AgentMemory = request.getfixturevalue(f"on_{request.param}")
+    return memory
+
+
+@pytest.fixture(scope="session", params=["embedded", "pgvector"])
+def with_vectors(request: pytest.FixtureRequest) -> AgentMemory:
+    """As `anywhere`, where a Mem0 shows its vectors."""
+    memory: AgentMemory = request.getfixturevalue(f"on_{request.param}")
+    return memory
+
+
+def _on_store(
+    kind: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    minilm: MiniLM,
+    request: pytest.FixtureRequest,
+) -> Iterator[AgentMemory]:
     from tests.stores import open_store
 
-    folder = tmp_path_factory.mktemp(f"anywhere-{request.param}")
+    folder = tmp_path_factory.mktemp(kind)
     with (
-        open_store(request.param, folder, minilm, request) as store,
+        open_store(kind, folder, minilm, request) as store,
         store.connect(folder / "outbox.db") as memory,
     ):
         yield memory

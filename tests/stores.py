@@ -91,6 +91,16 @@ class Scripted(BaseChatModel):
         return self
 
 
+def is_platform(memory: AgentMemory) -> bool:
+    """Tell whether a memory speaks Mem0's protocol."""
+    return "MemoryClient" in memory.describe()["Mem0"]
+
+
+def role_in(memory: AgentMemory) -> dict[str, str]:
+    """Return what a memory tells of the role of whoever said something: the protocol nothing."""
+    return {} if is_platform(memory) else {"role": "user"}
+
+
 @dataclass(frozen=True)
 class Store:
     """A store that stays open, so that one memory after the other can be connected to it."""

@@ -19,8 +19,11 @@ from mem0_integrations import (
     BackendTimeoutError,
     ClosedError,
     ConfigurationError,
+    InvalidInputError,
+    Memory,
     RetryPolicy,
     SentenceExtractor,
+    WriteResult,
     connect,
 )
 
@@ -327,3 +330,54 @@ def test_no_content_is_logged(memory: AgentMemory, caplog: pytest.LogCaptureFixt
     assert "48213" not in caplog.text
     assert "99999" not in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_what_became_of_a_write_can_be_asked_by_its_key(
+    fragile: AgentMemory, embedder: Embedder
+) -> None:
+    """By whoever noted the key, also after a restart: exactly for the scope that accepted it."""
+    assert fragile.written("turn-1", scope=USER) is None
+    embedder.released.clear()
+    fragile.remember("I like tea.", scope=USER, key="turn-1", background=True)
+    assert fragile.written("turn-1", scope=USER) == WriteResult("queued", key="turn-1")
+    embedder.released.set()
+    assert fragile.flush(30)
+    found = fragile.written("turn-1", scope=USER)
+    assert found is not None
+    assert (found.status, [memory.text for memory in found.memories]) == ("stored", ["I like tea."])
+    assert fragile.written("turn-1", scope={**USER, "agent_id": "a"}) is None
+    fragile.remember("Thanks!", scope=USER, key="turn-2")
+    assert fragile.written("turn-2", scope=USER) == WriteResult("nothing", key="turn-2")
+    embedder.error = ValueError("broken")
+    fragile.remember("I like milk.", scope=USER, key="turn-3")
+    failed = fragile.written("turn-3", scope=USER)
+    assert failed is not None
+    assert (failed.status, "broken" in str(failed.error)) == ("failed", True)
+    fragile.forget(USER)
+    assert fragile.written("turn-1", scope=USER) is None
+    with pytest.raises(InvalidInputError, match="key"):
+        fragile.written("", scope=USER)
+
+
+async def test_what_became_of_a_write_can_be_asked_without_blocking(memory: AgentMemory) -> None:
+    """As every other question."""
+    await memory.aremember("I like tea.", scope=USER, key="turn-1")
+    found = await memory.awritten("turn-1", scope=USER)
+    assert found is not None
+    assert found.status == "stored"
+
+
+async def test_a_recall_goes_on_until_enough_memories_count(memory: AgentMemory) -> None:
+    """However many of the nearest do not, and whether or not repetitions do."""
+    texts = [f"I drink tea number {number}." for number in range(60)]
+    memory.remember_many([*texts, "I like tea.", "I like tea!", "I own a bicycle."], scope=USER)
+
+    def counts(found: Memory) -> bool:
+        return "number" not in found.text
+
+    for repeats, expected in ((False, 2), (True, 3)):
+        options = {"scope": USER, "threshold": 0.0, "accept": counts, "repeats": repeats}
+        for recall in (memory.recall("tea", **options), await memory.arecall("tea", **options)):  # type: ignore[arg-type]
+            assert len(recall.memories) == expected
+            assert all(map(counts, recall.memories))
+    assert len(memory.recall("tea", scope=USER, accept=counts, repeats=True, limit=1).memories) == 1

@@ -15,6 +15,7 @@ import mem0_integrations
 import mem0_integrations.crewai
 import mem0_integrations.langchain
 import mem0_integrations.langgraph
+import mem0_integrations.server
 
 MODULES = [
     importlib.import_module(info.name)
@@ -66,6 +67,7 @@ def test_what_is_public_is_documented(module: ModuleType) -> None:
         mem0_integrations.crewai,
         mem0_integrations.langchain,
         mem0_integrations.langgraph,
+        mem0_integrations.server,
     ],
     ids=lambda module: module.__name__,
 )

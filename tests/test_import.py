@@ -16,6 +16,8 @@ EXTRAS = {
     "graph": ["bokeh", "kglite"],
     "langgraph": ["langchain_core", "langgraph"],
     "langchain": ["langchain", "langchain_classic"],
+    # SQLAlchemy comes with LangChain's extra, too.
+    "server": ["fastapi", "limits", "prometheus_client", "uvicorn"],
 }
 BLOCK = """
 import sys
@@ -58,7 +60,16 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
     loaded = json.loads(run(program, tmp_path))
     assert "mem0_integrations" in loaded
-    heavy = ("crewai", "langchain", "langgraph", "mem0", "numpy", "onnxruntime", "qdrant_client")
+    heavy = (
+        "crewai",
+        "fastapi",
+        "langchain",
+        "langgraph",
+        "mem0",
+        "numpy",
+        "onnxruntime",
+        "qdrant_client",
+    )
     assert [name for name in loaded if name.startswith(heavy) and name != "mem0_integrations"] == []
 
 
@@ -83,6 +94,8 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
         ("import mem0_integrations.langgraph", "langgraph"),
         ("import mem0_integrations.langchain", "langchain"),
         ("import mem0_integrations.crewai", "crewai"),
+        ("import mem0_integrations.server", "server"),
+        ("from mem0_integrations.cli import app; app(['serve'])", "server"),
         ("import mem0_integrations; mem0_integrations.connect()", "embedded"),
         ("import mem0_integrations; mem0_integrations.connect(graph=True)", "graph"),
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),

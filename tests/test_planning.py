@@ -131,6 +131,7 @@ def test_json_metadata_is_copied(metadata: dict[str, Any]) -> None:
         {"x": {"y": [object()]}},
         {7: "x"},
         {"\ud800": 1},
+        {"x": ["\ud800"]},
         ["x"],
         "x",
     ],

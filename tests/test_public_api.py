@@ -7,6 +7,7 @@ import mem0_integrations.crewai
 import mem0_integrations.graph
 import mem0_integrations.langchain
 import mem0_integrations.langgraph
+import mem0_integrations.server
 
 PUBLIC = {
     mem0_integrations: [
@@ -78,6 +79,10 @@ PUBLIC = {
         "MemoryState",
         "recall_node",
         "remember_node",
+    ],
+    mem0_integrations.server: [
+        "ServerSettings",
+        "create_app",
     ],
 }
 

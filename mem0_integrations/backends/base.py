@@ -54,8 +54,8 @@ class SearchRequest:
         threshold: The least score in [0, 1]; None for Mem0's own default.
         filters: Mem0's metadata filters, checked already.
         as_of: Only what was known at that time (aware UTC).
-        accept: Which of them are taken; None for all. A hint: `AgentMemory` sees to it.
-        repeats: Whether those that say the same are all taken.
+        accept: Which of them `AgentMemory` takes; None for all. A backend yields them all.
+        repeats: Whether it takes all of those that say the same.
     """
 
     query: str

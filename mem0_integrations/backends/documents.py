@@ -226,10 +226,15 @@ class RowDocuments(Documents):
 
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         ids = {document_id(address): address for address in addresses}
-        return {
-            ids[row_id]: (row_id, payload)
-            for row_id, payload in fetch_rows(self.store, list(ids)).items()
-        }
+        return {ids[row_id]: (row_id, payload) for row_id, payload in self._rows_at(list(ids.items())).items()}
+
+    def _rows_at(self, wanted: Sequence[tuple[str, Address]]) -> Mapping[str, Payload]:
+        """Return the payloads of rows by their ids, where they are there.
+
+        Args:
+            wanted: The ids, and the addresses that they are wanted for.
+        """
+        return fetch_rows(self.store, list(dict.fromkeys(row_id for row_id, _ in wanted)))
 
     def _rows(self, row_id: str, document: Document, old: Payload) -> builtins.list[NewRow]:
         """Return the rows of a document, the one with its value first.

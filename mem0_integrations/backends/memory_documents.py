@@ -27,7 +27,7 @@ from mem0_integrations.backends.documents import (
     packed,
     path_filter,
 )
-from mem0_integrations.backends.rows import Payload, fetch_rows
+from mem0_integrations.backends.rows import Payload
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.vector_stores import Row
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
@@ -83,7 +83,7 @@ class MemoryDocuments(RowDocuments):
         found = super()._fetch(addresses)
         # A memory that was not put here is known by its id.
         rest = {address for address in addresses if is_uuid(address[1])} - found.keys()
-        for row_id, payload in fetch_rows(self.store, list({key for _, key in rest})).items():
+        for row_id, payload in self._rows_at([(address[1], address) for address in rest]).items():
             document = self._read(row_id, payload)
             if document is not None and document.address in rest:
                 found[document.address] = row_id, payload

@@ -124,7 +124,7 @@ class OSSBackend(Backend):
         """Yield the memories of the scope, nearest first, as many as are taken."""
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
-        selective = (rest, request.as_of, request.accept) != (None, None, None)
+        selective = rest is not None or request.as_of is not None
         top_k = request.limit * _SELECTIVE if selective else request.limit + _SPARE
         options = {} if request.threshold is None else {"threshold": request.threshold}
         seen: set[str] = set()

@@ -7,7 +7,6 @@ import builtins
 import os
 import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from importlib.metadata import version
@@ -35,7 +34,8 @@ from mem0_integrations.backends.platform_rows import (
     PlatformMemoryDocuments,
     PlatformRows,
 )
-from mem0_integrations.errors import BackendError, ConfigurationError
+from mem0_integrations.concurrency import LoopThread
+from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.scope import Scope
@@ -64,8 +64,8 @@ class PlatformBackend(Backend, AsyncBackend):
     memories of applications of their own, stored as they are.
 
     Args:
-        client: Mem0's client; an `AsyncMemoryClient` with the same key and host is made for
-            every event loop that asks for something.
+        client: Mem0's client. An `AsyncMemoryClient` with the same key and host is made when
+            it is needed; its connections belong to one event loop, so it gets a loop of its own.
         models: For a graph beside it; the Platform shows no models of its own.
         owned: Whether `close` closes the client.
     """
@@ -76,11 +76,12 @@ class PlatformBackend(Backend, AsyncBackend):
         self._client = client
         self._models = models
         self._owned = owned
+        self._closed = False
         self._pending: dict[tuple[Scope, str], str] = {}
         self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
-        self._async_clients: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, asyncio.Future[AsyncMemoryClient]
-        ] = weakref.WeakKeyDictionary()
+        self._starting = threading.Lock()
+        self._loop: LoopThread | None = None
+        self._making: asyncio.Future[AsyncMemoryClient] | None = None
         client.client.event_hooks["request"].append(_send_key)
 
     def check_scope(self, scope: Scope) -> None:
@@ -178,13 +179,15 @@ class PlatformBackend(Backend, AsyncBackend):
 
     def documents(self, kind: DocumentKind) -> PlatformDocuments:
         """Return documents that lie beside the memories and are never recalled."""
-        return PlatformDocuments(PlatformRows(self._run, _HOMES[kind]), self._locks[kind])
+        return PlatformDocuments(
+            PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind]
+        )
 
     def memory_documents(
         self, template: NamespaceTemplate, follow: Follow
     ) -> PlatformMemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
-        rows = PlatformRows(self._run, None)
+        rows = PlatformRows(self._run, self._run_all, None)
         return PlatformMemoryDocuments(rows, template, follow, self._locks["memories"])
 
     def vector_memories(self) -> VectorMemories:
@@ -212,9 +215,18 @@ class PlatformBackend(Backend, AsyncBackend):
 
     def close(self) -> None:
         """Close the client that this backend was given to own."""
+        with self._starting:
+            if self._closed:
+                return
+            self._closed = True
         self._client.client.event_hooks["request"].remove(_send_key)
         if self._owned:
             self._client.client.close()
+        if self._loop is not None:
+            self._loop.cancel_all()
+            if self._making is not None and not self._making.cancelled():
+                self._loop.submit(self._making.result().async_client.aclose()).result()
+            self._loop.close()
 
     def _run(self, plan: Plan[T]) -> T:
         answer: Any = None
@@ -236,7 +248,23 @@ class PlatformBackend(Backend, AsyncBackend):
                 failure = error
 
     async def _arun(self, plan: Plan[T]) -> T:
-        client = await self._async_client()
+        return await asyncio.wrap_future(self._started().submit(self._carried_out(plan)))
+
+    def _run_all(self, plans: Sequence[Plan[T]]) -> builtins.list[T]:
+        """Carry plans out side by side."""
+
+        async def all_of_them() -> builtins.list[T]:
+            free = asyncio.Semaphore(self.concurrency)
+
+            async def one(plan: Plan[T]) -> T:
+                async with free:
+                    return await self._carried_out(plan)
+
+            return await asyncio.gather(*map(one, plans))
+
+        return self._started().submit(all_of_them()).result()
+
+    async def _carried_out(self, plan: Plan[T]) -> T:
         answer: Any = None
         failure: BackendError | None = None
         while True:
@@ -251,9 +279,37 @@ class PlatformBackend(Backend, AsyncBackend):
                 continue
             try:
                 with translated(step.doing):
+                    client = await self._async()
                     answer = await getattr(client, step.method)(**step.arguments)
             except BackendError as error:
                 failure = error
+
+    def _started(self) -> LoopThread:
+        with self._starting:
+            if self._closed:
+                raise ClosedError("The memory is closed; connect() again.")
+            if self._loop is None:
+                self._loop = LoopThread("mem0-integrations-platform")
+            return self._loop
+
+    async def _async(self) -> AsyncMemoryClient:
+        if self._making is None:
+            # Its constructor waits for an answer.
+            self._making = asyncio.ensure_future(
+                asyncio.to_thread(
+                    AsyncMemoryClient,
+                    api_key=self._client.api_key,
+                    host=self._client.host,
+                    client=httpx.AsyncClient(timeout=_TIMEOUT),
+                )
+            )
+        making = self._making
+        try:
+            return await asyncio.shield(making)
+        except Exception:
+            if self._making is making and making.done():
+                self._making = None
+            raise
 
     def _call(self, call: Call) -> Any:
         if call.method == "event":
@@ -264,28 +320,6 @@ class PlatformBackend(Backend, AsyncBackend):
             return getattr(self._client, call.method)(**call.arguments)
         finally:
             _key.reset(token)
-
-    async def _async_client(self) -> AsyncMemoryClient:
-        loop = asyncio.get_running_loop()
-        made = self._async_clients.get(loop)
-        if made is None:
-            # Its constructor waits for an answer, so it is called elsewhere.
-            made = asyncio.ensure_future(asyncio.to_thread(self._make_async_client))
-            self._async_clients[loop] = made
-        try:
-            return await asyncio.shield(made)
-        except Exception:
-            if made.done():
-                self._async_clients.pop(loop, None)
-            raise
-
-    def _make_async_client(self) -> AsyncMemoryClient:
-        with translated("connect"):
-            return AsyncMemoryClient(
-                api_key=self._client.api_key,
-                host=self._client.host,
-                client=httpx.AsyncClient(timeout=_TIMEOUT),
-            )
 
 
 def open_client(api_key: str | None, host: str | None) -> MemoryClient:

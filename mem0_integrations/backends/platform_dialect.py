@@ -22,9 +22,11 @@ __all__ = [
     "all_of",
     "any_of",
     "covers",
+    "kept_metadata",
     "memory_of",
     "metadata_is",
     "own_only",
+    "replaced_metadata",
     "scope_filter",
     "scope_metadata",
 ]
@@ -34,6 +36,7 @@ OWN: Final = "mem0_integrations_"
 
 CREATED_FIELD: Final = f"{OWN}created_at"
 KEY_METADATA: Final = f"{OWN}{KEY_FIELD}"
+_REMOVED: Final = f"{OWN}removed"
 # One of them is lost where a fact is extracted.
 _SPLIT: Final = ("user_id", "agent_id")
 
@@ -86,6 +89,21 @@ def own_only(metadata: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in metadata.items() if key.startswith(OWN)}
 
 
+def kept_metadata(item: Mapping[str, Any]) -> dict[str, object]:
+    """Return the metadata of what the Platform returned, without what was taken out of it."""
+    metadata = item.get("metadata") or {}
+    removed = {_REMOVED, *metadata.get(_REMOVED, ())}
+    return {key: value for key, value in metadata.items() if key not in removed}
+
+
+def replaced_metadata(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
+    """Return metadata to take the place of other metadata.
+
+    The Platform does not say what an update does to what it leaves out: that is marked.
+    """
+    return {**new, _REMOVED: sorted(old.keys() - new.keys())}
+
+
 def covers(scope: Scope, item: Mapping[str, Any]) -> bool:
     """Tell whether what the Platform returned belongs to a scope.
 
@@ -114,7 +132,7 @@ def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
     Raises:
         ScopeError: Nobody says whose it is.
     """
-    given = item.get("metadata") or {}
+    given = kept_metadata(item)
     own = own_only(given)
     metadata = {key: value for key, value in given.items() if key not in own}
     score = item.get("score")

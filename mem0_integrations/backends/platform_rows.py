@@ -7,6 +7,7 @@ everything else that the row holds.
 from __future__ import annotations
 
 import builtins
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +15,23 @@ from typing import Any, Final, cast
 
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.base import Follow
-from mem0_integrations.backends.dialect import RESERVED_METADATA, is_uuid, scope_filters, scope_of
-from mem0_integrations.backends.documents import NewRow, RowDocuments
+from mem0_integrations.backends.base import Address, Follow
+from mem0_integrations.backends.dialect import (
+    PATH_FIELDS,
+    RESERVED_METADATA,
+    scope_filters,
+    scope_of,
+)
+from mem0_integrations.backends.documents import NewRow, RowDocuments, body_of
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_dialect import (
     OWN,
     all_of,
     any_of,
+    kept_metadata,
     memory_of,
     metadata_is,
+    replaced_metadata,
     scope_filter,
 )
 from mem0_integrations.backends.platform_plans import (
@@ -31,11 +39,10 @@ from mem0_integrations.backends.platform_plans import (
     Call,
     Item,
     Plan,
+    delete_many,
     everything,
-    is_missing,
 )
 from mem0_integrations.backends.rows import Payload
-from mem0_integrations.errors import BackendError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
@@ -55,6 +62,7 @@ class _Row:
     payload: Mapping[str, Any]
     score: float | None
     memory_id: str
+    metadata: Mapping[str, Any]
 
 
 class PlatformRows:
@@ -62,29 +70,41 @@ class PlatformRows:
 
     Args:
         run: Carries a plan out.
+        run_all: Carries plans out side by side.
         home: Whose memories the rows are; None where each has a scope of its own.
     """
 
     embedding_model_dims = 1
 
-    def __init__(self, run: Callable[[Plan[Any]], Any], home: Scope | None) -> None:
+    def __init__(
+        self,
+        run: Callable[[Plan[Any]], Any],
+        run_all: Callable[[Sequence[Plan[None]]], object],
+        home: Scope | None,
+    ) -> None:
         self._run = run
+        self._run_all = run_all
         self._home = home
 
-    def get_many(self, ids: Sequence[str]) -> builtins.list[_Row]:
-        """Return the rows with these ids, where there are any."""
+    def get_many(
+        self, ids: Sequence[str], filters: Mapping[str, Any] | None = None
+    ) -> builtins.list[_Row]:
+        """Return the rows with these ids, where there are any.
+
+        Args:
+            ids: The ids.
+            filters: Equalities that they are known to meet.
+        """
         found: list[_Row] = []
         for start in range(0, len(ids), _LOOKUP):
-            part = ids[start : start + _LOOKUP]
-            wanted = any_of(*(metadata_is(_ROW, row_id) for row_id in part))
-            found += map(self._row, self._run(everything(all_of(self._anywhere(), wanted))))
-        rows = _distinct(found)
-        if self._home is None:
-            # What was not put is known by the memory's own id.
-            for memory_id in {*ids} - {row.id for row in rows}:
-                item = self._run(_looked_up(memory_id))
-                rows += [] if item is None else [self._row(item)]
-        return rows
+            part = list(ids[start : start + _LOOKUP])
+            wanted = [metadata_is(_ROW, row_id) for row_id in part]
+            if self._home is None:
+                # What was not put is known by the memory's own id.
+                wanted.append({"memory_ids": part})
+            items = self._run(everything(all_of(self._selected(filters), any_of(*wanted))))
+            found += map(self._row, items)
+        return _distinct(found)
 
     def list(
         self, filters: Mapping[str, Any] | None = None, top_k: int | None = None
@@ -111,19 +131,35 @@ class PlatformRows:
 
     def put(self, rows: Sequence[NewRow]) -> None:
         """Store rows, or replace those with the same ids."""
-        known = {row.id: row for row in self.get_many([row_id for row_id, _, _ in rows])}
-        for row_id, payload, text in rows:
-            self._run(self._written(row_id, payload, text, known.get(row_id)))
+        known = {row.id: row for row in self._known(rows)}
+        self._run_all(
+            [
+                self._written(row_id, payload, text, known.get(row_id))
+                for row_id, payload, text in rows
+            ]
+        )
 
     def merge_payloads(self, changes: Mapping[str, Mapping[str, object]]) -> None:
         """Set some fields of the payloads of rows, where they are there."""
-        for row in self.get_many(list(changes)):
-            self._run(self._written(row.id, {**row.payload, **changes[row.id]}, None, row))
+        self._run_all(
+            [
+                self._written(row.id, {**row.payload, **changes[row.id]}, None, row)
+                for row in self.get_many(list(changes))
+            ]
+        )
 
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""
-        for row in self.get_many(ids):
-            self._run(_once(Call("delete documents", "delete", {"memory_id": row.memory_id})))
+        self._run(delete_many([row.memory_id for row in self.get_many(ids)]))
+
+    def _known(self, rows: Sequence[NewRow]) -> builtins.list[_Row]:
+        # A memory has a path only after it was put.
+        fields = SCOPE_KEYS if self._home is None else PATH_FIELDS
+        alike: dict[str, tuple[dict[str, object], builtins.list[str]]] = {}
+        for row_id, payload, _ in rows:
+            shared = {key: payload[key] for key in fields if key in payload}
+            alike.setdefault(json.dumps(shared), (shared, []))[1].append(row_id)
+        return [row for shared, ids in alike.values() for row in self.get_many(ids, shared)]
 
     def _anywhere(self) -> dict[str, object]:
         if self._home is not None:
@@ -141,7 +177,7 @@ class PlatformRows:
         return all_of(*(own or [self._anywhere()]), *parts)
 
     def _row(self, item: Item) -> _Row:
-        metadata = item.get("metadata") or {}
+        metadata = kept_metadata(item)
         payload = {key.removeprefix(OWN): value for key, value in metadata.items()}
         row_id = payload.pop("row", item["id"])
         if self._home is None:
@@ -149,8 +185,10 @@ class PlatformRows:
             payload |= scope_filters(memory.scope)
             payload["created_at"] = memory.created_at and memory.created_at.isoformat()
             payload["updated_at"] = memory.updated_at and memory.updated_at.isoformat()
-        payload[_TEXT] = item.get("memory") or ""
-        return _Row(str(row_id), payload, item.get("score"), str(item["id"]))
+        payload[_TEXT] = _as_put(str(item.get("memory") or ""), payload)
+        return _Row(
+            str(row_id), payload, item.get("score"), str(item["id"]), item.get("metadata") or {}
+        )
 
     def _written(
         self, row_id: str, payload: Payload, text: str | None, known: _Row | None
@@ -162,7 +200,10 @@ class PlatformRows:
                 metadata[OWN + key if own else key] = value
         said = text or str(payload.get(_TEXT) or "") or _UNSEARCHED
         if known is not None:
-            arguments = {"memory_id": known.memory_id, "text": said, "metadata": metadata}
+            metadata = replaced_metadata(known.metadata, metadata)
+            arguments: dict[str, object] = {"memory_id": known.memory_id, "metadata": metadata}
+            if said.strip() != known.payload[_TEXT]:
+                arguments["text"] = said
             yield Call("store documents", "update", arguments)
             return
         owner = self._home or scope_of(*(payload.get(key) for key in SCOPE_KEYS))
@@ -184,6 +225,17 @@ class _OnThePlatform(RowDocuments):
     def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
         rows = cast(PlatformRows, self.store)
         rows.put(new)
+
+    def _rows_at(self, wanted: Sequence[tuple[str, Address]]) -> Mapping[str, Payload]:
+        rows = cast(PlatformRows, self.store)
+        by_path: dict[tuple[str, ...], list[str]] = {}
+        for row_id, (path, _) in wanted:
+            by_path.setdefault(path, []).append(row_id)
+        return {
+            row.id: row.payload
+            for path, ids in by_path.items()
+            for row in rows.get_many(ids, self._filter(path))
+        }
 
     def _query_vector(self, query: str) -> Sequence[float]:
         return ()
@@ -240,6 +292,12 @@ class PlatformMemoryDocuments(_OnThePlatform, MemoryDocuments):
                 pass
 
 
+def _as_put(text: str, payload: Payload) -> str:
+    """Return a text as it was put: Mem0 trims it."""
+    put = body_of(payload).get("text")
+    return put if isinstance(put, str) and put.strip() == text.strip() else text
+
+
 def _distinct(rows: Iterable[_Row]) -> list[_Row]:
     """Leave out, of two rows that were put at the same time, always the same one."""
     found: dict[str, _Row] = {}
@@ -247,19 +305,6 @@ def _distinct(rows: Iterable[_Row]) -> list[_Row]:
         if row.id not in found or row.memory_id < found[row.id].memory_id:
             found[row.id] = row
     return list(found.values())
-
-
-def _looked_up(memory_id: str) -> Plan[Item | None]:
-    """Read a memory of any scope."""
-    if not is_uuid(memory_id):
-        return None
-    try:
-        item: Item = yield Call("read documents", "get", {"memory_id": memory_id})
-    except BackendError as error:
-        if is_missing(error):
-            return None
-        raise
-    return item
 
 
 def _once(call: Call) -> Plan[Any]:

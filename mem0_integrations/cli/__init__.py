@@ -1,4 +1,4 @@
-"""The command `mem0-integrations`: chat, demo, doctor."""
+"""The command `mem0-integrations`: chat, demo, doctor, graph, serve."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ app = typer.Typer(
     help="Long-term memory for agents, kept by Mem0.",
 )
 
+keys = typer.Typer(no_args_is_help=True, help="The API keys of the server.")
+app.add_typer(keys, name="keys")
+
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder for everything that is written; else MEM0_DIR, else the user's."),
@@ -30,6 +33,13 @@ DataDir = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="A Mem0 config (JSON); else the embedded one."),
+]
+StateUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MEM0_STATE_URL",
+        help="The server's own database, as SQLAlchemy names it; else SQLite.",
+    ),
 ]
 
 
@@ -121,6 +131,89 @@ def graph(
     )
 
 
+@app.command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes; more than one need a server-backed store.")
+    ] = 1,
+    config: Config = None,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="With the embedded graph; else that of the config.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Extracts what is remembered; as for chat.")
+    ] = None,
+    data_dir: DataDir = None,
+    state_url: StateUrl = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="An origin whose pages may call it, or * for all; may be repeated."),
+    ] = None,
+    rate_limit: Annotated[
+        str | None, typer.Option(help="Requests of each key, for example 600/minute.")
+    ] = None,
+) -> None:
+    """Serve memories to the official clients of Mem0: the Platform's protocol, self-hosted."""
+    _require_server()
+    from mem0_integrations.cli.serve import Serving, run_serve, state_url_of
+    from mem0_integrations.server import ServerSettings
+
+    settings = ServerSettings(
+        state_url=state_url_of(state_url, data_dir),
+        cors_origins=cors_origin or (),
+        rate_limit=rate_limit,
+    )
+    serving = Serving(
+        config=read_config(config),
+        graph=graph,
+        model=model,
+        data_dir=str(data_dir) if data_dir else None,
+        settings=settings,
+    )
+    run_serve(serving, host=host, port=port, workers=workers)
+
+
+@keys.command("create")
+def create_key(
+    *,
+    project: Annotated[str, typer.Option(help="Whose data it opens; made if need be.")] = "default",
+    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
+    data_dir: DataDir = None,
+    state_url: StateUrl = None,
+) -> None:
+    """Make an API key; it is shown once."""
+    _require_server()
+    from mem0_integrations.cli.serve import run_create_key
+
+    run_create_key(state_url, data_dir, project=project, name=name)
+
+
+@keys.command("list")
+def list_keys(*, data_dir: DataDir = None, state_url: StateUrl = None) -> None:
+    """Show the API keys, without their secrets."""
+    _require_server()
+    from mem0_integrations.cli.serve import run_list_keys
+
+    run_list_keys(state_url, data_dir)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    *,
+    data_dir: DataDir = None,
+    state_url: StateUrl = None,
+) -> None:
+    """Refuse an API key from now on."""
+    _require_server()
+    from mem0_integrations.cli.serve import run_revoke_key
+
+    run_revoke_key(state_url, data_dir, key)
+
+
 def main() -> None:
     """Run the command; errors of this package are one line and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
@@ -190,3 +283,8 @@ def read_config(path: Path | None) -> dict[str, Any] | None:
 def _require_langgraph() -> None:
     # Before a module that uses LangGraph directly: this one says which extra is missing.
     import mem0_integrations.langgraph  # noqa: F401
+
+
+def _require_server() -> None:
+    # Before a module that uses FastAPI directly: this one says which extra is missing.
+    import mem0_integrations.server  # noqa: F401

@@ -198,6 +198,19 @@ class Ledger:
             ).fetchone()
         return found
 
+    def outcome(self, scope: Scope, key: str) -> tuple[Status, str | None] | None:
+        """Return what became of the write under a key, and its last error; None if there is none.
+
+        Args:
+            scope: Whose it is, exactly.
+            key: Its key.
+        """
+        with self._database.read() as connection:
+            found: tuple[Status, str | None] | None = connection.execute(
+                "SELECT status, error FROM writes WHERE lane = ? AND key = ?", (lane_of(scope), key)
+            ).fetchone()
+        return found
+
     def finish(self, row: int, status: Status) -> bool:
         """Keep only the key of a write; returns False when it was erased meanwhile."""
         with self._database.write() as connection:

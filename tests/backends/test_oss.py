@@ -663,18 +663,7 @@ def test_a_graph_store_is_not_ignored(tmp_path: Path) -> None:
         connect(config, data_dir=tmp_path)
 
 
-def test_an_api_key_of_the_platform_is_not_ignored(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who set it expects the hosted memory, not an empty local one."""
-    monkeypatch.setenv("MEM0_API_KEY", "m0-key")
-    with pytest.raises(ConfigurationError, match=r"Unset it, or say .*connect\('embedded'\)"):
-        connect()
-    with connect("embedded") as memory:
-        assert str(data_dir) in memory.describe()["store"]
-
-
-@pytest.mark.parametrize("target", [42, "postgresql://localhost", ["embedded"], object()], ids=str)
+@pytest.mark.parametrize("target", [42, "postgresql://localhost", ["embedded"], object()])
 def test_an_unknown_target_is_refused(target: object, tmp_path: Path) -> None:
     """The message has to name what would do."""
     with pytest.raises(ConfigurationError, match=r"give it a Mem0 config, a mem0\.Memory"):

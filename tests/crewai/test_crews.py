@@ -129,22 +129,31 @@ async def afor_each(crew: Crew, inputs: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("run", [for_each, for_each_async, afor_each])
-@pytest.mark.parametrize("kind", ["crew_memory", "storage"])
-async def test_one_crew_serves_several_users_and_mixes_nothing(anywhere, user, kind, run) -> None:
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        *(("crew_memory", where) for where in ("embedded", "pgvector", "platform")),
+        *(("storage", where) for where in ("embedded", "pgvector")),
+    ],
+)
+async def test_one_crew_serves_several_users_and_mixes_nothing(
+    request, user, kind, where, run
+) -> None:
     """The kickoff says whose memory it is, and all its threads abide by it."""
+    memory = request.getfixturevalue(f"on_{where}")
     animals = {"Ada": "zebras", "Ben": "lions", "Cem": "otters"}
     people = [
         {"user": f"{user}-{name}", "name": name, "animal": animal}
         for name, animal in animals.items()
     ]
     llm = ScriptedLLM(note)
-    crew_memory = memory_of(kind, anywhere, llm)
+    crew_memory = memory_of(kind, memory, llm)
     options = {"memory": crew_memory, "before_kickoff_callbacks": [as_user]}
     await run(crew_of(llm, tasks=(LIKES, "Done?"), **options), people)
     facts = {name: LIKES.format(name=name, animal=animals[name])[11:] for name in animals}
     for name in animals:
-        assert anywhere.flush(30)
-        kept = texts_of(anywhere.list(scope={"user_id": f"{user}-{name}"}))
+        assert memory.flush(30)
+        kept = texts_of(memory.list(scope={"user_id": f"{user}-{name}"}))
         assert [fact for fact in facts.values() if fact in kept] == [facts[name]]
 
     reader = ScriptedLLM(note)

@@ -360,14 +360,15 @@ def test_the_root_scope_holds_all_others(anywhere: AgentMemory, user: str) -> No
 
 
 def test_lists_and_trees_are_those_of_crewais_own_memory(
-    anywhere: AgentMemory, user: str, crew_memory: Mem0CrewMemory
+    with_vectors: AgentMemory, user: str
 ) -> None:
     """Whoever changes from one to the other sees the same records."""
+    crew_memory = Mem0CrewMemory(with_vectors, user_id=user)
     for number in range(7):
         crew_memory.remember(
             f"Fact {number}.", scope=f"/{number % 3}/{number}", categories=[f"c{number % 2}", "all"]
         )
-    own = Mem0Storage(anywhere, user_id=user).memory()
+    own = Mem0Storage(with_vectors, user_id=user).memory()
     for call in (
         lambda memory: memory.tree(),
         lambda memory: memory.tree("/1", max_depth=1),
@@ -476,10 +477,11 @@ def test_an_update_changes_what_it_names(crew_memory: Mem0CrewMemory) -> None:
 
 
 def test_both_kinds_of_memory_change_each_others_records(
-    anywhere: AgentMemory, user: str, crew_memory: Mem0CrewMemory
+    with_vectors: AgentMemory, user: str
 ) -> None:
     """The copy of an agent has the other kind."""
-    own = Mem0Storage(anywhere, user_id=user).memory()
+    crew_memory = Mem0CrewMemory(with_vectors, user_id=user)
+    own = Mem0Storage(with_vectors, user_id=user).memory()
     fields: dict[str, Any] = {"scope": "/a", "categories": ["x"], "importance": 0.5}
     theirs = remembered(own, "Likes tea.", **fields)
     ours = remembered(crew_memory, "Lives in Oslo.", **fields)

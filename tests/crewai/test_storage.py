@@ -25,12 +25,13 @@ from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage, register
 from mem0_integrations.errors import NotSerializableError
 from tests.stores import MiniLM, nothing_on_the_loop, open_store
 
+UNKNOWN = uuid.UUID("0c25add9-91fe-4635-895a-3666f9ed86e0")
 MONDAY = datetime(2026, 11, 2, 12, 0)
 
 
 @pytest.fixture
-def storage(anywhere: AgentMemory, user: str) -> Mem0Storage:
-    return Mem0Storage(anywhere, user_id=user)
+def storage(with_vectors: AgentMemory, user: str) -> Mem0Storage:
+    return Mem0Storage(with_vectors, user_id=user)
 
 
 def record(content: str, scope: str = "/", **fields: Any) -> MemoryRecord:
@@ -211,9 +212,9 @@ def test_metadata_that_is_not_json_costs_nothing(storage: Mem0Storage) -> None:
         "",
         "'; DROP TABLE x; --",
         "\0",
-        str(uuid.uuid4()),
-        uuid.uuid4().urn,
-        uuid.uuid4().hex,
+        str(UNKNOWN),
+        UNKNOWN.urn,
+        UNKNOWN.hex,
         "\u0663" * 32,
     ],
 )
@@ -227,10 +228,10 @@ def test_an_invented_id_does_nothing(storage: Mem0Storage, bad: str) -> None:
 
 
 def test_another_spelling_of_an_id_is_another_id(
-    storage: Mem0Storage, anywhere: AgentMemory, user: str
+    storage: Mem0Storage, with_vectors: AgentMemory, user: str
 ) -> None:
     """Some servers take both for the same UUID."""
-    saved = Mem0CrewMemory(anywhere, user_id=user).remember("Likes tea.")
+    saved = Mem0CrewMemory(with_vectors, user_id=user).remember("Likes tea.")
     assert saved is not None
     known = uuid.UUID(saved.id)
     for spelling in (saved.id.upper(), known.hex, known.urn, f"{{{known}}}"):
@@ -244,10 +245,10 @@ def test_another_spelling_of_an_id_is_another_id(
 
 
 def test_a_record_of_the_other_kind_of_memory_is_replaced_too(
-    storage: Mem0Storage, anywhere: AgentMemory, user: str
+    storage: Mem0Storage, with_vectors: AgentMemory, user: str
 ) -> None:
     """Its id is that of its memory."""
-    saved = Mem0CrewMemory(anywhere, user_id=user).remember("Likes tea.")
+    saved = Mem0CrewMemory(with_vectors, user_id=user).remember("Likes tea.")
     assert saved is not None
     storage.save([record("Likes coffee.", id=saved.id)])
     assert [(item.id, item.content) for item in storage.list_records()] == [
@@ -315,16 +316,16 @@ NAMES = st.sampled_from(
     theirs=st.lists(NAMES, min_size=1, max_size=4), asked=NAMES, ids=st.lists(st.text(max_size=8))
 )
 def test_no_operation_reaches_another_user(
-    anywhere: AgentMemory, theirs: list[str], asked: str, ids: list[str]
+    with_vectors: AgentMemory, theirs: list[str], asked: str, ids: list[str]
 ) -> None:
     """Scopes, ids and criteria come from a model; the user does not."""
     victim, attacker = (f"user-{uuid.uuid4().hex}" for _ in range(2))
-    own = Mem0Storage(anywhere, user_id=victim)
-    other = Mem0Storage(anywhere, user_id=attacker, shared=True)
+    own = Mem0Storage(with_vectors, user_id=victim)
+    other = Mem0Storage(with_vectors, user_id=attacker, shared=True)
     kept = [record(f"secret {number}", scope) for number, scope in enumerate(theirs)]
     own.save(kept)
     before = sorted(item.model_dump_json() for item in own.list_records())
-    memory_ids = [found.id for found in anywhere.list(scope={"user_id": victim})]
+    memory_ids = [found.id for found in with_vectors.list(scope={"user_id": victim})]
     every_id = [*ids, *(item.id for item in kept), *memory_ids]
     assert other.list_records(asked) == other.search(vector("secret 0"), asked) == []
     assert [other.get_record(known) for known in every_id] == [None] * len(every_id)
@@ -337,10 +338,10 @@ def test_no_operation_reaches_another_user(
     assert sorted(item.model_dump_json() for item in own.list_records()) == before
 
 
-def test_the_user_may_be_asked_for_at_each_operation(anywhere: AgentMemory) -> None:
+def test_the_user_may_be_asked_for_at_each_operation(with_vectors: AgentMemory) -> None:
     """One crew serves many users."""
     current: ContextVar[str] = ContextVar("user")
-    storage = Mem0Storage(anywhere, user_id=current.get)
+    storage = Mem0Storage(with_vectors, user_id=current.get)
     users = [f"user-{uuid.uuid4().hex}" for _ in range(3)]
     for user in users:
         current.set(user)
@@ -350,10 +351,10 @@ def test_the_user_may_be_asked_for_at_each_operation(anywhere: AgentMemory) -> N
         assert contents(storage.list_records()) == {f"of {user}"}
 
 
-async def test_the_user_of_the_caller_counts_in_async_calls_too(anywhere: AgentMemory) -> None:
+async def test_the_user_of_the_caller_counts_in_async_calls_too(with_vectors: AgentMemory) -> None:
     """Threads of a pool do not see the caller's context."""
     current: ContextVar[str] = ContextVar("user")
-    storage = Mem0Storage(anywhere, user_id=current.get)
+    storage = Mem0Storage(with_vectors, user_id=current.get)
 
     async def serve(user: str) -> set[str]:
         current.set(user)
@@ -365,37 +366,37 @@ async def test_the_user_of_the_caller_counts_in_async_calls_too(anywhere: AgentM
 
 
 @pytest.mark.parametrize("bad", ["", " ", None, "x" * 300, 1.5])
-def test_a_user_that_is_none_is_refused(anywhere: AgentMemory, bad: Any) -> None:
+def test_a_user_that_is_none_is_refused(with_vectors: AgentMemory, bad: Any) -> None:
     """There is no default user whom all crews would share."""
     with pytest.raises(ScopeError):
-        Mem0Storage(anywhere, user_id=bad)
+        Mem0Storage(with_vectors, user_id=bad)
     with pytest.raises(ScopeError):
-        Mem0Storage(anywhere, user_id=lambda: bad).count()
+        Mem0Storage(with_vectors, user_id=lambda: bad).count()
 
 
 # --- The same memories as elsewhere
 
 
 def test_what_a_crew_remembers_is_recalled_elsewhere(
-    storage: Mem0Storage, anywhere: AgentMemory, user: str
+    storage: Mem0Storage, with_vectors: AgentMemory, user: str
 ) -> None:
     """A user has one memory, whichever framework asks."""
     memory = storage.memory()
     memory.remember("Prefers green tea.", scope="/x", categories=["drinks"], importance=0.5)
-    recall = anywhere.recall("What tea does she like?", scope={"user_id": user})
+    recall = with_vectors.recall("What tea does she like?", scope={"user_id": user})
     assert [found.text for found in recall.memories] == ["Prefers green tea."]
-    assert anywhere.forget({"user_id": user}).memories == 1
+    assert with_vectors.forget({"user_id": user}).memories == 1
     assert storage.count() == 0
 
 
 def test_what_was_said_elsewhere_is_shown_when_it_is_shared(
-    storage: Mem0Storage, anywhere: AgentMemory, user: str
+    storage: Mem0Storage, with_vectors: AgentMemory, user: str
 ) -> None:
     """Off by default: a crew's scopes would not hold for it."""
-    anywhere.remember("I like cycling.", scope={"user_id": user})
+    with_vectors.remember("I like cycling.", scope={"user_id": user})
     storage.save([record("of the crew", "/crew/a")])
     assert contents(storage.list_records()) == {"of the crew"}
-    shared = Mem0Storage(anywhere, user_id=user, shared=True)
+    shared = Mem0Storage(with_vectors, user_id=user, shared=True)
     assert contents(shared.list_records("/crew/a")) == {"of the crew", "I like cycling."}
     (cycling,) = (item for item in shared.list_records("/crew/a") if "cycling" in item.content)
     assert cycling.scope == "/crew/a"
@@ -403,26 +404,28 @@ def test_what_was_said_elsewhere_is_shown_when_it_is_shared(
     shared.reset()
     assert contents(shared.list_records()) == {"I like cycling."}
     shared.update(cycling.model_copy(update={"content": "I like running.", "embedding": None}))
-    assert [found.text for found in anywhere.list(scope={"user_id": user})] == ["I like running."]
+    assert [found.text for found in with_vectors.list(scope={"user_id": user})] == [
+        "I like running."
+    ]
     assert shared.delete(record_ids=[cycling.id]) == 1
-    assert anywhere.list(scope={"user_id": user}) == []
+    assert with_vectors.list(scope={"user_id": user}) == []
 
 
 @pytest.mark.parametrize("kind", ["engine", "mem0"])
 def test_a_change_leaves_what_was_said_elsewhere_where_it_is(
-    anywhere: AgentMemory, user: str, kind: str
+    with_vectors: AgentMemory, user: str, kind: str
 ) -> None:
     """CrewAI's consolidation changes it; a reset of the crew would delete it from then on."""
     scope = {"user_id": user, "agent_id": "waiter"}
     own = {"topic": "sport", "categories": ["hobby"]}
-    anywhere.remember("I like cycling.", scope=scope, metadata=own, infer=False)
-    shared = Mem0Storage(anywhere, user_id=user, shared=True).memory()
+    with_vectors.remember("I like cycling.", scope=scope, metadata=own, infer=False)
+    shared = Mem0Storage(with_vectors, user_id=user, shared=True).memory()
     if kind == "mem0":
-        shared = Mem0CrewMemory(anywhere, user_id=user, shared=True)
+        shared = Mem0CrewMemory(with_vectors, user_id=user, shared=True)
     (said,) = shared.list_records("/crew/a")
     shared.update(said.id, content="I like running.", importance=0.9)
     shared.update(said.id, categories=["running"])
-    (kept,) = anywhere.list(scope=scope)
+    (kept,) = with_vectors.list(scope=scope)
     assert (kept.text, kept.metadata["topic"], kept.categories) == (
         "I like running.",
         "sport",
@@ -434,10 +437,10 @@ def test_a_change_leaves_what_was_said_elsewhere_where_it_is(
     for category, count in (("running", 1), ("hobby", 0)):
         found = shared.recall("running", categories=[category], depth="shallow")
         assert len(found) == count
-    assert Mem0Storage(anywhere, user_id=user).list_records() == []
+    assert Mem0Storage(with_vectors, user_id=user).list_records() == []
     shared.reset_all()
     assert shared.forget() == 0
-    assert [found.text for found in anywhere.list(scope=scope)] == ["I like running."]
+    assert [found.text for found in with_vectors.list(scope=scope)] == ["I like running."]
     assert shared.forget(record_ids=[said.id]) == 1
     shared.close()
 
@@ -446,10 +449,10 @@ def test_a_change_leaves_what_was_said_elsewhere_where_it_is(
 
 
 def test_deep_recall_with_foreign_scopes_stays_with_the_user(
-    anywhere: AgentMemory, user: str, storage: Mem0Storage
+    with_vectors: AgentMemory, user: str, storage: Mem0Storage
 ) -> None:
     """The model proposes scopes; they are searched within the user."""
-    other = Mem0Storage(anywhere, user_id=f"{user}-2").memory()
+    other = Mem0Storage(with_vectors, user_id=f"{user}-2").memory()
     other.remember("The secret is 48213.", scope="/b", categories=["x"], importance=0.5)
     memory = storage.memory()
     memory.remember("Prefers tea.", scope="/a", categories=["x"], importance=0.5)

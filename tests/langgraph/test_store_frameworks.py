@@ -37,7 +37,7 @@ from mem0_integrations.backends.documents import RowDocuments, path_filter
 from mem0_integrations.backends.rows import every_row, merge_payloads
 from mem0_integrations.langgraph import Mem0Store
 from tests.langgraph.store_calls import Calls, keys
-from tests.stores import HookedEmbedder, MiniLM, Scripted, open_store, texts_of
+from tests.stores import HookedEmbedder, MiniLM, Scripted, is_platform, open_store, texts_of
 
 TEMPLATE = ("memories", "{user_id}")
 TEA = "Prefers green tea over coffee."
@@ -306,7 +306,7 @@ async def test_thousands_of_operations_at_once_lose_nothing(
         return carry_out(ops)
 
     store._batch = watched  # type: ignore[method-assign]
-    count = 500
+    count = 50 if is_platform(anywhere) else 500
     paths = [(user, str(number % 7)) for number in range(count)]
     await store.aput((user,), "known", {"text": TEA})
     done = await asyncio.gather(
@@ -809,12 +809,12 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
 
 
 def test_prolonging_a_life_brings_no_older_value_back(
-    anywhere: AgentMemory, user: str, monkeypatch: pytest.MonkeyPatch
+    with_vectors: AgentMemory, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process may put just before the prolonged life is written."""
-    store = Mem0Store(anywhere)
+    store = Mem0Store(with_vectors)
     store.put((user,), "k", {"n": 1}, ttl=10)
-    here = anywhere._backend.documents("item")
+    here = with_vectors._backend.documents("item")
     elsewhere = RowDocuments(here.store, here._embedder, threading.Lock())  # type: ignore[attr-defined]
     (old,) = here.get([((user,), "k")])
     assert old is not None

@@ -7,13 +7,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
+from mem0_integrations.concurrency import LoopThread
 from mem0_integrations.errors import (
     BackendError,
     ClosedError,
@@ -31,8 +31,6 @@ except ImportError as error:
 __all__ = ["Neo4jEngine"]
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # Two that create the same node at once: one of them is told so, and finds it the next time.
 _CLASHES: Final = 5
@@ -102,7 +100,7 @@ class Neo4jEngine(GraphEngine):
         }
         self._owned = driver is None
         self._closed = False
-        self._loop: _Loop | None = None
+        self._loop: LoopThread | None = None
         self._async_driver: neo4j.AsyncDriver | None = None
         self._starting = threading.Lock()
         if driver is not None:
@@ -144,7 +142,7 @@ class Neo4jEngine(GraphEngine):
         with self._starting:
             self._check_open()
             if self._loop is None:
-                self._loop = _Loop()
+                self._loop = LoopThread("mem0-integrations-neo4j")
             future = self._loop.submit(self._run_there(batch))
         return await asyncio.wrap_future(future)
 
@@ -207,7 +205,7 @@ class Neo4jEngine(GraphEngine):
         if self._owned:
             self._driver.close()
         if self._loop is not None:
-            self._loop.submit(_cancel_others()).result()
+            self._loop.cancel_all()
             if self._async_driver is not None:
                 self._loop.submit(self._async_driver.close()).result()
             self._loop.close()
@@ -256,34 +254,6 @@ class Neo4jEngine(GraphEngine):
         reason = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
         place = urlsplit(self._url).hostname if self._url else "the given driver"
         return f"The graph on {place} failed: {reason}. {hint}".rstrip()
-
-
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="mem0-integrations-neo4j", daemon=True
-        )
-        self._thread.start()
-
-    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine there."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def close(self) -> None:
-        """End the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _check_url(url: str) -> None:

@@ -1,0 +1,216 @@
+"""`mem0-integrations serve` and `mem0-integrations keys`."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from uvicorn.config import LOGGING_CONFIG
+
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.connection import connect
+from mem0_integrations.data_folder import data_folder, make_folder
+from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.server.app import create_app, default_state_url
+from mem0_integrations.server.auth import (
+    create_key,
+    has_keys,
+    is_loopback,
+    list_keys,
+    revoke_key,
+)
+from mem0_integrations.server.settings import ServerSettings
+from mem0_integrations.server.state import State
+
+__all__ = ["Serving", "run_create_key", "run_list_keys", "run_revoke_key", "run_serve"]
+
+_ENVIRONMENT: Final = "MEM0_INTEGRATIONS_SERVE"
+_FACTORY: Final = "mem0_integrations.cli.serve:app_of_environment"
+# Requests that are under way when the server is told to stop.
+_SHUTDOWN_SECONDS: Final = 30
+# A UUID is copied as a whole.
+_ID_WIDTH: Final = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What is served.
+
+    Attributes:
+        config: A Mem0 config; None for the embedded default.
+        graph: Whether an embedded knowledge graph follows the memories.
+        model: The chat model that extracts; None for that of the config.
+        data_dir: The folder for everything that is written.
+        settings: The settings of the server.
+    """
+
+    config: dict[str, Any] | None
+    graph: bool
+    model: str | None
+    data_dir: str | None
+    settings: ServerSettings
+
+    def connect(self) -> AgentMemory:
+        """Open the memory."""
+        llm = None
+        if self.model is not None:
+            from mem0_integrations.cli.agent import chat_model
+
+            llm = chat_model(self.model)
+        # None would be the Mem0 Platform, where its key is set.
+        target: Any = "embedded" if self.config is None else self.config
+        return connect(target, graph=self.graph or None, llm=llm, data_dir=self.data_dir)
+
+    def app(self) -> FastAPI:
+        """Make the application, with a memory of its own."""
+        memory = self.connect()
+        try:
+            return create_app(memory, self.settings, close_memory=True)
+        except BaseException:
+            memory.close()
+            raise
+
+
+def run_serve(serving: Serving, *, host: str, port: int, workers: int) -> None:
+    """Serve until the process is told to stop."""
+    _check_host(serving, host)
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        # The server's own log says as much, and not whose data a path names.
+        "access_log": False,
+        "log_config": _log_config(),
+        "timeout_graceful_shutdown": _SHUTDOWN_SECONDS,
+    }
+    if workers == 1:
+        uvicorn.run(serving.app(), **options)
+        return
+    _check_shared(serving)
+    # In a worker, a mistake would show again and again.
+    serving.connect().close()
+    os.environ[_ENVIRONMENT] = json.dumps(dataclasses.asdict(serving))
+    with TemporaryDirectory(prefix="mem0-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(_FACTORY, factory=True, workers=workers, **options)
+
+
+def app_of_environment() -> FastAPI:
+    """Make the application of a worker process."""
+    given = json.loads(os.environ[_ENVIRONMENT])
+    return Serving(**{**given, "settings": ServerSettings(**given["settings"])}).app()
+
+
+def run_create_key(
+    state_url: str | None, data_dir: Path | None, *, project: str, name: str
+) -> None:
+    """Make a key and show it, once."""
+    with closing(State(state_url_of(state_url, data_dir))) as state:
+        key = create_key(state, project, name or None)
+    console = Console(stderr=True)
+    console.print(f"A key of the project {escape(project)}; it cannot be shown again:")
+    # Alone on standard output, so that a program can take it.
+    print(key)
+
+
+def run_list_keys(state_url: str | None, data_dir: Path | None) -> None:
+    """Show all keys."""
+    with closing(State(state_url_of(state_url, data_dir))) as state:
+        keys = list_keys(state)
+    table = Table(
+        Column("id", min_width=_ID_WIDTH),
+        "begins with",
+        "project",
+        "name",
+        "made (UTC)",
+        "revoked (UTC)",
+    )
+    for key in keys:
+        table.add_row(
+            key.id,
+            escape(key.prefix),
+            escape(key.project_id),
+            escape(key.name or ""),
+            f"{key.created_at:%Y-%m-%d %H:%M}",
+            f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "",
+        )
+    Console().print(table if keys else "There are no keys.")
+
+
+def run_revoke_key(state_url: str | None, data_dir: Path | None, which: str) -> None:
+    """Revoke a key."""
+    with closing(State(state_url_of(state_url, data_dir))) as state:
+        key = revoke_key(state, which)
+    Console().print(f"Revoked: {escape(key.prefix)}... of the project {escape(key.project_id)}.")
+
+
+def state_url_of(state_url: str | None, data_dir: Path | str | None) -> str:
+    """Return where the state is kept."""
+    return state_url or default_state_url(data_dir)
+
+
+def _check_host(serving: Serving, host: str) -> None:
+    with closing(State(state_url_of(serving.settings.state_url, serving.data_dir))) as state:
+        open_to_all = not has_keys(state)
+    if not open_to_all:
+        return
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"There is no API key, so the server does not listen on {host}, where others could "
+            f"reach it. Make a key with `mem0-integrations keys create`, or listen on 127.0.0.1."
+        )
+    Console(stderr=True).print(
+        "There is no API key: the server answers this machine only, and everyone on it. Make a "
+        "key with `mem0-integrations keys create`.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _check_shared(serving: Serving) -> None:
+    """Refuse several workers on what belongs to one process."""
+    graph = (serving.config or {}).get("graph_store")
+    if serving.config is None:
+        own = "the embedded default"
+    elif serving.graph or (isinstance(graph, Mapping) and graph.get("provider") == "embedded"):
+        own = "the embedded graph"
+    elif place := _local_store(serving.config, serving.data_dir):
+        own = f"the vector store in {place}"
+    else:
+        return
+    raise ConfigurationError(
+        f"Several workers cannot share {own}: its folder belongs to one process. Serve with "
+        f"--workers 1, or with a --config that names servers, such as pgvector and Neo4j."
+    )
+
+
+def _local_store(config: Mapping[str, Any], data_dir: str | None) -> str | None:
+    from mem0_integrations.backends.mem0_setup import import_mem0
+
+    folder = data_folder(data_dir)
+    import_mem0(make_folder(folder))
+    from mem0_integrations.backends.mem0_config import parsed_config
+
+    rest = {key: value for key, value in config.items() if key != "graph_store"}
+    store = parsed_config(rest, folder, llm=None, embedder=None, extractor=None).vector_store
+    path, url, host = (getattr(store.config, name, None) for name in ("path", "url", "host"))
+    return str(path) if path and not (url or host) else None
+
+
+def _log_config() -> dict[str, Any]:
+    """Let uvicorn's log hold this package's lines, too."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["mem0_integrations"] = {"handlers": ["default"], "level": "INFO"}
+    return config

@@ -1,0 +1,194 @@
+"""`create_app`: the server as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+import mem0_integrations
+from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.data_folder import data_folder
+from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.server import (
+    entities,
+    event_routes,
+    events,
+    exports,
+    health,
+    insights,
+    memories,
+    profiles,
+    projects,
+    webhook_settings,
+    webhooks,
+)
+from mem0_integrations.server.dependencies import Server
+from mem0_integrations.server.errors import ERRORS, answer_errors
+from mem0_integrations.server.metrics import Metrics
+from mem0_integrations.server.middleware import Observed, SizeLimit, TrailingSlash
+from mem0_integrations.server.rates import Limiter
+from mem0_integrations.server.settings import ServerSettings
+from mem0_integrations.server.state import State
+from mem0_integrations.server.workers import Worker
+
+__all__ = ["create_app", "default_state_url"]
+
+_ROUTERS: Final[tuple[APIRouter, ...]] = (
+    health.router,
+    # Before the memories, among whose paths one of its own lies.
+    event_routes.router,
+    memories.router,
+    entities.router,
+    exports.router,
+    insights.router,
+    profiles.router,
+    projects.router,
+    webhook_settings.router,
+)
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Mem0-User-ID",
+    "X-API-Key",
+    "X-Application",
+    "X-Mem0-Client",
+    "X-Mem0-Source",
+)
+_EXPOSED: Final = (
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
+_STOP_SECONDS: Final = 10.0
+
+
+class _Application(FastAPI):
+    """Describes itself truly: what is malformed is answered with 400, not with 422."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            page = super().openapi()
+            for operations in page["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                page["components"]["schemas"].pop(name, None)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def create_app(
+    memory: AgentMemory,
+    settings: ServerSettings | None = None,
+    *,
+    close_memory: bool = False,
+) -> FastAPI:
+    """Make a server that speaks the Mem0 Platform's protocol.
+
+    Args:
+        memory: Where the memories are; each project has a `run_id` of its own in it.
+        settings: What can be set.
+        close_memory: Whether the memory is closed, and its outbox delivered, when the
+            application ends; else that is left to you.
+
+    Returns:
+        An ASGI application, for uvicorn.
+
+    Raises:
+        ConfigurationError: The state cannot be kept where the settings say.
+        StorageError: The state cannot be written.
+
+    Example:
+        >>> from mem0_integrations import connect
+        >>> with connect() as memory:
+        ...     create_app(memory, ServerSettings(rate_limit="600/minute")).title
+        'mem0-integrations'
+    """
+    if not isinstance(memory, AgentMemory):
+        raise ConfigurationError(
+            f"create_app needs an AgentMemory, as connect() makes it, not {memory!r}."
+        )
+    settings = settings or ServerSettings()
+    limiter = None
+    if settings.rate_limit is not None:
+        limiter = Limiter(settings.rate_limit, settings.rate_limit_storage)
+    state = State(settings.state_url or default_state_url())
+    server = Server(memory, state, settings, limiter)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        server.workers = _workers(server)
+        for worker in server.workers.values():
+            worker.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(partial(_stop, server, close_memory=close_memory))
+
+    metrics = Metrics(
+        outbox=partial(health.count_writes, server), events=partial(health.count_events, server)
+    )
+    app = _Application(
+        title="mem0-integrations",
+        version=mem0_integrations.__version__,
+        description="The Mem0 Platform's protocol, self-hosted.",
+        redirect_slashes=False,
+        lifespan=lifespan,
+        # The outermost first.
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=_METHODS,
+                allow_headers=_HEADERS,
+                expose_headers=_EXPOSED,
+            ),
+            Middleware(Observed, metrics=metrics),
+            Middleware(TrailingSlash),
+            Middleware(SizeLimit, most=settings.max_request_bytes),
+        ],
+    )
+    app.state.server = server
+    app.state.metrics = metrics
+    answer_errors(app)
+    for router in _ROUTERS:
+        app.include_router(router, responses=ERRORS)
+    return app
+
+
+def default_state_url(data_dir: str | Path | None = None) -> str:
+    """Return where the state is kept if the settings do not say.
+
+    Args:
+        data_dir: The folder for everything that is written.
+    """
+    return f"sqlite:///{data_folder(data_dir) / 'server' / 'state.db'}"
+
+
+def _workers(server: Server) -> dict[str, Worker]:
+    return {
+        "events": events.worker(server),
+        "exports": exports.worker(server),
+        "webhooks": webhooks.worker(server),
+    }
+
+
+def _stop(server: Server, *, close_memory: bool) -> None:
+    """Let the workers end, then deliver what is queued."""
+    for worker in server.workers.values():
+        worker.stop(_STOP_SECONDS)
+    server.workers = {}
+    if close_memory:
+        server.memory.close()
+    server.state.close()

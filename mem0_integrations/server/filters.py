@@ -1,0 +1,308 @@
+"""The Platform's filter grammar, compiled to what the core searches and checks. Pure.
+
+```text
+{"user_id": "u", "run_id": "*"}                     several keys are ANDed; "*": anything but None
+{"AND": [f, ...]}, {"OR": [...]}, {"NOT": [...]}     all, any, none of them; NOT takes one, too
+{"created_at": {"gte": "2026-11-01"}}               ISO 8601, or seconds since the epoch
+{"categories": {"in": ["food"]}}                    {"contains": "foo"} finds a part of one
+{"metadata": {"team": "billing"}}                   or {"team": {"ne": ..., "contains": ...}}
+{"keywords": {"icontains": "tea"}}                  in the text
+{"memory_ids": ["..."]}
+```
+
+Operators are those of `mem0_integrations.filters`; `nin` the Platform does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from mem0_integrations.errors import InvalidFilterError
+from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
+from mem0_integrations.server.tenancy import (
+    ENTITY_KEYS,
+    RUN_FIELD,
+    Shown,
+    checked_id,
+    metadata_key,
+    project_scope,
+    read_moment,
+    shown,
+    today,
+)
+
+__all__ = ["Query", "compile_query"]
+
+_LOGICAL: Final = ("AND", "OR", "NOT")
+_TIMES: Final = ("created_at", "updated_at", "timestamp")
+_TEXTS: Final = ("text", "keywords", "keywords_search")
+_KEYS: Final = (
+    *_LOGICAL,
+    *ENTITY_KEYS,
+    *_TIMES,
+    "expiration_date",
+    "categories",
+    "metadata",
+    *_TEXTS,
+    "memory_ids",
+)
+# As JavaScript's programs spell them, whose client passes filters on as they are.
+_CAMEL: Final = {
+    "".join(part.title() if i else part for i, part in enumerate(key.split("_"))): key
+    for key in _KEYS
+    if "_" in key
+}
+_OPERATORS: Final = frozenset({"eq", "ne", "in", "gt", "gte", "lt", "lte", "contains", "icontains"})
+_MAX_DEPTH: Final = 20
+
+# The names that the compiled filter has for what it asks about; the scope's are not allowed there.
+_METADATA: Final = "metadata."
+_SEPARATOR: Final = "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a client may see of what it asks for.
+
+    Attributes:
+        scope: The project, and the ids that every result must have.
+        filters: What a store can select by beforehand; None for nothing.
+        accept: Whether a memory of the scope is asked for.
+        names_entity: Whether the filter says anything about whose memories.
+    """
+
+    scope: Scope
+    filters: Mapping[str, object] | None
+    accept: Callable[[Memory], bool]
+    names_entity: bool
+
+
+def compile_query(
+    filters: Mapping[str, object] | None,
+    project_id: str,
+    *,
+    show_expired: bool = False,
+) -> Query:
+    """Compile a client's filter.
+
+    Args:
+        filters: As it was sent; None or an empty one asks for everything of the project.
+        project_id: The project of whoever asks; no filter reaches beyond it.
+        show_expired: Whether memories are shown whose last day is over.
+
+    Raises:
+        InvalidFilterError: It is malformed; the message names the path.
+        ScopeError: An id is malformed.
+
+    Example:
+        >>> query = compile_query({"AND": [{"user_id": "ann"}, {"run_id": "r"}]}, "p")
+        >>> query.scope, query.filters
+        (Scope(user_id='ann', run_id='p'), {'platform_run_id': 'r'})
+    """
+    reader = _Reader()
+    condition = reader.read({} if filters is None else filters, "filters", 1, certain=True)
+    passes = compile_filters(condition or None)
+
+    def accept(memory: Memory) -> bool:
+        if memory.scope.run_id != project_id:
+            return False
+        seen = shown(memory)
+        if not show_expired and seen.is_expired(today()):
+            return False
+        return passes(_record(seen))
+
+    ids = {key: reader.certain[key] for key in reader.certain if key in ENTITY_KEYS}
+    run_id = ids.pop("run_id", None)
+    pushed = {**reader.pushed, **({} if run_id is None else {RUN_FIELD: run_id})}
+    return Query(project_scope(project_id, **ids), pushed or None, accept, reader.names_entity)
+
+
+class _Reader:
+    """Translates a filter, and takes down what must hold in any case."""
+
+    def __init__(self) -> None:
+        self.certain: dict[str, str] = {}
+        self.pushed: dict[str, object] = {}
+        self.names_entity = False
+
+    def read(self, filters: object, path: str, depth: int, *, certain: bool) -> dict[str, object]:
+        if depth > _MAX_DEPTH:
+            raise InvalidFilterError(f"{path}: nested deeper than {_MAX_DEPTH} levels")
+        if not isinstance(filters, Mapping):
+            raise InvalidFilterError(f"{path}: expected an object, got {type(filters).__name__}")
+        if not filters and depth > 1:
+            raise InvalidFilterError(f"{path}: an empty filter says nothing; leave it out")
+        parts = [
+            self._entry(_CAMEL.get(str(key), str(key)), value, f"{path}.{key}", depth, certain)
+            for key, value in filters.items()
+        ]
+        return _all_of(parts)
+
+    def _entry(
+        self, key: str, value: object, path: str, depth: int, certain: bool
+    ) -> dict[str, object]:
+        if key in _LOGICAL:
+            listed = value if isinstance(value, list | tuple) else [value]
+            if not listed:
+                raise InvalidFilterError(f"{path}: expected a non-empty list of filters")
+            inner = certain and key == "AND"
+            parts = [
+                self.read(part, f"{path}[{i}]", depth + 1, certain=inner)
+                for i, part in enumerate(listed)
+            ]
+            return {key: parts}
+        if key in ENTITY_KEYS:
+            return self._entity(key, value, path, certain=certain)
+        if key in _TIMES:
+            field = "updated_at" if key == "updated_at" else "created_at"
+            return {field: _each(value, path, _moment)}
+        if key == "expiration_date":
+            return {key: _each(value, path, _day)}
+        if key == "categories":
+            return _categories(value, path)
+        if key == "metadata":
+            return self._metadata(value, path, certain=certain)
+        if key in _TEXTS:
+            return {
+                "text": {"icontains": value} if isinstance(value, str) else _checked(value, path)
+            }
+        if key == "memory_ids":
+            return {"id": {"in": _list(value)} if not isinstance(value, Mapping) else value}
+        raise InvalidFilterError(
+            f"{path}: top-level key must be a logical operator or an allowed field: "
+            f"{', '.join(_KEYS)}; what you keep in metadata is asked for with 'metadata'"
+        )
+
+    def _entity(self, key: str, value: object, path: str, *, certain: bool) -> dict[str, object]:
+        self.names_entity = True
+
+        def id_of(given: object, _: str) -> object:
+            return None if given is None else checked_id(key, given)
+
+        if value == "*":
+            return {_name(key): "*"}
+        condition = _each(value, path, id_of)
+        only = condition.get("eq") if len(condition) == 1 else None
+        if certain and isinstance(only, str):
+            # A second one for the same key can only find nothing; the condition sees to it.
+            self.certain.setdefault(key, only)
+        return {_name(key): condition}
+
+    def _metadata(self, value: object, path: str, *, certain: bool) -> dict[str, object]:
+        if not isinstance(value, Mapping) or not value:
+            raise InvalidFilterError(f"{path}: expected an object such as {{'team': 'billing'}}")
+        parts: list[dict[str, object]] = []
+        for key, wanted in value.items():
+            if key in ("eq", "ne", "contains") and isinstance(wanted, Mapping):
+                # The operator may stand before the keys, too.
+                inner = {
+                    name: item if key == "ne" else {key: item} for name, item in wanted.items()
+                }
+                part = self._metadata(inner, f"{path}.{key}", certain=certain and key != "ne")
+                parts.append({"NOT": [part]} if key == "ne" else part)
+                continue
+            condition = _condition(wanted, f"{path}.{key}")
+            parts.append({_METADATA + key: condition})
+            if certain and isinstance(condition, Mapping) and len(condition) == 1:
+                pushed, _ = split_equalities({metadata_key(key): condition.get("eq")})
+                self.pushed = {**pushed, **self.pushed}
+        return _all_of(parts)
+
+
+def _all_of(parts: Sequence[dict[str, object]]) -> dict[str, object]:
+    return parts[0] if len(parts) == 1 else {"AND": list(parts)} if parts else {}
+
+
+def _name(key: str) -> str:
+    return key.removesuffix("_id")
+
+
+def _condition(value: object, path: str) -> object:
+    """Return a condition as the core has it: operators, or "*"."""
+    if value == "*":
+        return value
+    if isinstance(value, Mapping):
+        return _checked(value, path)
+    return {"eq": value}
+
+
+def _checked(value: object, path: str) -> dict[str, object]:
+    if not isinstance(value, Mapping) or not value:
+        raise InvalidFilterError(f"{path}: expected an operator, such as {{'contains': ...}}")
+    for operator in value:
+        if operator not in _OPERATORS:
+            raise InvalidFilterError(
+                f"{path}: unknown operator {operator!r}; use one of {', '.join(sorted(_OPERATORS))}"
+            )
+    return dict(value)
+
+
+def _each(value: object, path: str, read: Callable[[object, str], object]) -> dict[str, object]:
+    """Return a condition whose operands are read by a function."""
+    condition = _checked(value, path) if isinstance(value, Mapping) else None
+    if condition is None:
+        condition = {"in": value} if isinstance(value, list | tuple) else {"eq": value}
+    return {
+        operator: [read(item, path) for item in operand]
+        if isinstance(operand, list | tuple)
+        else read(operand, path)
+        for operator, operand in condition.items()
+    }
+
+
+def _moment(value: object, path: str) -> object:
+    if value is None:
+        return None
+    found = read_moment(value)
+    if found is not None:
+        return found
+    raise InvalidFilterError(
+        f"{path}: not a time: {value!r}; use an ISO 8601 string, or seconds since the epoch"
+    )
+
+
+def _day(value: object, path: str) -> object:
+    found = _moment(value, path)
+    return found.date().isoformat() if isinstance(found, datetime) else None
+
+
+def _categories(value: object, path: str) -> dict[str, object]:
+    if isinstance(value, Mapping):
+        condition = _checked(value, path)
+        part = condition.pop("contains", condition.pop("icontains", None))
+        for operator, of_any in (("eq", "in"), ("ne", "nin")):
+            if operator in condition:
+                condition[of_any] = _list(condition.pop(operator))
+        parts: list[dict[str, object]] = [{"categories": condition}] if condition else []
+        if part is not None:
+            # A part of one of them; they are asked for as one text.
+            parts.append({"category_text": {"icontains": part}})
+        return _all_of(parts)
+    if value == "*":
+        return {"NOT": [{"categories": []}]}
+    return {"categories": {"in": _list(value)}}
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _record(memory: Shown) -> dict[str, object]:
+    """Return what a compiled filter can ask about a memory."""
+    expires: date | None = memory.expiration_date
+    return {
+        **{_METADATA + key: value for key, value in memory.metadata.items()},
+        **{_name(key): value for key, value in memory.entities.ids.items()},
+        "id": memory.id,
+        "text": memory.text,
+        "categories": list(memory.categories),
+        "category_text": _SEPARATOR.join(memory.categories),
+        "expiration_date": None if expires is None else expires.isoformat(),
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+    }

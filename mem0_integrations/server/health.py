@@ -1,0 +1,98 @@
+"""Whether the server works, and its numbers: for whoever looks after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Literal
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
+
+from mem0_integrations.concurrency import call_within
+from mem0_integrations.scope import Scope
+from mem0_integrations.server.dependencies import Server, ServerDep
+from mem0_integrations.server.metrics import Metrics
+from mem0_integrations.server.state import TABLES
+
+__all__ = ["count_events", "count_writes", "router"]
+
+router: Final = APIRouter(tags=["operation"])
+
+# Reading needs a scope; nobody has this one.
+_PROBE: Final = Scope(run_id="mem0-integrations-health")
+
+
+class Health(BaseModel):
+    """Whether the server works.
+
+    Attributes:
+        status: `ok`, or `unavailable`.
+        memory: `ok`, or what kind of failure its store answered with.
+        state: The same for the server's own state.
+        outbox: How many writes are queued, and how many were given up.
+    """
+
+    status: Literal["ok", "unavailable"]
+    memory: str
+    state: str
+    outbox: dict[str, int]
+
+
+@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+def health(server: ServerDep) -> Response:
+    """Ask the memory's store and the state whether they answer; needs no key."""
+    memory, outbox = _answer(server, partial(_ask_memory, server)), {}
+    state = _answer(server, partial(count_events, server))
+    if memory == "ok":
+        outbox = count_writes(server)
+    well = memory == state == "ok"
+    found = Health(
+        status="ok" if well else "unavailable", memory=memory, state=state, outbox=outbox
+    )
+    return JSONResponse(found.model_dump(), 200 if well else 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(request: Request) -> Response:
+    """Return the numbers that Prometheus collects; they name no project and need no key."""
+    numbers: Metrics = request.app.state.metrics
+    return Response(numbers.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/", include_in_schema=False)
+def root() -> Response:
+    """Show whoever opens the server in a browser what it offers."""
+    return RedirectResponse("/docs")
+
+
+def count_writes(server: Server) -> dict[str, int]:
+    """Count the writes of the outbox that wait, and those that were given up."""
+    counts = server.memory.outbox_counts()
+    return {"queued": counts.queued, "dead": counts.dead}
+
+
+def count_events(server: Server) -> dict[str, int]:
+    """Count the events by status."""
+    events = TABLES.tables["events"]
+    with server.state.reading() as connection:
+        rows = connection.execute(
+            sa.select(events.c.status, sa.func.count().label("number")).group_by(events.c.status)
+        ).all()
+    return {row.status: row.number for row in rows}
+
+
+def _ask_memory(server: Server) -> None:
+    server.memory.list(scope=_PROBE, limit=1)
+    server.memory.outbox_counts()
+
+
+def _answer(server: Server, ask: Callable[[], object]) -> str:
+    try:
+        call_within(server.settings.health_timeout, ask)
+    except Exception as error:
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,464 @@
+"""Memories: add, list, search, get, change and delete them, as each version of the clients does."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated, Final, TypeAlias
+
+from fastapi import APIRouter, Header, HTTPException, Query
+from pydantic import BaseModel, JsonValue
+
+from mem0_integrations.backends.dialect import is_uuid
+from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
+from mem0_integrations.records import Memory
+from mem0_integrations.server import erasing, events
+from mem0_integrations.server.adding import AddBody, changed_fields
+from mem0_integrations.server.auth import Caller, CallerDep
+from mem0_integrations.server.dependencies import Server, ServerDep
+from mem0_integrations.server.event_routes import HistoryEntry
+from mem0_integrations.server.filters import Query as CompiledQuery
+from mem0_integrations.server.filters import compile_query
+from mem0_integrations.server.reading import selected
+from mem0_integrations.server.shapes import (
+    QUEUED,
+    Added,
+    AddResult,
+    Asked,
+    BatchDelete,
+    BatchUpdate,
+    DeletedAll,
+    DeletedMemory,
+    Done,
+    Filters,
+    Found,
+    Item,
+    ItemPage,
+    ListBody,
+    OldAddBody,
+    OldListBody,
+    OldResults,
+    OldSearchBody,
+    Queued,
+    RelationItem,
+    SearchBody,
+    SearchItem,
+    UpdateBody,
+)
+from mem0_integrations.server.tenancy import (
+    ENTITY_KEYS,
+    Entities,
+    Shown,
+    project_scope,
+    read_moment,
+    shown,
+)
+
+__all__ = ["router"]
+
+router: Final = APIRouter(tags=["memories"])
+
+_MOST_PAGE: Final = 200
+_DEFAULT_PAGE: Final = 100
+# An add that the client wants to see stored; a model may take long, and is not waited for longer.
+_PATIENCE_SECONDS: Final = 30.0
+_NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-686973746f72")
+_ENVELOPE: Final = "v1.1"
+
+PageNumber: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9)]
+PageSize: TypeAlias = Annotated[int | None, Query(ge=1, le=_MOST_PAGE)]
+IdempotencyKey: TypeAlias = Annotated[
+    str | None,
+    Header(min_length=1, description="The same key and body: the same event, stored once."),
+]
+
+
+# --- Add
+
+
+@router.post("/v3/memories/add/", response_model_exclude_unset=True)
+def add(
+    body: AddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
+) -> Added:
+    """Remember a conversation: at once, as an event, with `infer`; else as it is."""
+    wait = None if body.infer else _PATIENCE_SECONDS
+    event = events.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    said = Added(message=_said(event), status=event.status, event_id=event.id)
+    if not body.infer:
+        said.results = [AddResult.model_validate(result) for result in event.results]
+    return said
+
+
+@router.post("/v1/memories/")
+def add_v1(
+    body: OldAddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
+) -> OldResults | list[AddResult | Queued]:
+    """Remember a conversation, and return what was stored, unless `async_mode` is set."""
+    wait = None if body.async_mode else _PATIENCE_SECONDS
+    event = events.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    if event.status == "FAILED":
+        raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
+    results: list[AddResult | Queued] = (
+        [AddResult.model_validate(result) for result in event.results]
+        if event.status == "SUCCEEDED"
+        else [Queued(status=event.status, event_id=event.id)]
+    )
+    return OldResults(results=results) if body.output_format == _ENVELOPE else results
+
+
+def _said(event: events.Event) -> str:
+    match event.status:
+        case "SUCCEEDED":
+            return "Memory added successfully."
+        case "FAILED":
+            return "The memory could not be added; the event says why."
+    return QUEUED
+
+
+# --- List
+
+
+@router.post("/v3/memories/", response_model_exclude_unset=True)
+def list_v3(
+    body: ListBody,
+    caller: CallerDep,
+    server: ServerDep,
+    page: PageNumber = None,
+    page_size: PageSize = None,
+) -> ItemPage:
+    """List memories, the newest first."""
+    _refuse_top_level_ids(body)
+    found = _listed(server, caller, body, body.filters)
+    return _page(found, "/v3/memories/", page, page_size, body.fields)
+
+
+@router.post("/v2/memories/", response_model_exclude_unset=True)
+def list_v2(
+    body: OldListBody,
+    caller: CallerDep,
+    server: ServerDep,
+    page: PageNumber = None,
+    page_size: PageSize = None,
+) -> ItemPage | list[Item]:
+    """List memories: all of them, or a page in an envelope."""
+    found = _listed(server, caller, body, body.all_filters(body.filters))
+    if page is None and page_size is None:
+        return [_item(memory, body.fields) for memory in found]
+    return _page(found, "/v2/memories/", page, page_size, body.fields)
+
+
+@router.get("/v1/memories/", response_model_exclude_unset=True)
+def list_v1(  # noqa: PLR0917  (what the query may hold)
+    caller: CallerDep,
+    server: ServerDep,
+    user_id: str | None = None,
+    agent_id: str | None = None,
+    app_id: str | None = None,
+    run_id: str | None = None,
+    page: PageNumber = None,
+    page_size: PageSize = None,
+    show_expired: bool = False,
+) -> ItemPage | list[Item]:
+    """List the memories of an entity: all of them, or a page in an envelope."""
+    body = OldListBody(
+        user_id=user_id,
+        agent_id=agent_id,
+        app_id=app_id,
+        run_id=run_id,
+        show_expired=show_expired,
+    )
+    found = _listed(server, caller, body, body.all_filters(None))
+    if page is None and page_size is None:
+        return [_item(memory, None) for memory in found]
+    return _page(found, "/v1/memories/", page, page_size, None)
+
+
+def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) -> list[Shown]:
+    more: list[JsonValue] = []
+    if body.start_date is not None:
+        more.append({"created_at": {"gte": body.start_date}})
+    if body.end_date is not None:
+        more.append({"created_at": _until(body.end_date)})
+    if body.keywords:
+        more.append({"keywords": {"icontains": body.keywords}})
+    query = _query(caller, body, filters, more)
+    return [shown(memory) for memory in selected(server, query)]
+
+
+def _until(end: str) -> Filters:
+    moment = read_moment(end)
+    if moment is None or len(end) > len("YYYY-MM-DD"):
+        return {"lte": end}
+    return {"lt": (moment + timedelta(days=1)).isoformat()}
+
+
+def _page(
+    found: Sequence[Shown],
+    path: str,
+    page: int | None,
+    page_size: int | None,
+    fields: Sequence[str] | None,
+) -> ItemPage:
+    number, size = page or 1, page_size or _DEFAULT_PAGE
+    start, end = (number - 1) * size, number * size
+    return ItemPage(
+        count=len(found),
+        next=f"{path}?page={number + 1}&page_size={size}" if end < len(found) else None,
+        previous=f"{path}?page={number - 1}&page_size={size}" if number > 1 else None,
+        results=[_item(memory, fields) for memory in found[start:end]],
+    )
+
+
+# --- Search
+
+
+@router.post("/v3/memories/search/", response_model_exclude_unset=True)
+def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> Found:
+    """Find memories about a text, nearest first."""
+    _refuse_top_level_ids(body)
+    return _search(server, caller, body, body.filters, body.top_k)
+
+
+@router.post("/v2/memories/search/", response_model_exclude_unset=True)
+@router.post("/v1/memories/search/", response_model_exclude_unset=True)
+def search_older(
+    body: OldSearchBody, caller: CallerDep, server: ServerDep
+) -> Found | list[SearchItem]:
+    """Find memories about a text: a bare list, unless the envelope is asked for."""
+    filters = body.all_filters(body.filters)
+    found = _search(server, caller, body, filters, body.limit or body.top_k)
+    return found if body.output_format == _ENVELOPE else found.results
+
+
+def _search(
+    server: Server, caller: Caller, body: SearchBody, filters: Filters, top_k: int
+) -> Found:
+    more: list[JsonValue] = [{"metadata": body.metadata}] if body.metadata else []
+    query = _query(caller, body, filters, more)
+    recall = server.memory.recall(
+        body.query,
+        scope=query.scope,
+        limit=top_k,
+        threshold=body.threshold,
+        filters=query.filters,
+        accept=query.accept,
+        repeats=not body.latest_only,
+        on_error="raise",
+    )
+    results = [_search_item(shown(memory), body.fields) for memory in recall.memories]
+    if not server.memory.has_graph:
+        return Found(results=results)
+    return Found(
+        results=results,
+        relations=[
+            RelationItem(source=one.source, relationship=one.relationship, target=one.target)
+            for one in recall.relations
+        ],
+    )
+
+
+def _query(
+    caller: Caller, body: Asked, filters: Filters, more: Sequence[JsonValue]
+) -> CompiledQuery:
+    categories: list[JsonValue] = (
+        [{"categories": {"in": list(body.categories)}}] if body.categories else []
+    )
+    # As they are where there is nothing else: a mistake is then named by its own path.
+    both: Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
+    query = compile_query(
+        both if filters else None, caller.project_id, show_expired=bool(body.show_expired)
+    )
+    if not query.names_entity:
+        raise InvalidInputError(
+            "filters must hold at least one of user_id, agent_id, app_id, run_id; '*' stands for "
+            "any."
+        )
+    return query
+
+
+def _refuse_top_level_ids(body: BaseModel) -> None:
+    if found := sorted((body.model_extra or {}).keys() & set(ENTITY_KEYS)):
+        raise InvalidInputError(f"{', '.join(found)} must be in filters, not beside them.")
+
+
+# --- One memory
+
+
+@router.get("/v1/memories/{memory_id}/")
+def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> Item:
+    """Return a memory."""
+    return _item(shown(_require(server, caller, memory_id)), None)
+
+
+@router.put("/v1/memories/{memory_id}/")
+def update_memory(memory_id: str, body: UpdateBody, caller: CallerDep, server: ServerDep) -> Item:
+    """Change a memory."""
+    given = body.model_dump(exclude_unset=True)
+    old = _require(server, caller, memory_id)
+    return _item(shown(_updated(server, caller, [(old, given)])[0]), None)
+
+
+@router.delete("/v1/memories/{memory_id}/", response_model_exclude_unset=True)
+def delete_memory(
+    memory_id: str, caller: CallerDep, server: ServerDep, delete_linked: bool = False
+) -> DeletedMemory:
+    """Delete a memory. There are no older ones that it superseded."""
+    memory = _require(server, caller, memory_id)
+    erasing.delete_memories(server, caller.project_id, [memory])
+    said = "Memory deleted successfully!"
+    return (
+        DeletedMemory(message=said, cascade_count=0)
+        if delete_linked
+        else DeletedMemory(message=said)
+    )
+
+
+@router.get("/v1/memories/{memory_id}/history/")
+def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[HistoryEntry]:
+    """Return the changes of a memory, oldest first, also of one that was deleted."""
+    _check_uuid(memory_id)
+    scope = project_scope(caller.project_id)
+    changes = server.memory.history(memory_id, scope=scope)
+    memory = server.memory.get(memory_id, scope=scope)
+    seen = None if memory is None else shown(memory)
+    entities = (
+        events.deleted_entities(server, caller.project_id, memory_id) or Entities()
+        if seen is None
+        else seen.entities
+    )
+    return [
+        HistoryEntry(
+            id=str(uuid.uuid5(_NAMESPACE, f"{memory_id}\n{index}")),
+            memory_id=memory_id,
+            input=[],
+            old_memory=change.old_text,
+            new_memory=change.new_text,
+            user_id=entities.user_id,
+            agent_id=entities.agent_id,
+            app_id=entities.app_id,
+            session_id=entities.run_id,
+            event=change.event,
+            metadata=None if seen is None else _json(seen.metadata),
+            created_at=change.at,
+            updated_at=change.at,
+        )
+        for index, change in enumerate(changes)
+    ]
+
+
+# --- Many memories
+
+
+@router.delete("/v1/memories/")
+def delete_all(  # noqa: PLR0917  (what the query may hold)
+    caller: CallerDep,
+    server: ServerDep,
+    user_id: str | None = None,
+    agent_id: str | None = None,
+    app_id: str | None = None,
+    run_id: str | None = None,
+    metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
+) -> DeletedAll:
+    """Delete all memories of entities; `*` stands for any id."""
+    given = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
+    filters: Filters = {key: value for key, value in given.items() if value is not None}
+    if metadata is not None:
+        try:
+            filters["metadata"] = json.loads(metadata)
+        except ValueError:
+            raise InvalidInputError("metadata must be a JSON object.") from None
+    event_id = erasing.erase(server, caller.project_id, filters)
+    return DeletedAll(message="Memories deleted successfully!", event_id=event_id)
+
+
+@router.put("/v1/batch/")
+def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done:
+    """Change many memories; nothing is changed when one of them is not there."""
+    changes = [
+        (
+            _require(server, caller, change.memory_id),
+            change.model_dump(exclude_unset=True, exclude={"memory_id"}),
+        )
+        for change in body.memories
+    ]
+    _updated(server, caller, changes)
+    return Done(message=f"Successfully updated {len(changes)} memories")
+
+
+@router.delete("/v1/batch/")
+def delete_many(body: BatchDelete, caller: CallerDep, server: ServerDep) -> Done:
+    """Delete many memories; nothing is deleted when one of them is not there."""
+    wanted = {one.memory_id: one for one in body.memories}
+    memories = [_require(server, caller, memory_id) for memory_id in wanted]
+    erasing.delete_memories(server, caller.project_id, memories)
+    return Done(message=f"Successfully deleted {len(memories)} memories")
+
+
+def _updated(
+    server: Server, caller: Caller, changes: Sequence[tuple[Memory, Mapping[str, object]]]
+) -> list[Memory]:
+    plans = []
+    for old, given in changes:
+        text, metadata = given.get("text"), changed_fields(given)
+        if text is None and not metadata:
+            raise InvalidInputError(
+                "There is nothing to change: give a text, metadata, a timestamp or an "
+                "expiration_date."
+            )
+        plans.append((old, text if isinstance(text, str) else None, metadata or None))
+    noted: list[tuple[Entities, events.Change]] = []
+    updated: list[Memory] = []
+    try:
+        for old, new_text, values in plans:
+            new = server.memory.update(old.id, scope=old.scope, text=new_text, metadata=values)
+            updated.append(new)
+            noted.append((shown(new).entities, events.Change(new.id, "UPDATE", new.text, old.text)))
+    finally:
+        events.record(server, caller.project_id, noted)
+    return updated
+
+
+def _require(server: Server, caller: Caller, memory_id: str) -> Memory:
+    _check_uuid(memory_id)
+    memory = server.memory.get(memory_id, scope=project_scope(caller.project_id))
+    if memory is None:
+        raise MemoryNotFoundError("Memory not found!")
+    return memory
+
+
+def _check_uuid(memory_id: str) -> None:
+    if not is_uuid(memory_id):
+        raise InvalidInputError("memory_id should be a valid UUID")
+
+
+def _item(memory: Shown, fields: Sequence[str] | None) -> Item:
+    return Item.model_validate(_fields(memory, fields))
+
+
+def _search_item(memory: Shown, fields: Sequence[str] | None) -> SearchItem:
+    return SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
+
+
+def _fields(memory: Shown, fields: Sequence[str] | None) -> dict[str, object]:
+    found: dict[str, object] = {
+        "id": memory.id,
+        "memory": memory.text,
+        **{key: getattr(memory.entities, key) for key in ENTITY_KEYS},
+        "session_id": memory.entities.run_id,
+        "metadata": memory.metadata,
+        "categories": memory.categories,
+        "structured_attributes": memory.structured_attributes,
+        "expiration_date": memory.expiration_date,
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+    }
+    if not fields:
+        return found
+    return {key: value for key, value in found.items() if key in {"id", "memory", *fields}}
+
+
+def _json(metadata: Mapping[str, object]) -> dict[str, JsonValue]:
+    copied: dict[str, JsonValue] = json.loads(json.dumps(dict(metadata)))
+    return copied

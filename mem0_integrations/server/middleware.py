@@ -1,0 +1,147 @@
+"""What happens around every request, whichever endpoint it is for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mem0_integrations.server.errors import error_response, log_failure
+from mem0_integrations.server.metrics import Metrics
+
+__all__ = ["Observed", "SizeLimit", "TrailingSlash"]
+
+logger = logging.getLogger("mem0_integrations.server")
+
+# Of a body that is too large, read so that the client comes to hear of it.
+_DRAINED: Final = 16
+_NOT_SLASHED: Final = ("/health", "/metrics", "/docs", "/redoc", "/openapi.json")
+
+
+class Observed:
+    """Counts and logs requests, and answers those that break.
+
+    Neither the log nor the counters hold anything of what was sent, not even the path: it may
+    name a user.
+
+    Args:
+        app: The application inside.
+        metrics: Where requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if allowance := scope.get("state", {}).get("allowance"):
+                    MutableHeaders(scope=message).update(allowance.headers)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            log_failure(scope["method"], scope, error)
+            if status:
+                raise
+            failed = error_response(500, f"The server failed: {type(error).__name__}.")
+            await failed(scope, receive, answer)
+        finally:
+            self._note(scope, status or 499, time.perf_counter() - began)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path_format", "unknown")
+        self._metrics.observe(scope["method"], route, status, seconds)
+        caller = scope.get("state", {}).get("caller")
+        logger.info(
+            "%s %s %d %.1f ms project=%s",
+            scope["method"],
+            route,
+            status,
+            seconds * 1000,
+            caller.project_id if caller else "-",
+        )
+
+
+class TrailingSlash:
+    """Lets a path of the protocol end with a slash, where the client left it out.
+
+    Args:
+        app: The application inside.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] == "http" and not scope["path"].startswith(_NOT_SLASHED):
+            # A name may end with a slash, too: what was sent tells, before it is decoded.
+            sent: bytes = scope.get("raw_path") or scope["path"].encode()
+            if not sent.endswith(b"/"):
+                scope["path"] += "/"
+        await self._app(scope, receive, send)
+
+
+class SizeLimit:
+    """Refuses bodies that are too large, whether they say so or come in chunks.
+
+    Args:
+        app: The application inside.
+        most: Bytes.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        read = 0
+        said = Headers(scope=scope).get("content-length", "")
+
+        async def drain() -> None:
+            nonlocal read
+            while read < self._most * _DRAINED:
+                message = await receive()
+                read += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._most:
+                if message.get("more_body"):
+                    await drain()
+                raise HTTPException(413, self._sentence)
+            return message
+
+        if said.isdecimal() and int(said) > self._most:
+            await drain()
+            await error_response(413, self._sentence)(scope, receive, send)
+            return
+        await self._app(scope, counted, send)
+
+    @property
+    def _sentence(self) -> str:
+        return f"The body is larger than the {self._most} bytes that this server accepts."

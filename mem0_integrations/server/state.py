@@ -1,0 +1,146 @@
+"""What the server keeps beside the memories: in SQLite, or in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from mem0_integrations.data_folder import make_folder
+from mem0_integrations.errors import ConfigurationError, InvalidInputError, StorageError
+
+__all__ = ["TABLES", "Moment", "State", "now"]
+
+TABLES: Final = sa.MetaData()
+"""The tables; each is defined beside the code that uses it."""
+
+_BUSY_SECONDS: Final = 30
+# Connections of each worker process; PostgreSQL takes a hundred from everyone.
+_CONNECTIONS: Final = 20
+# Any number, the same for all workers.
+_CREATING: Final = 0x6D656D30
+# SQLite: who only reads does not wait for who writes.
+_READING: Final = {"mem0_begin": "BEGIN"}
+
+
+def now() -> datetime:
+    """Return the time (aware UTC)."""
+    return datetime.now(UTC)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """A column of times: aware UTC, in SQLite too, which knows no time zones."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Write it in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Read it as UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class State:
+    """The tables of a server, created where they are missing.
+
+    Args:
+        url: `sqlite:///file`, or `postgresql+psycopg://...`.
+
+    Raises:
+        ConfigurationError: There is no such kind of database.
+        StorageError: The database cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            where = sa.make_url(url)
+            is_sqlite = where.get_backend_name() == "sqlite"
+            if is_sqlite:
+                if where.database in (None, "", ":memory:"):
+                    raise ArgumentError("Each connection would have a database of its own.")
+                make_folder(Path(str(where.database)).expanduser().absolute().parent)
+            self._engine = sa.create_engine(
+                where,
+                pool_size=_CONNECTIONS,
+                max_overflow=0,
+                pool_pre_ping=not is_sqlite,
+                json_serializer=_dumps,
+                connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {},
+            )
+            if is_sqlite:
+                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+                sa.event.listen(self._engine, "begin", _begin_sqlite)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            # Its message may hold the password.
+            raise ConfigurationError(
+                f"The server cannot keep its state in this database ({type(error).__name__}): use "
+                f"sqlite:///file, or postgresql+psycopg://user:password@host/database."
+            ) from None
+        self.place = where.render_as_string(hide_password=True)
+        try:
+            self._create_tables()
+        except SQLAlchemyError as error:
+            self._engine.dispose()
+            raise StorageError(
+                f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
+                f"reachable, and may it be written?"
+            ) from None
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Hold a connection in a transaction that writes: all of it, or nothing."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Hold a connection in a transaction that only reads."""
+        with self._engine.connect().execution_options(**_READING) as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _create_tables(self) -> None:
+        with self.begin() as connection:
+            # Workers start at once; SQLite's write lock is held already.
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
+            TABLES.create_all(connection)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    assert isinstance(connection, sqlite3.Connection)
+    # Python's own handling begins a transaction at the first write only.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # At once: a transaction that reads first could not wait for its turn to write.
+    begin = connection.get_execution_options().get("mem0_begin", "BEGIN IMMEDIATE")
+    connection.exec_driver_sql(begin)
+
+
+def _dumps(value: object) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        # It could be written, but not answered with: every later reading would break.
+        raise InvalidInputError("JSON cannot hold the number NaN, nor an infinite one.") from None

@@ -1,0 +1,278 @@
+"""How the memories of a project are kept apart, and what its clients see of them. Pure.
+
+Every memory of a project has the core's scope `run_id=<project>`, and so has every call: no
+filter can reach beyond it. The client's own `run_id` is kept in the metadata, with the other
+fields that the core does not have; its `user_id`, `agent_id` and `app_id` are the scope's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+from mem0_integrations.backends.dialect import RESERVED_METADATA, is_text, parse_time
+from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
+
+__all__ = [
+    "ENTITY_KEYS",
+    "RUN_FIELD",
+    "Entities",
+    "Shown",
+    "checked_id",
+    "field_of",
+    "internal_metadata",
+    "metadata_key",
+    "own_metadata",
+    "project_scope",
+    "read_moment",
+    "shown",
+    "today",
+    "write_scope",
+]
+
+ENTITY_KEYS: Final = ("user_id", "agent_id", "app_id", "run_id")
+
+_INTERNAL: Final = "platform_"
+_ESCAPE: Final = f"{_INTERNAL}own_"
+RUN_FIELD: Final = f"{_INTERNAL}run_id"
+_FIELDS: Final = {
+    "run_id": RUN_FIELD,
+    "created_at": f"{_INTERNAL}created_at",
+    "expiration_date": f"{_INTERNAL}expiration_date",
+    "structured_attributes": f"{_INTERNAL}structured_attributes",
+    "feedback": f"{_INTERNAL}feedback",
+    "feedback_reason": f"{_INTERNAL}feedback_reason",
+}
+# `categories` would be taken for Mem0's own.
+_ESCAPED: Final = RESERVED_METADATA | {"categories"}
+# What the core shows among the metadata, and the Platform does not show.
+_HIDDEN: Final = frozenset({"role", "actor_id", "attributed_to"})
+# Stands for the user where a client names only a run: Mem0 then learns from one run alone.
+_RUN_USER: Final = "platform-run:"
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """Whose memories, as a client says it.
+
+    Attributes:
+        user_id: The user.
+        agent_id: The agent.
+        app_id: The application.
+        run_id: The session.
+    """
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    app_id: str | None = None
+    run_id: str | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Entities:
+        """Read the ids among what a client sent.
+
+        Args:
+            given: Any mapping; an id that is None is left out.
+
+        Raises:
+            InvalidInputError: An id is malformed.
+        """
+        found = {key: given.get(key) for key in ENTITY_KEYS}
+        return cls(**{key: checked_id(key, id_) for key, id_ in found.items() if id_ is not None})
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids that are set."""
+        values = ((key, getattr(self, key)) for key in ENTITY_KEYS)
+        return {key: value for key, value in values if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A memory as the clients of its project see it.
+
+    Attributes:
+        id: Mem0's id.
+        text: The statement.
+        entities: Whose it is.
+        metadata: The client's own values.
+        created_at: When it was said (aware UTC), if known.
+        updated_at: When it was last changed (aware UTC), if known.
+        categories: What it is about, as the client said.
+        expiration_date: The last day on which it is found.
+        structured_attributes: As the client said.
+        feedback: As the client said.
+        feedback_reason: As the client said.
+        score: Nearness to the query in [0, 1]; None when listed.
+    """
+
+    id: str
+    text: str
+    entities: Entities
+    metadata: Mapping[str, object]
+    created_at: datetime | None
+    updated_at: datetime | None
+    categories: tuple[str, ...] = ()
+    expiration_date: date | None = None
+    structured_attributes: object = None
+    feedback: str | None = None
+    feedback_reason: str | None = None
+    score: float | None = None
+
+    def is_expired(self, today: date) -> bool:
+        """Tell whether it is no longer found, unless it is asked for."""
+        return self.expiration_date is not None and self.expiration_date < today
+
+
+def checked_id(key: str, value: object) -> str:
+    """Return an id of an entity as it is kept.
+
+    Args:
+        key: Which id.
+        value: What a client says.
+
+    Raises:
+        InvalidInputError: It is not an id.
+
+    Example:
+        >>> checked_id("user_id", " ann ")
+        'ann'
+    """
+    # A scope's ids and an entity's are the same kind of text.
+    found = Scope(**{key: value}).ids[key]  # type: ignore[arg-type]
+    if found == "*" or found.startswith(_RUN_USER) or "\0" in found:
+        raise InvalidInputError(f"{key} cannot be {found!r}; choose another id.")
+    return found
+
+
+def project_scope(project_id: str, **ids: str) -> Scope:
+    """Return the scope of a project, or of some of its entities; it is in every call.
+
+    Args:
+        project_id: The project.
+        ids: Ids among `user_id`, `agent_id` and `app_id`.
+    """
+    return Scope(run_id=project_id, **ids)
+
+
+def write_scope(project_id: str, entities: Entities) -> Scope:
+    """Return the scope that a client's memory is kept under.
+
+    Args:
+        project_id: The project.
+        entities: Whose it is.
+
+    Raises:
+        InvalidInputError: It is nobody's.
+
+    Example:
+        >>> write_scope("p", Entities(user_id="ann", run_id="r")).ids
+        {'user_id': 'ann', 'run_id': 'p'}
+    """
+    ids = entities.ids
+    if not ids:
+        raise InvalidInputError(
+            "At least one of user_id, agent_id, app_id, run_id is needed: say whose memory it is."
+        )
+    run_id = ids.pop("run_id", None)
+    if run_id is not None and not ids:
+        ids["user_id"] = _RUN_USER + hashlib.sha256(run_id.encode()).hexdigest()[:40]
+    return project_scope(project_id, **ids)
+
+
+def metadata_key(key: str) -> str:
+    """Return the key under which a client's metadata is kept.
+
+    Example:
+        >>> metadata_key("team"), metadata_key("hash")
+        ('team', 'platform_own_hash')
+    """
+    return _ESCAPE + key if key in _ESCAPED or key.startswith(_INTERNAL) else key
+
+
+def own_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
+    """Return a client's metadata as it is kept."""
+    return {metadata_key(key): value for key, value in (metadata or {}).items()}
+
+
+def internal_metadata(**fields: object) -> dict[str, object]:
+    """Return the fields that the core does not have as they are kept.
+
+    Args:
+        fields: By the names that clients know; None to clear one.
+    """
+    return {_FIELDS[name]: _stored(value) for name, value in fields.items()}
+
+
+def _stored(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def field_of(memory: Memory, name: str) -> object:
+    """Return a field of a memory that the core does not have."""
+    return memory.metadata.get(_FIELDS[name])
+
+
+def shown(memory: Memory) -> Shown:
+    """Return what the clients of its project see of a memory.
+
+    Args:
+        memory: As the core has it.
+    """
+    ids = {key: value for key, value in memory.scope.ids.items() if key != "run_id"}
+    if ids.get("user_id", "").startswith(_RUN_USER):
+        del ids["user_id"]
+    run_id = field_of(memory, "run_id")
+    if is_text(run_id):
+        ids["run_id"] = run_id
+    expires = field_of(memory, "expiration_date")
+    feedback, reason = field_of(memory, "feedback"), field_of(memory, "feedback_reason")
+    return Shown(
+        id=memory.id,
+        text=memory.text,
+        entities=Entities(**ids),
+        metadata={
+            key.removeprefix(_ESCAPE): value
+            for key, value in memory.metadata.items()
+            if key not in _HIDDEN and (key.startswith(_ESCAPE) or not key.startswith(_INTERNAL))
+        },
+        created_at=parse_time(field_of(memory, "created_at")) or memory.created_at,
+        updated_at=memory.updated_at,
+        categories=memory.categories,
+        expiration_date=date.fromisoformat(expires) if is_text(expires) else None,
+        structured_attributes=field_of(memory, "structured_attributes"),
+        feedback=feedback if is_text(feedback) else None,
+        feedback_reason=reason if is_text(reason) else None,
+        score=memory.score,
+    )
+
+
+def read_moment(value: object) -> datetime | None:
+    """Read a time as clients write it; None if it is none.
+
+    Args:
+        value: ISO 8601, or seconds since the epoch; without a zone it is UTC.
+
+    Example:
+        >>> read_moment(0), read_moment("yesterday")
+        (datetime.datetime(1970, 1, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
+    """
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str) and value.isascii():
+            found = datetime.fromisoformat(value)
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def today() -> date:
+    """Return the day (UTC)."""
+    return datetime.now(UTC).date()

@@ -1,0 +1,77 @@
+"""Threads that do what no request waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """A thread that looks for work, again and again, until it is stopped.
+
+    Args:
+        name: What it does, for the log.
+        job: Does what there is to do; returns whether it is to be called again at once. What it
+            raises is logged without content, and it is called again later.
+        pause: Seconds between two looks, when nobody calls `wake`.
+
+    Example:
+        >>> done = threading.Event()
+        >>> worker = Worker("example", lambda: done.set() or False, pause=60)
+        >>> worker.start()
+        >>> done.wait(10), worker.stop(10)
+        (True, True)
+    """
+
+    def __init__(self, name: str, job: Callable[[], bool], *, pause: float = 1.0) -> None:
+        self._name = name
+        self._job = job
+        self._pause = pause
+        self._woken = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"mem0-server-{name}", daemon=True)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the job should come to its end."""
+        return self._stopped.is_set()
+
+    def start(self) -> None:
+        """Begin to look for work."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that there is something to do."""
+        self._woken.set()
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """End after the job that is being done.
+
+        Args:
+            timeout: Seconds to wait for it; None to wait without an end.
+
+        Returns:
+            Whether it ended in time.
+        """
+        self._stopped.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            again = False
+            # Before the job: what comes in while it runs is looked for once more.
+            self._woken.clear()
+            try:
+                again = self._job()
+            except Exception as error:
+                logger.warning("The worker %s failed: %s.", self._name, type(error).__name__)
+            if not again:
+                self._woken.wait(self._pause)

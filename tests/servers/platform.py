@@ -1,0 +1,84 @@
+"""A real server of ours: uvicorn on a loopback port, over a real memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from mem0 import MemoryClient
+
+from mem0_integrations import AgentMemory
+from mem0_integrations.server import ServerSettings, create_app
+from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.dependencies import Server
+
+__all__ = ["Project", "Running", "running_app", "serving"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that answers."""
+
+    url: str
+    app: FastAPI
+
+    @property
+    def server(self) -> Server:
+        server: Server = self.app.state.server
+        return server
+
+    def new_project(self, project_id: str | None = None) -> Project:
+        project_id = project_id or f"project-{uuid.uuid4().hex}"
+        return Project(self.url, project_id, create_key(self.server.state, project_id))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A tenant and its key."""
+
+    url: str
+    id: str
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Token {self.key}"}
+
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30)
+
+    def client(self) -> MemoryClient:
+        return MemoryClient(api_key=self.key, host=self.url)
+
+
+@contextmanager
+def running_app(app: FastAPI) -> Iterator[Running]:
+    """Serve an application on a free port; its lifespan ends with the block."""
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "The server did not start."
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Running(f"http://127.0.0.1:{port}", app)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@contextmanager
+def serving(memory: AgentMemory, state: Path) -> Iterator[Running]:
+    """Serve a memory."""
+    with running_app(create_app(memory, ServerSettings(state_url=f"sqlite:///{state}"))) as server:
+        yield server
