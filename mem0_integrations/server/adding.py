@@ -119,6 +119,7 @@ def plan_addition(project_id: str, body: AddBody) -> Addition:
     internal = {
         name: value
         for name, value in (
+            ("app_id", entities.app_id),
             ("run_id", entities.run_id),
             ("structured_attributes", body.structured_attributes),
             ("expiration_date", _day(body.expiration_date)),

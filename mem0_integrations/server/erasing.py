@@ -24,9 +24,9 @@ _PATIENCE_SECONDS: Final = 10.0
 def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> str:
     """Delete what a project has of entities.
 
-    Of users, agents and applications everything goes: memories, their history, what Mem0
-    retains of what was said, writes that wait, facts of the graph. The memories of a session go
-    one by one, because those of its user stay.
+    Of whole entities everything goes: memories, their history, what Mem0 retains of what was
+    said, writes that wait, facts of the graph. With a filter on metadata, or `*`, memories go one
+    by one.
 
     Args:
         server: Where they are.
@@ -49,16 +49,22 @@ def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> 
     began = now()
     ids = Entities.of({key: value for key, value in filters.items() if value != "*"}).ids
     whole = ids.keys() == filters.keys()
-    if whole and "run_id" not in ids:
+    told: list[Memory] = []
+    if whole and not ids.keys() & {"app_id", "run_id"}:
         told = selected(server, query)
         events.hold(server, project_id, ids)
         server.memory.forget(project_scope(project_id, **ids))
     else:
-        told = []
         events.settle_all(server, project_id, ids, _PATIENCE_SECONDS)
-        delete_memories(server, project_id, selected(server, query), keep_text=False)
-        if whole and ids.keys() == {"run_id"}:
-            server.memory.forget(write_scope(project_id, Entities.of(ids)))
+        found = selected(server, query)
+        if whole:
+            told = found
+            # A session without memories may have messages.
+            sessions = {memory.scope for memory in found}
+            for scope in sessions | {write_scope(project_id, Entities.of(ids))}:
+                server.memory.forget(scope)
+        else:
+            delete_memories(server, project_id, found, keep_text=False)
     if whole:
         events.forget(server, project_id, ids, until=began)
         exports.forget(server, project_id)

@@ -25,6 +25,7 @@ from mem0_integrations.filters import compile_filters, split_equalities
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 from mem0_integrations.server.tenancy import (
+    APP_FIELD,
     ENTITY_KEYS,
     RUN_FIELD,
     Shown,
@@ -117,8 +118,9 @@ def compile_query(
         return passes(_record(seen))
 
     ids = {key: reader.certain[key] for key in reader.certain if key in ENTITY_KEYS}
-    run_id = ids.pop("run_id", None)
-    pushed = {**reader.pushed, **({} if run_id is None else {RUN_FIELD: run_id})}
+    sessions = {"app_id": APP_FIELD, "run_id": RUN_FIELD}
+    session = {field: ids.pop(key) for key, field in sessions.items() if key in ids}
+    pushed = {**reader.pushed, **session}
     return Query(project_scope(project_id, **ids), pushed or None, accept, reader.names_entity)
 
 

@@ -1,13 +1,16 @@
 """How the memories of a project are kept apart, and what its clients see of them. Pure.
 
 Every memory of a project has the core's scope `run_id=<project>`, and so has every call: no
-filter can reach beyond it. The client's own `run_id` is kept in the metadata, with the other
-fields that the core does not have; its `user_id`, `agent_id` and `app_id` are the scope's.
+filter can reach beyond it. The client's `user_id` and `agent_id` are the scope's. Its `app_id` and
+`run_id` are kept in the metadata, with the other fields that the core does not have; together they
+name the session, which the scope's `app_id` stands for: what is said in one is learned there, also
+where another one knows it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -19,6 +22,7 @@ from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
 __all__ = [
+    "APP_FIELD",
     "ENTITY_KEYS",
     "RUN_FIELD",
     "Entities",
@@ -39,8 +43,10 @@ ENTITY_KEYS: Final = ("user_id", "agent_id", "app_id", "run_id")
 
 _INTERNAL: Final = "platform_"
 _ESCAPE: Final = f"{_INTERNAL}own_"
+APP_FIELD: Final = f"{_INTERNAL}app_id"
 RUN_FIELD: Final = f"{_INTERNAL}run_id"
 _FIELDS: Final = {
+    "app_id": APP_FIELD,
     "run_id": RUN_FIELD,
     "created_at": f"{_INTERNAL}created_at",
     "expiration_date": f"{_INTERNAL}expiration_date",
@@ -52,8 +58,6 @@ _FIELDS: Final = {
 _ESCAPED: Final = RESERVED_METADATA | {"categories"}
 # What the core shows among the metadata, and the Platform does not show.
 _HIDDEN: Final = frozenset({"role", "actor_id", "attributed_to"})
-# Stands for the user where a client names only a run: Mem0 then learns from one run alone.
-_RUN_USER: Final = "platform-run:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def checked_id(key: str, value: object) -> str:
     """
     # A scope's ids and an entity's are the same kind of text.
     found = Scope(**{key: value}).ids[key]  # type: ignore[arg-type]
-    if found == "*" or found.startswith(_RUN_USER) or "\0" in found:
+    if found == "*" or "\0" in found:
         raise InvalidInputError(f"{key} cannot be {found!r}; choose another id.")
     return found
 
@@ -155,7 +159,7 @@ def project_scope(project_id: str, **ids: str) -> Scope:
 
     Args:
         project_id: The project.
-        ids: Ids among `user_id`, `agent_id` and `app_id`.
+        ids: Ids among `user_id` and `agent_id`.
     """
     return Scope(run_id=project_id, **ids)
 
@@ -171,17 +175,19 @@ def write_scope(project_id: str, entities: Entities) -> Scope:
         InvalidInputError: It is nobody's.
 
     Example:
-        >>> write_scope("p", Entities(user_id="ann", run_id="r")).ids
+        >>> write_scope("p", Entities(user_id="ann")).ids
         {'user_id': 'ann', 'run_id': 'p'}
+        >>> list(write_scope("p", Entities(user_id="ann", run_id="r")).ids)
+        ['user_id', 'run_id', 'app_id']
     """
     ids = entities.ids
     if not ids:
         raise InvalidInputError(
             "At least one of user_id, agent_id, app_id, run_id is needed: say whose memory it is."
         )
-    run_id = ids.pop("run_id", None)
-    if run_id is not None and not ids:
-        ids["user_id"] = _RUN_USER + hashlib.sha256(run_id.encode()).hexdigest()[:40]
+    session = [ids.pop("app_id", None), ids.pop("run_id", None)]
+    if any(session):
+        ids["app_id"] = hashlib.sha256(json.dumps(session).encode()).hexdigest()[:40]
     return project_scope(project_id, **ids)
 
 
@@ -224,18 +230,18 @@ def shown(memory: Memory) -> Shown:
     Args:
         memory: As the core has it.
     """
-    ids = {key: value for key, value in memory.scope.ids.items() if key != "run_id"}
-    if ids.get("user_id", "").startswith(_RUN_USER):
-        del ids["user_id"]
-    run_id = field_of(memory, "run_id")
-    if is_text(run_id):
-        ids["run_id"] = run_id
+    fields = {key: field_of(memory, key) for key in ("app_id", "run_id")}
+    entities = Entities(
+        user_id=memory.scope.user_id,
+        agent_id=memory.scope.agent_id,
+        **{key: value for key, value in fields.items() if is_text(value)},
+    )
     expires = field_of(memory, "expiration_date")
     feedback, reason = field_of(memory, "feedback"), field_of(memory, "feedback_reason")
     return Shown(
         id=memory.id,
         text=memory.text,
-        entities=Entities(**ids),
+        entities=entities,
         metadata={
             key.removeprefix(_ESCAPE): value
             for key, value in memory.metadata.items()

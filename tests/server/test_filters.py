@@ -36,9 +36,8 @@ def stored(
     text: str = "",
     **ids: str,
 ) -> Memory:
-    internal: dict[str, object] = {}
-    if "run_id" in ids:
-        internal |= internal_metadata(run_id=ids["run_id"])
+    session = {key: ids[key] for key in ("app_id", "run_id") if key in ids}
+    internal = internal_metadata(**session)
     if expires is not None:
         internal |= internal_metadata(expiration_date=expires)
     return Memory(
@@ -234,7 +233,7 @@ def test_only_a_run_is_a_scope_of_its_own() -> None:
     assert shown(stored("x", run_id="r1")).entities == Entities(run_id="r1")
 
 
-@pytest.mark.parametrize("bad", ["", " ", "*", "x" * 256, "platform-run:1", "a\0b", "\ud83d"])
+@pytest.mark.parametrize("bad", ["", " ", "*", "x" * 256, "a\0b", "\ud83d"])
 def test_an_id_that_cannot_be_kept_is_refused(bad: str) -> None:
     """It would be another's, or nobody's."""
     with pytest.raises(InvalidInputError):

@@ -379,3 +379,19 @@ def test_the_memory_behind_it_can_be_used_beside_the_server(
     """By the program that runs it: a project is a `run_id`."""
     shared.remember("I like tea.", scope={"user_id": "ann", "run_id": project.id}, infer=False)
     assert listed(http) == ["I like tea."]
+
+
+def test_what_is_said_in_two_sessions_is_learned_in_both(http: httpx.Client) -> None:
+    """An agent that looks at its own session alone must find it there."""
+
+    def found(**ids: str) -> int:
+        return len(listed(http, filters={"AND": [{key: ids[key]} for key in ids]}))
+
+    for ids in ({}, {"run_id": "r1"}, {"run_id": "r2"}, {"app_id": "shop"}):
+        said = {"messages": "I like tea.", **ANN, **ids}
+        # This version waits for the end.
+        assert len(http.post("/v1/memories/", json=said).json()) == 1
+    assert (found(run_id="r1"), found(run_id="r2"), found(app_id="shop")) == (1, 1, 1)
+    assert found(**ANN) == 4
+    http.request("DELETE", "/v1/memories/", params={**ANN, "run_id": "r1"})
+    assert (found(run_id="r1"), found(**ANN)) == (0, 3)
