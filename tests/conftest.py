@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "tests.servers.neo4j",
     "tests.servers.neptune",
+    "tests.servers.platform",
     "tests.servers.postgres",
     "tests.stores",
 ]

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mem0 import MemoryClient
 from typer.main import get_command
 
 from mem0_integrations.cli import app
 from tests.servers.openai import running_openai
+from tests.servers.platform import Project, Running
 from tests.servers.postgres import with_iterative_scan
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +44,10 @@ def needs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if "postgres" in wanted:
         url = request.getfixturevalue("postgres_url")
         monkeypatch.setenv("DATABASE_URL", with_iterative_scan(url))
+    if "platform" in wanted:
+        server = request.getfixturevalue("running")
+        monkeypatch.setenv("MEM0_HOST", server.url)
+        monkeypatch.setenv("MEM0_API_KEY", server.new_project().key)
     with running_openai(answer="Hello.", memories=["The kettle leaks at the base"]) as server:
         if "openai" in wanted:
             monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -60,6 +69,24 @@ def test_the_code_of_a_section_does_what_it_shows(
             # CrewAI draws panels of what it does.
             printed = [line for line in printed if line.strip() and line[0] not in "╭│╰"]
         assert printed == expected
+    for value in namespace.values():
+        if isinstance(value, MemoryClient):
+            # A program may leave that to its end.
+            value.client.close()
+
+
+def test_the_server_is_asked_with_curl(
+    running: Running, client: MemoryClient, project: Project
+) -> None:
+    """Plain HTTP is what every language has."""
+    client.add("My kettle leaks at the base.", user_id="customer-2", infer=False)
+    (block,) = blocks("bash")
+    environment = {**os.environ, "MEM0_HOST": running.url, "MEM0_API_KEY": project.key}
+    done = subprocess.run(
+        ["bash", "-c", block["text"]], env=environment, capture_output=True, text=True, check=True
+    )
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["memory"] == "My kettle leaks at the base."
 
 
 def test_the_commands_exist_with_their_options(
@@ -104,5 +131,8 @@ def test_links_to_files_lead_somewhere() -> None:
     """Broken links in the first file that people read say that nobody reads it."""
     links = [link for link in re.findall(r"\]\((.*?)\)", README) if "://" not in link]
     assert links
+    headings = {
+        "#" + heading.lower().replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.*)$", README)
+    }
     for link in links:
-        assert (ROOT / link).is_file(), link
+        assert link in headings or (ROOT / link).is_file(), link
