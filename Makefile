@@ -13,7 +13,7 @@ demo: .venv/demo/.installed ## See an agent remember across sessions: no key, no
 	@$(DEMO)/mem0-integrations demo
 
 test: lint ## Check style and types, then run every test and notebook
-	@$(TEST)/pytest
+	@$(TEST)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/test/.installed ## Check style and types only
 	@$(TEST)/ruff check --quiet .

@@ -24,6 +24,7 @@ NAMES = (
     "growth",
     "graph",
     "graph_calls",
+    "server",
 )
 
 

@@ -96,11 +96,6 @@ def is_platform(memory: AgentMemory) -> bool:
     return "MemoryClient" in memory.describe()["Mem0"]
 
 
-def role_in(memory: AgentMemory) -> dict[str, str]:
-    """Return what a memory tells of the role of whoever said something: the protocol nothing."""
-    return {} if is_platform(memory) else {"role": "user"}
-
-
 @dataclass(frozen=True)
 class Store:
     """A store that stays open, so that one memory after the other can be connected to it."""

@@ -226,7 +226,10 @@ class RowDocuments(Documents):
 
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         ids = {document_id(address): address for address in addresses}
-        return {ids[row_id]: (row_id, payload) for row_id, payload in self._rows_at(list(ids.items())).items()}
+        return {
+            ids[row_id]: (row_id, payload)
+            for row_id, payload in self._rows_at(list(ids.items())).items()
+        }
 
     def _rows_at(self, wanted: Sequence[tuple[str, Address]]) -> Mapping[str, Payload]:
         """Return the payloads of rows by their ids, where they are there.

@@ -19,6 +19,9 @@ __all__ = [
     "CREATED_FIELD",
     "KEY_METADATA",
     "OWN",
+    "PARTS_FIELD",
+    "PART_FIELD",
+    "ROLE_FIELD",
     "all_of",
     "any_of",
     "covers",
@@ -36,6 +39,9 @@ OWN: Final = "mem0_integrations_"
 
 CREATED_FIELD: Final = f"{OWN}created_at"
 KEY_METADATA: Final = f"{OWN}{KEY_FIELD}"
+PART_FIELD: Final = f"{OWN}part"
+PARTS_FIELD: Final = f"{OWN}parts"
+ROLE_FIELD: Final = f"{OWN}role"
 _REMOVED: Final = f"{OWN}removed"
 # One of them is lost where a fact is extracted.
 _SPLIT: Final = ("user_id", "agent_id")
@@ -135,6 +141,8 @@ def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
     given = kept_metadata(item)
     own = own_only(given)
     metadata = {key: value for key, value in given.items() if key not in own}
+    if role := own.get(ROLE_FIELD) or item.get("role"):
+        metadata["role"] = role
     score = item.get("score")
     created = parse_time(own.get(CREATED_FIELD)) or parse_time(item.get("created_at"))
     updated = parse_time(item.get("updated_at"))

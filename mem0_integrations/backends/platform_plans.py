@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -25,6 +26,9 @@ from mem0_integrations.backends.known import (
 from mem0_integrations.backends.platform_dialect import (
     CREATED_FIELD,
     KEY_METADATA,
+    PART_FIELD,
+    PARTS_FIELD,
+    ROLE_FIELD,
     all_of,
     covers,
     memory_of,
@@ -163,25 +167,11 @@ def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) ->
         pending: The events whose end was not seen, by scope and key: a repetition goes on
             waiting for its own.
     """
+    if not request.infer:
+        return (yield from _add_as_they_are(request))
     place = request.scope, request.key
     if place not in pending:
-        answer = yield Call(
-            "add",
-            "add",
-            {
-                "messages": [dict(message) for message in request.messages],
-                **scope_filters(request.scope),
-                "metadata": {
-                    **request.metadata,
-                    **scope_metadata(request.scope),
-                    KEY_METADATA: request.key,
-                    CREATED_FIELD: request.created_at.isoformat(),
-                },
-                "infer": request.infer,
-                "timestamp": int(request.created_at.timestamp()),
-            },
-            key=request.key,
-        )
+        answer = yield _addition(request, request.messages, request.key, {})
         if answer.get("status") != "PENDING":
             return _stored(request, answer.get("results") or ())
         pending[place] = str(answer["event_id"])
@@ -198,9 +188,10 @@ def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) ->
 
 
 def find(scope: Scope, key: str) -> Plan[list[Memory]]:
-    """Read what was stored under an idempotency key."""
-    items = yield from everything(all_of(scope_filter(scope), metadata_is(KEY_METADATA, key)))
-    return [memory for memory in _covered(scope, items) if memory.scope == scope]
+    """Read what was stored under an idempotency key; nothing where a part of it is missing."""
+    items = yield from _stored_under(scope, key)
+    whole = max((_number(item, PARTS_FIELD) for item in items), default=0)
+    return [] if len(items) < whole else [memory_of(item) for item in items]
 
 
 def list_memories(
@@ -289,6 +280,58 @@ def erase(scope: Scope) -> Plan[int]:
         f"something is writing. Call forget() again.",
         retryable=True,
     )
+
+
+def _add_as_they_are(request: AddRequest) -> Plan[list[Memory]]:
+    """Store messages, one request each: else nobody knows who said what, and in which order."""
+    known = yield from _stored_under(request.scope, request.key)
+    stored = {_number(item, PART_FIELD): memory_of(item) for item in known}
+    for part, message in enumerate(request.messages):
+        if part not in stored:
+            own = {
+                PART_FIELD: part,
+                PARTS_FIELD: len(request.messages),
+                ROLE_FIELD: message["role"],
+                # As it was said: one after the other.
+                CREATED_FIELD: (request.created_at + timedelta(microseconds=part)).isoformat(),
+            }
+            answer = yield _addition(request, [message], f"{request.key} {part}", own)
+            if made := _stored(request, answer["results"]):
+                stored[part] = made[0]
+    return [stored[part] for part in sorted(stored)]
+
+
+def _addition(
+    request: AddRequest, messages: Sequence[Mapping[str, object]], key: str, own: Item
+) -> Call:
+    return Call(
+        "add",
+        "add",
+        {
+            "messages": [dict(message) for message in messages],
+            **scope_filters(request.scope),
+            "metadata": {
+                **request.metadata,
+                **scope_metadata(request.scope),
+                KEY_METADATA: request.key,
+                CREATED_FIELD: request.created_at.isoformat(),
+                **own,
+            },
+            "infer": request.infer,
+            "timestamp": int(request.created_at.timestamp()),
+        },
+        key=key,
+    )
+
+
+def _stored_under(scope: Scope, key: str) -> Plan[list[Item]]:
+    items = yield from everything(all_of(scope_filter(scope), metadata_is(KEY_METADATA, key)))
+    return [item for item in items if covers(scope, item) and memory_of(item).scope == scope]
+
+
+def _number(item: Item, field: str) -> int:
+    value = (item.get("metadata") or {}).get(field)
+    return value if isinstance(value, int) else 0
 
 
 def _of(scope: Scope) -> Plan[list[Item]]:

@@ -21,7 +21,7 @@ from rich.table import Column, Table
 from uvicorn.config import LOGGING_CONFIG
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.connection import connect
+from mem0_integrations.connection import OutboxOptions, connect
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.server.app import create_app, default_state_url
@@ -72,7 +72,14 @@ class Serving:
             llm = chat_model(self.model)
         # None would be the Mem0 Platform, where its key is set.
         target: Any = "embedded" if self.config is None else self.config
-        return connect(target, graph=self.graph or None, llm=llm, data_dir=self.data_dir)
+        return connect(
+            target,
+            graph=self.graph or None,
+            llm=llm,
+            data_dir=self.data_dir,
+            # A client is told to come again; a request that waits holds up others.
+            outbox=OutboxOptions(when_full="raise"),
+        )
 
     def app(self) -> FastAPI:
         """Make the application, with a memory of its own."""

@@ -46,10 +46,11 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     # Before the memories, among whose paths one of its own lies.
     event_routes.router,
     memories.router,
+    # Before the entities, for the same reason.
+    profiles.router,
     entities.router,
     exports.router,
     insights.router,
-    profiles.router,
     projects.router,
     webhook_settings.router,
 )

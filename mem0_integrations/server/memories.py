@@ -449,6 +449,7 @@ def _fields(memory: Shown, fields: Sequence[str] | None) -> dict[str, object]:
         "session_id": memory.entities.run_id,
         "metadata": memory.metadata,
         "categories": memory.categories,
+        "role": memory.role,
         "structured_attributes": memory.structured_attributes,
         "expiration_date": memory.expiration_date,
         "created_at": memory.created_at,

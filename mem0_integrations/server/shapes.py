@@ -62,6 +62,7 @@ class Item(BaseModel):
     categories: list[str] | None = None
     structured_attributes: dict[str, JsonValue] | None = None
     expiration_date: date | None = None
+    role: Annotated[str | None, Field(description="Who said it, as Mem0's own code tells.")] = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
 

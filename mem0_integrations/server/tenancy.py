@@ -112,6 +112,7 @@ class Shown:
         structured_attributes: As the client said.
         feedback: As the client said.
         feedback_reason: As the client said.
+        role: Who said it, `user` or `assistant`, if known.
         score: Nearness to the query in [0, 1]; None when listed.
     """
 
@@ -126,6 +127,7 @@ class Shown:
     structured_attributes: object = None
     feedback: str | None = None
     feedback_reason: str | None = None
+    role: str | None = None
     score: float | None = None
 
     def is_expired(self, today: date) -> bool:
@@ -237,6 +239,7 @@ def shown(memory: Memory) -> Shown:
         **{key: value for key, value in fields.items() if is_text(value)},
     )
     expires = field_of(memory, "expiration_date")
+    role = memory.metadata.get("role")
     feedback, reason = field_of(memory, "feedback"), field_of(memory, "feedback_reason")
     return Shown(
         id=memory.id,
@@ -254,6 +257,7 @@ def shown(memory: Memory) -> Shown:
         structured_attributes=field_of(memory, "structured_attributes"),
         feedback=feedback if is_text(feedback) else None,
         feedback_reason=reason if is_text(reason) else None,
+        role=role if is_text(role) else None,
         score=memory.score,
     )
 

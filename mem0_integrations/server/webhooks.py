@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 _SIDE_BY_SIDE: Final = 8
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY_SECONDS: Final = 3600.0
+# Its own: a program's `random.seed` is neither followed nor disturbed.
+_JITTER: Final = random.Random()
 # Longer than one delivery can take: another process leaves it alone for so long.
 _LEASE: Final = timedelta(seconds=60)
 
@@ -186,7 +188,7 @@ class _Deliverer:
         this = deliveries.c.number == row.number
         if failure is not None and attempt < self._server.settings.webhook_attempts:
             delay = min(_FIRST_RETRY_SECONDS * 2**row.attempts, _LONGEST_RETRY_SECONDS)
-            due = now() + timedelta(seconds=delay * random.uniform(0.5, 1))
+            due = now() + timedelta(seconds=delay * _JITTER.uniform(0.5, 1))
             with self._server.state.begin() as connection:
                 connection.execute(deliveries.update().where(this).values(due_at=due))
             return

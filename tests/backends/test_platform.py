@@ -23,6 +23,7 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.backends.platform_dialect import OWN, covers, memory_of, scope_filter
+from mem0_integrations.langgraph import Mem0Store
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.auth import create_key
 from tests.servers.platform import running_app
@@ -215,6 +216,21 @@ def test_vectors_are_refused(memory: AgentMemory) -> None:
     """The protocol has none; the message names what works."""
     with pytest.raises(ConfigurationError, match="Mem0CrewMemory"):
         memory.vectors()
+
+
+def test_a_graph_follows_it(key: str, url: str, tmp_path: Path) -> None:
+    """The Platform's own graph is for its larger plans; this one is beside any Mem0."""
+    with connect(api_key=key, host=url, graph=True, data_dir=tmp_path, scope=ANN) as memory:
+        written = memory.remember("I live in Oslo.")
+        assert memory.flush(30)
+        (fact,) = memory.recall("Where is home?").relations
+        assert (fact.source, fact.relationship, fact.target) == ("ann", "lives_in", "Oslo")
+        assert fact.memory_ids == (written.memories[0].id,)
+        store = Mem0Store(memory, memories=("memories", "{user_id}"))
+        store.put(("memories", "ann"), "work", {"text": "I work at Acme."})
+        assert memory.flush(30)
+        assert {fact.target for fact in memory.graph.relations(scope=ANN)} == {"Oslo", "Acme"}
+        assert memory.forget(ANN).relations == 2
 
 
 # When the network fails.

@@ -62,6 +62,13 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw
 GRACE = 30.0
 
 
+@pytest.fixture(params=["embedded", "platform"])
+def shared(request: pytest.FixtureRequest) -> AgentMemory:
+    """Agents work alike on Mem0's own code and on its protocol."""
+    memory: AgentMemory = request.getfixturevalue(f"on_{request.param}")
+    return memory
+
+
 @tool
 def lookup(order: str) -> str:
     """Look an order up."""

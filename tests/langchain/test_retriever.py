@@ -41,7 +41,6 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.langchain import Mem0Retriever
-from tests.stores import role_in
 
 GRACE = 30.0
 PEANUTS = "I am allergic to peanuts."
@@ -176,7 +175,7 @@ async def test_a_document_tells_everything_about_its_memory(anywhere, user, call
         "created_at": memory.created_at.isoformat(),
         "updated_at": memory.updated_at.isoformat(),
         "categories": [],
-        "metadata": {"topic": "food", **role_in(anywhere)},
+        "metadata": {"topic": "food", "role": "user"},
     }
     json.dumps(document.metadata)
 

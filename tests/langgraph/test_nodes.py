@@ -50,6 +50,13 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw
 GRACE = 30.0
 
 
+@pytest.fixture(params=["embedded", "platform"])
+def shared(request: pytest.FixtureRequest) -> AgentMemory:
+    """Nodes work alike on Mem0's own code and on its protocol."""
+    memory: AgentMemory = request.getfixturevalue(f"on_{request.param}")
+    return memory
+
+
 def config_of(user: str, **ids: Any) -> dict[str, Any]:
     return {"configurable": {"user_id": user, "thread_id": "thread-1", **ids}}
 

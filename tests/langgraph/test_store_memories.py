@@ -22,7 +22,7 @@ from mem0_integrations import (
 )
 from mem0_integrations.langgraph import Mem0Store
 from tests.langgraph.store_calls import Calls, keys
-from tests.stores import role_in, texts_of
+from tests.stores import texts_of
 
 TEMPLATE = ("memories", "{user_id}")
 TEA = "Prefers green tea over coffee."
@@ -216,7 +216,7 @@ async def test_what_is_remembered_is_changed_by_a_put(
     (after,) = anywhere.list(scope=scope)
     assert (after.id, after.scope, after.created_at) == (before.id, scope, before.created_at)
     assert after.text == "I prefer coffee."
-    assert dict(after.metadata) == {"weight": 2, **role_in(anywhere)}
+    assert dict(after.metadata) == {"weight": 2, "role": "user"}
     assert anywhere.recall("coffee", scope=scope).memories[0].id == before.id
     assert (await store.get(namespace, before.id)).value == {
         "memory": "I prefer coffee.",

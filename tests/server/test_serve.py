@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -22,9 +18,8 @@ from mem0_integrations import ConfigurationError, InvalidInputError, connect
 from mem0_integrations.cli import app
 from mem0_integrations.server.tenancy import project_scope
 from tests.servers.openai import DIMENSION, running_openai
+from tests.servers.platform import served
 from tests.servers.postgres import with_iterative_scan
-
-COMMAND = Path(sys.executable).with_name("mem0-integrations")
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -32,45 +27,6 @@ def run(folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(
         app, arguments, env={"MEM0_DIR": str(folder / "data"), "COLUMNS": "200"}
     )
-
-
-@contextmanager
-def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Serve in a process of its own until the block ends; yields its URL."""
-    log = folder / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            [COMMAND, "serve", "--port", "0", *arguments],
-            env={
-                "HOME": str(folder),
-                "MEM0_DIR": str(folder / "data"),
-                "PATH": os.environ["PATH"],
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        try:
-            yield _url(log, process), process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(30)
-            finally:
-                process.kill()
-
-
-def _url(log: Path, process: subprocess.Popen[bytes]) -> str:
-    for _ in range(600):
-        text = log.read_text()
-        running = re.search(r"running on (http://\S+)", text)
-        if running and "startup complete" in text:
-            return running[1]
-        assert process.poll() is None, text
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
 
 
 def test_the_server_runs_as_a_process_and_delivers_before_it_ends(tmp_path: Path) -> None:

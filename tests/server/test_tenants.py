@@ -145,9 +145,10 @@ class Attack(dict[str, str]):
             case "org_id":
                 value = self.one("default", "*")
             case "entity_type":
-                value = self.one("user", "agent", "app", "run")
+                value = self.one("user", "user", "agent", "app", "run")
             case "entity_id" | "name":
-                value = self.one(ids["entity_id"], self.name())
+                # By the name that is most often a user's.
+                value = self.one(self.other.names["user_id"], ids["entity_id"], self.name())
             case _:
                 value = NOBODY
         return quote(value, safe="")
@@ -167,7 +168,13 @@ class Attack(dict[str, str]):
         )
 
     def entities(self) -> dict[str, str]:
-        return self._draw(st.dictionaries(st.sampled_from(list(self.other.names)), self._names()))
+        """Ids of entities, as both have them."""
+        names = {
+            key: st.sampled_from([name, name, "*", self.other.project.id])
+            for key, name in self.other.names.items()
+        }
+        found: dict[str, str] = self._draw(st.fixed_dictionaries({}, optional=names))
+        return found
 
     def filters(self) -> dict[str, Any]:
         ids = list(self.other.ids.values())
@@ -207,7 +214,7 @@ class Attack(dict[str, str]):
             max_leaves=6,
         )
         # Without anybody's name it would be refused at once.
-        return {"OR": [{"user_id": "*"}, {"run_id": "*"}, self._draw(nested)]}
+        return {self.one("AND", "OR"): [{"user_id": "*"}, self._draw(nested)]}
 
     def _names(self) -> st.SearchStrategy[str]:
         other = self.other
@@ -334,7 +341,9 @@ REQUESTS: dict[tuple[str, str], Request] = {
     ("DELETE", "/v2/entities/{entity_type}/{name}/"): nothing,
     ("DELETE", "/v1/entities/{entity_type}/{entity_id}/"): nothing,
     ("DELETE", "/v1/memories/"): lambda attack: {
-        "params": attack.one({"user_id": "*"}, {"run_id": "*"}, attack.entities())
+        "params": attack.one(
+            {"user_id": "*"}, {"user_id": attack.other.names["user_id"]}, attack.entities()
+        )
     },
     ("DELETE", PROJECT): nothing,
 }
@@ -351,7 +360,7 @@ def test_every_endpoint_is_tried(running: Running) -> None:
 
 
 @settings(
-    max_examples=8,
+    max_examples=5,
     derandomize=True,
     database=None,
     deadline=None,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -20,6 +25,8 @@ from mem0_integrations import AgentMemory
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.auth import create_key
 from mem0_integrations.server.dependencies import Server
+
+COMMAND = Path(sys.executable).with_name("mem0-integrations")
 
 
 @dataclass(frozen=True)
@@ -123,3 +130,42 @@ def client(project: Project) -> Iterator[MemoryClient]:
     client = project.client()
     yield client
     client.client.close()
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serve in a process of its own until the block ends; yields its URL."""
+    log = folder / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [COMMAND, "serve", "--port", "0", *arguments],
+            env={
+                "HOME": str(folder),
+                "MEM0_DIR": str(folder / "data"),
+                "PATH": os.environ["PATH"],
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            yield _url(log, process), process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+def _url(log: Path, process: subprocess.Popen[bytes]) -> str:
+    for _ in range(600):
+        text = log.read_text()
+        running = re.search(r"running on (http://\S+)", text)
+        if running and "startup complete" in text:
+            return running[1]
+        assert process.poll() is None, text
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
