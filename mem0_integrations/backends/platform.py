@@ -49,6 +49,7 @@ _SPARE: Final = 3
 _SELECTIVE: Final = 4
 _GROWTH: Final = 4
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+_MEM0S_TIMEOUT: Final = httpx.Timeout(300)
 _REFUSED: Final = (401, 403)
 _HOMES: Final[Mapping[DocumentKind, Scope]] = {
     "item": Scope(app_id="mem0-integrations-items"),
@@ -66,6 +67,7 @@ class PlatformBackend(Backend, AsyncBackend):
     Args:
         client: Mem0's client. An `AsyncMemoryClient` with the same key and host is made when
             it is needed; its connections belong to one event loop, so it gets a loop of its own.
+            Requests of a client with Mem0's own time-out, five minutes, end after 30 seconds.
         models: For a graph beside it; the Platform shows no models of its own.
         owned: Whether `close` closes the client.
     """
@@ -83,6 +85,8 @@ class PlatformBackend(Backend, AsyncBackend):
         self._loop: LoopThread | None = None
         self._making: asyncio.Future[AsyncMemoryClient] | None = None
         client.client.event_hooks["request"].append(_send_key)
+        if client.client.timeout == _MEM0S_TIMEOUT:
+            client.client.timeout = _TIMEOUT
 
     def check_scope(self, scope: Scope) -> None:
         """Accept every scope: all of them can be kept apart."""

@@ -152,6 +152,7 @@ async def test_mem0s_own_clients_are_taken(client: Any, key: str, url: str, data
     """Whoever has one need not say the key again."""
     own = await asyncio.to_thread(client, api_key=key, host=url)
     async with connect(own, scope=ANN) as memory:
+        assert memory._backend._client.client.timeout.read == 30  # type: ignore[attr-defined]
         await memory.aremember(TEA)
         assert texts_of((await memory.arecall("tea")).memories) == [TEA]
         assert texts_of(await memory.alist()) == [TEA]
