@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -607,7 +608,8 @@ class AgentMemory(MemoryAccess):
         Args:
             timeout: Seconds to wait; None to wait without an end.
         """
-        if self._closed:
+        if self._closed or self._process != os.getpid():
+            # What a forked process inherits is its parent's to close.
             return
         self._closed = True
         self._searches.shutdown()

@@ -177,8 +177,9 @@ if not child:
         connect()
     except FolderLockedError:
         print("locked", flush=True)
+    memory.close()
     os._exit(0)
-os.waitpid(child, 0)
+assert os.waitpid(child, 0)[1] == 0
 print(memory.recall("tea").memories[0].text)
 """
     result = subprocess.run(

@@ -7,8 +7,10 @@ import builtins
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import ContextVar
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -34,7 +36,7 @@ from mem0_integrations.backends.platform_rows import (
     PlatformMemoryDocuments,
     PlatformRows,
 )
-from mem0_integrations.concurrency import LoopThread
+from mem0_integrations.concurrency import LoopThread, call_within
 from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
@@ -48,7 +50,8 @@ T = TypeVar("T")
 _SPARE: Final = 3
 _SELECTIVE: Final = 4
 _GROWTH: Final = 4
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
+_PATIENCE_SECONDS: Final = 30.0
+_TIMEOUT: Final = httpx.Timeout(_PATIENCE_SECONDS, connect=5.0)
 _MEM0S_TIMEOUT: Final = httpx.Timeout(300)
 _REFUSED: Final = (401, 403)
 _HOMES: Final[Mapping[DocumentKind, Scope]] = {
@@ -176,8 +179,10 @@ class PlatformBackend(Backend, AsyncBackend):
         Of a scope with one id, Mem0 is told to delete the entity, and the history with it; of one
         with several, the history of the memories is Mem0's own affair.
         """
-        for place in [place for place in self._pending if scope.covers(place[0])]:
-            del self._pending[place]
+        # A copy: writes of other scopes come and go meanwhile.
+        for place in list(self._pending):
+            if scope.covers(place[0]):
+                self._pending.pop(place, None)
         memories = self._run(plans.erase(scope))
         return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
 
@@ -228,8 +233,9 @@ class PlatformBackend(Backend, AsyncBackend):
             self._client.client.close()
         if self._loop is not None:
             self._loop.cancel_all()
-            if self._making is not None and not self._making.cancelled():
-                self._loop.submit(self._making.result().async_client.aclose()).result()
+            made = self._making
+            if made is not None and not made.cancelled() and made.exception() is None:
+                self._loop.submit(made.result().async_client.aclose()).result()
             self._loop.close()
 
     def _run(self, plan: Plan[T]) -> T:
@@ -252,7 +258,7 @@ class PlatformBackend(Backend, AsyncBackend):
                 failure = error
 
     async def _arun(self, plan: Plan[T]) -> T:
-        return await asyncio.wrap_future(self._started().submit(self._carried_out(plan)))
+        return await asyncio.wrap_future(self._submit(self._carried_out(plan)))
 
     def _run_all(self, plans: Sequence[Plan[T]]) -> builtins.list[T]:
         """Carry plans out side by side."""
@@ -266,7 +272,7 @@ class PlatformBackend(Backend, AsyncBackend):
 
             return await asyncio.gather(*map(one, plans))
 
-        return self._started().submit(all_of_them()).result()
+        return self._submit(all_of_them()).result()
 
     async def _carried_out(self, plan: Plan[T]) -> T:
         answer: Any = None
@@ -288,24 +294,36 @@ class PlatformBackend(Backend, AsyncBackend):
             except BackendError as error:
                 failure = error
 
-    def _started(self) -> LoopThread:
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine in the loop of the async client, until this is closed."""
         with self._starting:
             if self._closed:
-                raise ClosedError("The memory is closed; connect() again.")
+                work.close()
+                raise _closed()
             if self._loop is None:
                 self._loop = LoopThread("mem0-integrations-platform")
-            return self._loop
+            return self._loop.submit(self._until_closed(work))
+
+    async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._closed:
+                # Whoever waits was not cancelled itself.
+                raise _closed() from None
+            raise
 
     async def _async(self) -> AsyncMemoryClient:
         if self._making is None:
-            # Its constructor waits for an answer.
+            make = partial(
+                AsyncMemoryClient,
+                api_key=self._client.api_key,
+                host=self._client.host,
+                client=httpx.AsyncClient(timeout=_TIMEOUT),
+            )
+            # Its constructor waits for an answer, without an end.
             self._making = asyncio.ensure_future(
-                asyncio.to_thread(
-                    AsyncMemoryClient,
-                    api_key=self._client.api_key,
-                    host=self._client.host,
-                    client=httpx.AsyncClient(timeout=_TIMEOUT),
-                )
+                asyncio.to_thread(call_within, _PATIENCE_SECONDS, make)
             )
         making = self._making
         try:
@@ -361,6 +379,10 @@ def open_client(api_key: str | None, host: str | None) -> MemoryClient:
 def _first_top_k(request: SearchRequest) -> int:
     selective = request.filters is not None or request.as_of is not None
     return min(request.limit * _SELECTIVE if selective else request.limit + _SPARE, MOST_RESULTS)
+
+
+def _closed() -> ClosedError:
+    return ClosedError("The memory is closed; connect() again.")
 
 
 def _send_key(request: httpx.Request) -> None:

@@ -170,20 +170,20 @@ def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) ->
     if not request.infer:
         return (yield from _add_as_they_are(request))
     place = request.scope, request.key
-    if place not in pending:
+    event_id = pending.get(place)
+    if event_id is None:
         answer = yield _addition(request, request.messages, request.key, {})
-        if answer.get("status") != "PENDING":
+        event_id = _unfinished(answer)
+        if event_id is None:
             return _stored(request, answer.get("results") or ())
-        pending[place] = str(answer["event_id"])
+        pending[place] = event_id
     try:
-        results = yield from _end_of_event(pending[place])
-    except BackendTimeoutError:
-        raise
+        results = yield from _end_of_event(event_id)
     except BackendError as error:
         if not error.retryable:
-            del pending[place]
+            pending.pop(place, None)
         raise
-    del pending[place]
+    pending.pop(place, None)
     return _stored(request, results)
 
 
@@ -296,7 +296,10 @@ def _add_as_they_are(request: AddRequest) -> Plan[list[Memory]]:
                 CREATED_FIELD: (request.created_at + timedelta(microseconds=part)).isoformat(),
             }
             answer = yield _addition(request, [message], f"{request.key} {part}", own)
-            if made := _stored(request, answer["results"]):
+            results = answer.get("results") or ()
+            if (event_id := _unfinished(answer)) is not None:
+                results = yield from _end_of_event(event_id)
+            if made := _stored(request, results):
                 stored[part] = made[0]
     return [stored[part] for part in sorted(stored)]
 
@@ -322,6 +325,12 @@ def _addition(
         },
         key=key,
     )
+
+
+def _unfinished(answer: Item) -> str | None:
+    """Return the event that tells what became of an add, where its answer does not."""
+    done = answer.get("status") in (None, "SUCCEEDED") and "results" in answer
+    return None if done or "event_id" not in answer else str(answer["event_id"])
 
 
 def _stored_under(scope: Scope, key: str) -> Plan[list[Item]]:

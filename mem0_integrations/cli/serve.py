@@ -41,6 +41,9 @@ _ENVIRONMENT: Final = "MEM0_INTEGRATIONS_SERVE"
 _FACTORY: Final = "mem0_integrations.cli.serve:app_of_environment"
 # Requests that are under way when the server is told to stop.
 _SHUTDOWN_SECONDS: Final = 30
+# Longer than clients keep a connection that rests (httpx: 5 s): whoever closes it first may do so
+# in the moment in which the other one sends.
+_KEEP_ALIVE_SECONDS: Final = 75
 # A UUID is copied as a whole.
 _ID_WIDTH: Final = 36
 
@@ -101,6 +104,7 @@ def run_serve(serving: Serving, *, host: str, port: int, workers: int) -> None:
         "access_log": False,
         "log_config": _log_config(),
         "timeout_graceful_shutdown": _SHUTDOWN_SECONDS,
+        "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
     }
     if workers == 1:
         uvicorn.run(serving.app(), **options)

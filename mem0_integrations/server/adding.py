@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictFloat, StrictInt
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.messages import to_mem0_messages
@@ -24,10 +24,20 @@ from mem0_integrations.server.tenancy import (
     write_scope,
 )
 
-__all__ = ["AddBody", "Addition", "EntityId", "changed_fields", "fingerprint", "plan_addition"]
+__all__ = [
+    "AddBody",
+    "Addition",
+    "EntityId",
+    "Time",
+    "changed_fields",
+    "fingerprint",
+    "plan_addition",
+]
 
-EntityId: TypeAlias = str | int
-# Our own backend for the Platform keeps its key there; the header it sends, too.
+# `true` is neither an id nor a time.
+EntityId: TypeAlias = str | StrictInt
+Time: TypeAlias = StrictInt | StrictFloat | str
+# For clients whose library sets no headers.
 _KEY_METADATA: Final = "mem0_integrations_key"
 
 
@@ -61,7 +71,7 @@ class AddBody(BaseModel):
     metadata: dict[str, JsonValue] | None = None
     infer: bool = True
     timestamp: Annotated[
-        int | float | str | None,
+        Time | None,
         Field(description="When it was said: seconds since the epoch, or ISO 8601."),
     ] = None
     expiration_date: Annotated[

@@ -20,7 +20,6 @@ from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.server import (
     entities,
     event_routes,
-    events,
     exports,
     health,
     insights,
@@ -29,6 +28,7 @@ from mem0_integrations.server import (
     projects,
     webhook_settings,
     webhooks,
+    writes,
 )
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.errors import ERRORS, answer_errors
@@ -179,7 +179,7 @@ def default_state_url(data_dir: str | Path | None = None) -> str:
 
 def _workers(server: Server) -> dict[str, Worker]:
     return {
-        "events": events.worker(server),
+        "events": writes.worker(server),
         "exports": exports.worker(server),
         "webhooks": webhooks.worker(server),
     }

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader
 from sqlalchemy.exc import IntegrityError
+from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, ScopeError
 from mem0_integrations.scope import MAX_ID_LENGTH, Scope
@@ -220,7 +222,7 @@ _AUTHORIZATION: Final = APIKeyHeader(
 _X_API_KEY: Final = APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", auto_error=False)
 
 
-def caller(
+async def caller(
     request: Request,
     server: ServerDep,
     authorization: Annotated[str | None, Security(_AUTHORIZATION)],
@@ -228,19 +230,31 @@ def caller(
 ) -> Caller:
     """Find out who calls; refuse who may not, or calls too often."""
     given = _given(authorization, x_api_key)
-    found = None if given is None else _caller_of(server.state, given)
+    found = None
+    if given is not None and server.state.can_glance:
+        with server.state.glancing() as connection:
+            found = _caller_of(connection, given)
     if found is None:
-        if has_keys(server.state):
-            raise _unauthorized(
-                "This server needs an API key: send 'Authorization: Token <key>'."
-                if given is None
-                else "The API key is not valid."
-            )
-        found = _keyless(request, server)
+        found = await run_in_threadpool(_admitted, request, server, given)
     request.state.caller = found
     if server.limiter is not None:
-        request.state.allowance = server.limiter.take(found.key_id or found.project_id)
+        take = partial(server.limiter.take, found.key_id or found.project_id)
+        request.state.allowance = await run_in_threadpool(take)
     return found
+
+
+def _admitted(request: Request, server: Server, given: str | None) -> Caller:
+    found = None
+    if given is not None:
+        with server.state.reading() as connection:
+            found = _caller_of(connection, given)
+    if found is None and has_keys(server.state):
+        raise _unauthorized(
+            "This server needs an API key: send 'Authorization: Token <key>'."
+            if given is None
+            else "The API key is not valid."
+        )
+    return found or _keyless(request, server)
 
 
 CallerDep = Annotated[Caller, Depends(caller)]
@@ -249,17 +263,22 @@ CallerDep = Annotated[Caller, Depends(caller)]
 def _given(authorization: str | None, x_api_key: str | None) -> str | None:
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
-        return key.strip() if scheme.lower() in _SCHEMES else None
+        if scheme.lower() in _SCHEMES:
+            return key.strip()
+        # Whatever it is, such as a proxy's password, it is not for this server.
     return x_api_key
 
 
-def _caller_of(state: State, key: str) -> Caller | None:
-    with state.reading() as connection:
-        rows = connection.execute(
-            sa.select(keys.c.id, keys.c.hash, keys.c.name, keys.c.project_id, projects.c.org_id)
-            .join(projects)
-            .where(keys.c.prefix == key[:_PREFIX_LENGTH], keys.c.revoked_at.is_(None))
-        ).all()
+# Made once: every request asks it, and making it takes longer than the answer.
+_GOOD_KEYS: Final = (
+    sa.select(keys.c.id, keys.c.hash, keys.c.name, keys.c.project_id, projects.c.org_id)
+    .join(projects)
+    .where(keys.c.prefix == sa.bindparam("prefix"), keys.c.revoked_at.is_(None))
+)
+
+
+def _caller_of(connection: sa.Connection, key: str) -> Caller | None:
+    rows = connection.execute(_GOOD_KEYS, {"prefix": key[:_PREFIX_LENGTH]}).all()
     digest = _digest(key)
     for row in rows:
         if hmac.compare_digest(row.hash, digest):

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
-from mem0_integrations.server import events, exports
+from mem0_integrations.server import events, exports, writes
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.filters import compile_query
 from mem0_integrations.server.reading import selected
@@ -55,7 +55,7 @@ def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> 
         events.hold(server, project_id, ids)
         server.memory.forget(project_scope(project_id, **ids))
     else:
-        events.settle_all(server, project_id, ids, _PATIENCE_SECONDS)
+        writes.settle_all(server, project_id, ids, _PATIENCE_SECONDS)
         found = selected(server, query)
         if whole:
             told = found

@@ -177,4 +177,6 @@ def _sentence(error: RequestValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     if first["type"] == "json_invalid":
         return "The body is not valid JSON."
+    if isinstance(error.body, bytes):
+        return "The body is read as JSON only: send it with 'Content-Type: application/json'."
     return f"{where}: {first['msg']}."

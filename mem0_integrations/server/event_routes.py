@@ -13,7 +13,8 @@ from pydantic import BaseModel, JsonValue
 
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.events import Event, Row, Status, current, events, shown_event
+from mem0_integrations.server.events import Event, Row, Status, events, shown_event
+from mem0_integrations.server.writes import current
 
 __all__ = ["HistoryEntry", "router"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, time
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Header, HTTPException, Query
@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue
 from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
-from mem0_integrations.server import erasing, events
+from mem0_integrations.server import erasing, events, writes
 from mem0_integrations.server.adding import AddBody, changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
@@ -84,7 +84,7 @@ def add(
 ) -> Added:
     """Remember a conversation: at once, as an event, with `infer`; else as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
-    event = events.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    event = writes.accept(server, caller.project_id, body, idempotency_key, wait=wait)
     said = Added(message=_said(event), status=event.status, event_id=event.id)
     if not body.infer:
         said.results = [AddResult.model_validate(result) for result in event.results]
@@ -97,7 +97,7 @@ def add_v1(
 ) -> OldResults | list[AddResult | Queued]:
     """Remember a conversation, and return what was stored, unless `async_mode` is set."""
     wait = None if body.async_mode else _PATIENCE_SECONDS
-    event = events.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    event = writes.accept(server, caller.project_id, body, idempotency_key, wait=wait)
     if event.status == "FAILED":
         raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
     results: list[AddResult | Queued] = (
@@ -191,7 +191,7 @@ def _until(end: str) -> Filters:
     moment = read_moment(end)
     if moment is None or len(end) > len("YYYY-MM-DD"):
         return {"lte": end}
-    return {"lt": (moment + timedelta(days=1)).isoformat()}
+    return {"lte": datetime.combine(moment, time.max, UTC).isoformat()}
 
 
 def _page(
@@ -215,29 +215,30 @@ def _page(
 
 
 @router.post("/v3/memories/search/", response_model_exclude_unset=True)
-def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> Found:
+async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> Found:
     """Find memories about a text, nearest first."""
     _refuse_top_level_ids(body)
-    return _search(server, caller, body, body.filters, body.top_k)
+    return await _search(server, caller, body, body.filters, body.top_k)
 
 
 @router.post("/v2/memories/search/", response_model_exclude_unset=True)
 @router.post("/v1/memories/search/", response_model_exclude_unset=True)
-def search_older(
+async def search_older(
     body: OldSearchBody, caller: CallerDep, server: ServerDep
 ) -> Found | list[SearchItem]:
     """Find memories about a text: a bare list, unless the envelope is asked for."""
     filters = body.all_filters(body.filters)
-    found = _search(server, caller, body, filters, body.limit or body.top_k)
+    found = await _search(server, caller, body, filters, body.limit or body.top_k)
     return found if body.output_format == _ENVELOPE else found.results
 
 
-def _search(
+async def _search(
     server: Server, caller: Caller, body: SearchBody, filters: Filters, top_k: int
 ) -> Found:
     more: list[JsonValue] = [{"metadata": body.metadata}] if body.metadata else []
     query = _query(caller, body, filters, more)
-    recall = server.memory.recall(
+    # Without a thread that waits for the one that searches.
+    recall = await server.memory.arecall(
         body.query,
         scope=query.scope,
         limit=top_k,

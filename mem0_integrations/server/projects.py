@@ -176,7 +176,7 @@ def update(
     with server.state.begin() as connection:
         mine = projects.c.id == caller.project_id
         settings: Mapping[str, JsonValue] = connection.execute(
-            sa.select(projects.c.settings).where(mine)
+            sa.select(projects.c.settings).where(mine).with_for_update()
         ).scalar_one()
         changed = {**settings, **body.model_dump(exclude_unset=True)}
         connection.execute(projects.update().where(mine).values(settings=changed))

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from mem0_integrations.server.adding import AddBody, EntityId
+from mem0_integrations.server.adding import AddBody, EntityId, Time
 from mem0_integrations.server.events import Status
 from mem0_integrations.server.tenancy import ENTITY_KEYS
 
@@ -226,7 +226,7 @@ class UpdateBody(BaseModel):
 
     text: str | None = None
     metadata: dict[str, JsonValue] | None = None
-    timestamp: int | float | str | None = None
+    timestamp: Time | None = None
     expiration_date: Annotated[str | None, Field(description="None to clear it.")] = None
 
 

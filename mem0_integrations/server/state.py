@@ -81,9 +81,12 @@ class State:
                 json_serializer=_dumps,
                 connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {},
             )
+            self._glances = None
             if is_sqlite:
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
-                sa.event.listen(self._engine, "begin", _begin_sqlite)
+                self._glances = sa.create_engine(where, pool_size=1, max_overflow=0)
+                for engine in (self._engine, self._glances):
+                    sa.event.listen(engine, "connect", _prepare_sqlite)
+                    sa.event.listen(engine, "begin", _begin_sqlite)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             # Its message may hold the password.
             raise ConfigurationError(
@@ -112,9 +115,23 @@ class State:
         with self._engine.connect().execution_options(**_READING) as connection:
             yield connection
 
+    @property
+    def can_glance(self) -> bool:
+        """Whether a row is read faster than another thread is woken: it lies in a file."""
+        return self._glances is not None
+
+    @contextmanager
+    def glancing(self) -> Iterator[sa.Connection]:
+        """Hold a connection to read a row on the event loop, which nothing else may hold up."""
+        assert self._glances is not None
+        with self._glances.connect().execution_options(**_READING) as connection:
+            yield connection
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+        if self._glances is not None:
+            self._glances.dispose()
 
     def _create_tables(self) -> None:
         with self.begin() as connection:

@@ -32,8 +32,6 @@ _FIRST_RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY_SECONDS: Final = 3600.0
 # Its own: a program's `random.seed` is neither followed nor disturbed.
 _JITTER: Final = random.Random()
-# Longer than one delivery can take: another process leaves it alone for so long.
-_LEASE: Final = timedelta(seconds=60)
 
 deliveries: Final = sa.Table(
     "deliveries",
@@ -116,7 +114,11 @@ class _Deliverer:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._client = httpx.Client(timeout=server.settings.webhook_timeout)
+        timeout = server.settings.webhook_timeout
+        self._client = httpx.Client(timeout=timeout)
+        # Longer than one delivery can take, which waits for a connection, to connect, to write and
+        # to read: another process leaves it alone for so long.
+        self._lease = timedelta(seconds=5 * timeout)
         self._lock = threading.Lock()
         self._busy: set[str] = set()
 
@@ -164,14 +166,16 @@ class _Deliverer:
                 connection.execute(
                     deliveries.update()
                     .where(deliveries.c.number == row.number, deliveries.c.attempts == row.attempts)
-                    .values(attempts=row.attempts + 1, due_at=now() + _LEASE)
+                    .values(attempts=row.attempts + 1, due_at=now() + self._lease)
                 ).rowcount
             )
 
     def _deliver(self, row: sa.Row[Any]) -> None:
         body = row.body.encode()
         try:
-            answer = self._client.post(
+            # What it answers is not read: some never come to an end.
+            with self._client.stream(
+                "POST",
                 row.url,
                 content=body,
                 headers={
@@ -180,8 +184,8 @@ class _Deliverer:
                     "X-Mem0-Signature": signature(row.secret, body),
                     "X-Mem0-Timestamp": str(int(time.time())),
                 },
-            )
-            failure = None if answer.is_success else f"status {answer.status_code}"
+            ) as answer:
+                failure = None if answer.is_success else f"status {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
         attempt = row.attempts + 1

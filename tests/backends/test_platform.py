@@ -16,14 +16,18 @@ from mem0 import AsyncMemoryClient, MemoryClient
 from mem0_integrations import (
     AgentMemory,
     BackendError,
+    ClosedError,
     ConfigurationError,
     MemoryNotFoundError,
     RetryPolicy,
     Scope,
     connect,
 )
+from mem0_integrations.backends import platform
+from mem0_integrations.backends import platform_plans as plans
 from mem0_integrations.backends.platform_dialect import OWN, covers, memory_of, scope_filter
 from mem0_integrations.langgraph import Mem0Store
+from mem0_integrations.planning import plan_add
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.auth import create_key
 from tests.servers.platform import running_app
@@ -136,10 +140,12 @@ def test_the_whole_life_of_a_memory(memory: AgentMemory) -> None:
     assert (recalled.id, recalled.scope, recalled.metadata) == (
         made,
         Scope(**ANN),
-        {"topic": "taste"},
+        {"topic": "taste", "role": "user"},
     )
     assert memory.update(made, text="I like coffee.", metadata={"n": 1}).text == "I like coffee."
-    assert memory.get(made).metadata == {"topic": "taste", "n": 1}  # type: ignore[union-attr]
+    changed = memory.get(made)
+    assert changed is not None
+    assert changed.metadata == {"topic": "taste", "n": 1, "role": "user"}
     memory.delete(made)
     assert memory.get(made) is None
     assert [change.event for change in memory.history(made)] == ["ADD", "UPDATE", "DELETE"]
@@ -286,6 +292,72 @@ def test_an_add_whose_answer_is_lost_is_stored_once(memory: AgentMemory, between
     assert len(set(between.keys)) == 1
     assert texts_of(memory.list()) == [TEA]
     assert memory.remember(TEA, key="turn 1: ä").status == "duplicate"
+
+
+@pytest.mark.parametrize(
+    ("infer", "answer"),
+    [
+        (True, {"status": "RUNNING"}),
+        (True, {"status": "SUCCEEDED"}),
+        (False, {"status": "PENDING", "results": []}),
+    ],
+)
+@pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED"])
+def test_an_add_that_has_not_ended_when_it_is_answered_is_followed(
+    infer: bool, answer: dict[str, Any], end: str
+) -> None:
+    """Sent again, or on a slow server: `nothing` would be a lie."""
+    request = plan_add(
+        TEA,
+        Scope(**ANN),
+        infer=infer,
+        metadata=None,
+        key="k",
+        created_at=datetime.now(UTC),
+        include_tool_messages=False,
+    )
+    event = {"status": end, "results": [{"id": "1", "data": {"memory": TEA}}], "error": "Full."}
+    answers = {
+        "get_all": {"results": []},
+        "add": {"event_id": "e", **answer},
+        "event": event if end == "SUCCEEDED" else {**event, "results": []},
+    }
+    plan = plans.add(request, {})
+    step = next(plan)
+    with pytest.raises(StopIteration if end == "SUCCEEDED" else BackendError) as ended:
+        while True:
+            assert isinstance(step, plans.Call)
+            step = plan.send(answers[step.method])
+    if end == "SUCCEEDED":
+        assert texts_of(ended.value.value) == [TEA]  # type: ignore[attr-defined]
+    else:
+        assert "Full." in str(ended.value)
+
+
+async def test_a_recall_under_way_is_told_when_the_memory_is_closed(
+    memory: AgentMemory, between: Network
+) -> None:
+    """A task that looks cancelled would end the program around it."""
+    await memory.arecall("tea")
+    between.delay = 2.0
+    recall = asyncio.ensure_future(memory.arecall("tea"))
+    await asyncio.sleep(0.2)
+    await memory.aclose()
+    with pytest.raises(ClosedError):
+        await recall
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_async_client(
+    key: str, url: str, data_dir: Path, between: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its constructor waits without an end, and a program that ends would wait for it."""
+    monkeypatch.setattr(platform, "_PATIENCE_SECONDS", 0.2)
+    with connect(api_key=key, host=url, scope=ANN, retry=RetryPolicy(attempts=1)) as memory:
+        between.delay = 3.0
+        began = time.monotonic()
+        with pytest.raises(BackendError, match="within 0.2 s"):
+            await memory.alist()
+        assert time.monotonic() - began < 2
 
 
 def test_a_key_that_is_refused_is_no_empty_memory(memory: AgentMemory, between: Network) -> None:

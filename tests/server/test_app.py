@@ -54,6 +54,16 @@ def test_a_wrong_method_is_answered_with_the_right_ones(http: httpx.Client) -> N
     assert answer.headers["allow"] == "GET, POST"
 
 
+def test_a_body_that_does_not_say_that_it_is_json_is_told_how(http: httpx.Client) -> None:
+    """`curl --data` says that it is a form."""
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        body = b'{"query": "tea", "filters": {"user_id": "ann"}}'
+        headers = {"Content-Type": kind}
+        answer = http.post("/v3/memories/search/", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert "Content-Type: application/json" in answer.json()["detail"]
+
+
 def test_a_malformed_body_is_named_without_quoting_it(http: httpx.Client) -> None:
     """422 is not in the Platform's protocol; what was sent may be private."""
     answer = http.post("/v1/feedback/", json={"memory_id": {"secret": "peanuts"}})

@@ -31,6 +31,7 @@ def state(tmp_path: Path) -> State:
         {"Authorization": "Bearer {key}"},
         {"Authorization": "token  {key}"},
         {"X-API-Key": "{key}"},
+        {"Authorization": "Basic of-a-proxy", "X-API-Key": "{key}"},
     ],
 )
 def test_a_key_may_come_in_any_of_the_headers_that_clients_use(

@@ -16,13 +16,15 @@ from typing import Any
 import httpx
 import pytest
 
-from mem0_integrations import RetryPolicy, connect
-from mem0_integrations.server.events import _insert, events
+from mem0_integrations import AgentMemory, BackendError, RetryPolicy, connect
+from mem0_integrations.server.events import events
 from mem0_integrations.server.state import now
 from mem0_integrations.server.tenancy import Entities
+from mem0_integrations.server.writes import _insert
 from tests.servers.platform import Project, Running, serving
 
 ANN = {"user_id": "ann"}
+BROKEN = '{"messages": "I ski.", "user_id": "u"}'
 
 
 class Extractor:
@@ -198,6 +200,47 @@ def test_changes_are_listed_in_pages(http: httpx.Client) -> None:
     assert pages[0]["results"][0]["user_id"] == "ann"
     both = http.get("/v1/memories/events/", params={"limit": 2, "page": 2}).json()["results"]
     assert [entry["new_memory"] for entry in both] == ["I ski.", "I swim."]
+
+
+def nested(levels: int) -> Any:
+    return {"a": nested(levels - 1)} if levels else 1
+
+
+def test_a_write_with_deep_metadata_comes_to_its_end(slowly: httpx.Client) -> None:
+    """It was accepted, so it can be read again."""
+    event_id = add(slowly, "I like tea.", metadata={"deep": nested(240)}, **ANN)
+    assert ended(slowly, event_id)["status"] == "SUCCEEDED"
+    assert len(listed(slowly)) == 1
+
+
+def test_an_event_that_cannot_be_followed_holds_up_no_other(
+    slowly: httpx.Client, slow: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One project's would stop those of all."""
+    project = slow.new_project()
+    ids = []
+    for key, payload in (("", '{"messages": 5, "user_id": "u"}'), ("broken", BROKEN)):
+        row, _ = _insert(slow.server, project.id, Entities(user_id="u"), (payload, key), None)
+        ids.append(row.id)
+    written = AgentMemory.written
+
+    def of_one_is_broken(self: AgentMemory, key: str, **scope: Any) -> Any:
+        if key == ids[1]:
+            raise BackendError("It breaks whenever it is read.")
+        return written(self, key, **scope)
+
+    monkeypatch.setattr(AgentMemory, "written", of_one_is_broken)
+    event_id = add(slowly, "I like tea.")
+    deadline = time.monotonic() + 10
+    # As the server's own thread sees it: nobody asks for it here.
+    while slowly.get("/v1/events/").json()["results"][0]["status"] != "SUCCEEDED":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert ended(slowly, event_id)["status"] == "SUCCEEDED"
+    with project.http() as http:
+        assert ended(http, ids[0])["status"] == "FAILED"
+        monkeypatch.undo()
+        http.delete("/v1/memories/", params={"user_id": "u"})
 
 
 SERVER = """

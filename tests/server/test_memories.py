@@ -74,6 +74,7 @@ def test_the_other_fields_of_the_platform_are_kept(http: httpx.Client) -> None:
     assert {key: item[key] for key in item if key not in ("id", "created_at", "updated_at")} == {
         **{"memory": "I like tea.", "user_id": None, "agent_id": None, "app_id": "shop"},
         **{"run_id": None, "session_id": None, "metadata": {}, "categories": ["food"]},
+        "role": "user",
         **{"structured_attributes": {"day": 3}, "expiration_date": "2999-12-31"},
     }
     assert item["created_at"] == "2023-11-14T22:13:20Z"
@@ -88,7 +89,9 @@ def test_the_other_fields_of_the_platform_are_kept(http: httpx.Client) -> None:
         ({"messages": "x", "user_id": None}, "At least one of"),
         ({"messages": "x", "user_id": "*"}, "user_id cannot be"),
         ({"messages": "x", "filters": {"user_id": "bob"}}, "given twice"),
+        ({"messages": "x", "user_id": True}, "user_id"),
         ({"messages": "x", "timestamp": "soon"}, "timestamp"),
+        ({"messages": "x", "timestamp": True}, "timestamp"),
         ({"messages": "x", "timestamp": 1e300}, "timestamp"),
         ({"messages": "x", "expiration_date": "soon"}, "expiration_date"),
         ({"messages": "x", "metadata": {"a": "\0"}}, "NUL"),
@@ -395,3 +398,12 @@ def test_what_is_said_in_two_sessions_is_learned_in_both(http: httpx.Client) -> 
     assert found(**ANN) == 4
     http.request("DELETE", "/v1/memories/", params={**ANN, "run_id": "r1"})
     assert (found(run_id="r1"), found(**ANN)) == (0, 3)
+
+
+def test_a_last_day_may_be_the_last_of_all(http: httpx.Client) -> None:
+    """As programs write it that want no end; and a day counts to its end."""
+    add(http, "I like tea.")
+    today = datetime.now(UTC).date()
+    assert listed(http, end_date="9999-12-31") == ["I like tea."]
+    assert listed(http, end_date=today.isoformat()) == ["I like tea."]
+    assert listed(http, end_date=(today - timedelta(days=1)).isoformat()) == []

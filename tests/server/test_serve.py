@@ -152,3 +152,16 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     again = run(tmp_path, "keys", "revoke", key[:11]).exception
     assert isinstance(again, InvalidInputError)
     assert "No keys that are good" in str(again)
+
+
+def test_the_server_is_not_the_first_to_close_a_connection_that_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that is sent in that moment would fail, and an add would be in doubt."""
+    options: dict[str, object] = {}
+    # Only what it is told counts here: to see it would take longer than the clients wait.
+    monkeypatch.setattr("uvicorn.run", lambda _, **given: options.update(given))
+    assert run(tmp_path, "serve").exception is None
+    with httpx.Client() as client:
+        pool = client._transport._pool  # type: ignore[attr-defined]
+        assert options["timeout_keep_alive"] > 2 * pool._keepalive_expiry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -26,6 +27,7 @@ class Receiver:
     def __init__(self) -> None:
         self.received: list[tuple[dict[str, str], bytes]] = []
         self.answers: deque[int] = deque()
+        self.endless = False
         self.listening = threading.Event()
         self.listening.set()
         receiver = self
@@ -37,6 +39,9 @@ class Receiver:
                 receiver.received.append((dict(self.headers), body))
                 self.send_response(receiver.answers.popleft() if receiver.answers else 200)
                 self.end_headers()
+                with contextlib.suppress(OSError):
+                    while receiver.endless:
+                        self.wfile.write(b"And so on. " * 1000)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -54,6 +59,7 @@ class Receiver:
 
     def close(self) -> None:
         self.listening.set()
+        self.endless = False
         self.server.shutdown()
         self.server.server_close()
 
@@ -188,6 +194,20 @@ def test_a_receiver_that_hangs_holds_up_nobody(
     hanging.listening.set()
     assert len(hanging.wait_for(2)) == 2
     hanging.close()
+
+
+def test_an_answer_without_an_end_is_not_waited_for(
+    http: httpx.Client, project: Project, running: Running, receiver: Receiver
+) -> None:
+    """Few such receivers would hold up those of every project."""
+    receiver.endless = True
+    made = create(http, project, receiver.url, "memory_add")
+    add(http, "I like tea.")
+    receiver.wait_for(1)
+    deadline = time.monotonic() + 5
+    while waiting(running, made["webhook_id"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_what_waits_for_a_deleted_webhook_is_dropped(

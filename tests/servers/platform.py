@@ -68,7 +68,7 @@ class Project:
 @contextmanager
 def running_app(app: FastAPI) -> Iterator[Running]:
     """Serve an application on a free port; its lifespan ends with the block."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
