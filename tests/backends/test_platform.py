@@ -128,6 +128,17 @@ def first(times: int, path: str, status: int, **headers: str) -> Callable[[str],
     return before
 
 
+def carried_out(plan: plans.Plan[Any], answers: dict[str, Any]) -> Any:
+    """Carry a plan out with the same answer to each call of a method."""
+    step = next(plan)
+    while True:
+        assert isinstance(step, plans.Call)
+        try:
+            step = plan.send(answers[step.method])
+        except StopIteration as end:
+            return end.value
+
+
 # How it is connected.
 
 
@@ -322,16 +333,11 @@ def test_an_add_that_has_not_ended_when_it_is_answered_is_followed(
         "add": {"event_id": "e", **answer},
         "event": event if end == "SUCCEEDED" else {**event, "results": []},
     }
-    plan = plans.add(request, {})
-    step = next(plan)
-    with pytest.raises(StopIteration if end == "SUCCEEDED" else BackendError) as ended:
-        while True:
-            assert isinstance(step, plans.Call)
-            step = plan.send(answers[step.method])
     if end == "SUCCEEDED":
-        assert texts_of(ended.value.value) == [TEA]  # type: ignore[attr-defined]
+        assert texts_of(carried_out(plans.add(request, {}), answers)) == [TEA]
     else:
-        assert "Full." in str(ended.value)
+        with pytest.raises(BackendError, match="Full"):
+            carried_out(plans.add(request, {}), answers)
 
 
 async def test_a_recall_under_way_is_told_when_the_memory_is_closed(
@@ -355,7 +361,7 @@ async def test_a_server_that_hangs_does_not_hold_up_the_async_client(
     with connect(api_key=key, host=url, scope=ANN, retry=RetryPolicy(attempts=1)) as memory:
         between.delay = 3.0
         began = time.monotonic()
-        with pytest.raises(BackendError, match="within 0.2 s"):
+        with pytest.raises(BackendError, match=r"within 0\.2 s"):
             await memory.alist()
         assert time.monotonic() - began < 2
 

@@ -332,7 +332,9 @@ def test_deleting_takes_only_what_was_named(http: httpx.Client) -> None:
     assert http.delete("/v1/memories/", params={"metadata": "{"}).status_code == 400
 
 
-def test_what_was_deleted_is_not_kept_in_events(http: httpx.Client, running: Running) -> None:
+def test_what_was_deleted_is_not_kept_in_events(
+    http: httpx.Client, project: Project, running: Running
+) -> None:
     """Whoever asks to be forgotten means all of it."""
     secret = "My secret is 48213."
     add(http, secret)
@@ -343,7 +345,7 @@ def test_what_was_deleted_is_not_kept_in_events(http: httpx.Client, running: Run
     with running.server.state.reading() as connection:
         from mem0_integrations.server.events import events
 
-        rows = connection.execute(events.select()).all()
+        rows = connection.execute(events.select().filter_by(project_id=project.id)).all()
     assert [row for row in rows if secret in f"{row.payload}{row.results}"] == []
 
 
