@@ -211,7 +211,7 @@ def _load_session() -> InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _THREADS
     options.log_severity_level = _ERRORS_ONLY
-    # Else its threads keep the cores busy for a while after each text, and whatever comes next waits.
+    # Else its threads keep the cores busy for a while after each text; what comes next waits.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
         str(_WEIGHTS.verified()), options, providers=["CPUExecutionProvider"]
