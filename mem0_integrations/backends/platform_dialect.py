@@ -22,6 +22,7 @@ __all__ = [
     "PARTS_FIELD",
     "PART_FIELD",
     "ROLE_FIELD",
+    "ROW_FIELD",
     "all_of",
     "any_of",
     "covers",
@@ -42,6 +43,7 @@ KEY_METADATA: Final = f"{OWN}{KEY_FIELD}"
 PART_FIELD: Final = f"{OWN}part"
 PARTS_FIELD: Final = f"{OWN}parts"
 ROLE_FIELD: Final = f"{OWN}role"
+ROW_FIELD: Final = f"{OWN}row"
 _REMOVED: Final = f"{OWN}removed"
 # One of them is lost where a fact is extracted.
 _SPLIT: Final = ("user_id", "agent_id")
@@ -141,7 +143,9 @@ def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
     given = kept_metadata(item)
     own = own_only(given)
     metadata = {key: value for key, value in given.items() if key not in own}
-    if role := own.get(ROLE_FIELD) or item.get("role"):
+    # What was put as an item was said by nobody.
+    told = None if ROW_FIELD in own else item.get("role")
+    if role := own.get(ROLE_FIELD) or told:
         metadata["role"] = role
     score = item.get("score")
     created = parse_time(own.get(CREATED_FIELD)) or parse_time(item.get("created_at"))

@@ -26,6 +26,7 @@ from mem0_integrations.backends.documents import NewRow, RowDocuments, body_of
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_dialect import (
     OWN,
+    ROW_FIELD,
     all_of,
     any_of,
     kept_metadata,
@@ -48,7 +49,6 @@ from mem0_integrations.scope import SCOPE_KEYS, Scope
 
 __all__ = ["PlatformDocuments", "PlatformMemoryDocuments", "PlatformRows"]
 
-_ROW: Final = f"{OWN}row"
 _TEXT: Final = "data"
 # What the Platform makes of the text itself.
 _MADE_AGAIN: Final = (_TEXT, "hash", "text_lemmatized")
@@ -98,7 +98,7 @@ class PlatformRows:
         found: list[_Row] = []
         for start in range(0, len(ids), _LOOKUP):
             part = list(ids[start : start + _LOOKUP])
-            wanted = [metadata_is(_ROW, row_id) for row_id in part]
+            wanted = [metadata_is(ROW_FIELD, row_id) for row_id in part]
             if self._home is None:
                 # What was not put is known by the memory's own id.
                 wanted.append({"memory_ids": part})
@@ -193,7 +193,7 @@ class PlatformRows:
     def _written(
         self, row_id: str, payload: Payload, text: str | None, known: _Row | None
     ) -> Plan[None]:
-        metadata: dict[str, object] = {_ROW: row_id}
+        metadata: dict[str, object] = {ROW_FIELD: row_id}
         for key, value in payload.items():
             if key not in _MADE_AGAIN:
                 own = self._home is not None or key in RESERVED_METADATA
