@@ -183,6 +183,7 @@ class PlatformRows:
         if self._home is None:
             memory = memory_of(item)
             payload |= scope_filters(memory.scope)
+            payload |= {key: memory.metadata[key] for key in ("role",) if key in memory.metadata}
             payload["created_at"] = memory.created_at and memory.created_at.isoformat()
             payload["updated_at"] = memory.updated_at and memory.updated_at.isoformat()
         payload[_TEXT] = _as_put(str(item.get("memory") or ""), payload)
