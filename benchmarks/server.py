@@ -23,6 +23,7 @@ from langchain_core.embeddings import Embeddings
 
 from benchmarks.common import (
     CONSOLE,
+    Embedder,
     fresh_memory,
     median,
     p95,
@@ -32,7 +33,6 @@ from benchmarks.common import (
     table,
 )
 from mem0_integrations import SentenceExtractor, connect
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.tenancy import project_scope
 from tests.servers.load import put_under_load
@@ -61,20 +61,7 @@ class Free(Embeddings):
         return list(map(self.embed_query, texts))
 
 
-class MiniLM(Embeddings):
-    """The embedded default's embedder, for every store."""
-
-    def __init__(self) -> None:
-        self._embedder = MiniLMEmbedder()
-
-    def embed_query(self, text: str) -> list[float]:
-        return self._embedder.embed(text)
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self._embedder.embed_batch(texts)
-
-
-EMBEDDERS: dict[str, type[Embeddings]] = {"MiniLM": MiniLM, "none": Free}
+EMBEDDERS: dict[str, type[Embeddings]] = {"MiniLM": Embedder, "none": Free}
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ __all__ = [
     "KEY_FIELD",
     "PATH_FIELDS",
     "RESERVED_METADATA",
+    "clipped",
     "is_text",
     "is_uuid",
     "mem0_ids",
@@ -107,7 +108,7 @@ def memory_of(item: Mapping[str, object]) -> Memory:
         id=str(item["id"]),
         text=str(item.get("memory") or ""),
         scope=scope,
-        score=min(1.0, max(0.0, float(score))) if isinstance(score, int | float) else None,
+        score=clipped(score) if isinstance(score, int | float) else None,
         created_at=created,
         updated_at=created if unchanged else parse_time(item.get("updated_at")),
         metadata=metadata,
@@ -163,6 +164,11 @@ def is_uuid(value: object) -> TypeGuard[str]:
         return isinstance(value, str) and str(uuid.UUID(value)) == value
     except ValueError:
         return False
+
+
+def clipped(score: float) -> float:
+    """Return a store's score as one in [0, 1]; higher is nearer."""
+    return min(1.0, max(0.0, float(score)))
 
 
 def parse_time(value: object) -> datetime | None:

@@ -26,6 +26,7 @@ from mem0_integrations.backends.dialect import (
     EXPIRES_AT_FIELD,
     EXPIRES_FIELD,
     PATH_FIELDS,
+    clipped,
     mem0_ids,
     parse_time,
 )
@@ -273,7 +274,7 @@ class RowDocuments(Documents):
             updated_at=updated,
             expires_at=parse_time(payload.get(EXPIRES_AT_FIELD)) if body["ttl"] else None,
             ttl=body["ttl"],
-            score=None if score is None else min(1.0, max(0.0, score)),
+            score=None if score is None else clipped(score),
         )
 
     def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from mem0_integrations.backends.dialect import parse_time
 from mem0_integrations.errors import MemoryNotFoundError
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
-__all__ = ["as_of", "changes_of", "has_changed_since", "newest_first", "not_found"]
+__all__ = [
+    "as_of",
+    "changes_of",
+    "first_top_k",
+    "has_changed_since",
+    "newest_first",
+    "not_found",
+]
+
+# Asked for beside the limit: some will be near-duplicates, or not pass a filter.
+_SPARE: Final = 3
+_SELECTIVE: Final = 4
+
+
+def first_top_k(limit: int, *, selective: bool) -> int:
+    """Return how many results to ask for at first.
+
+    Args:
+        limit: How many memories will be taken, more or less.
+        selective: Whether Mem0 does not know what else decides.
+    """
+    return limit * _SELECTIVE if selective else limit + _SPARE
 
 
 def newest_first(memories: Iterable[Memory]) -> list[Memory]:

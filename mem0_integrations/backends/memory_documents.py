@@ -14,6 +14,7 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0_integrations.backends.base import Address, Document, Follow
 from mem0_integrations.backends.dialect import (
     RESERVED_METADATA,
+    clipped,
     is_text,
     is_uuid,
     mem0_ids,
@@ -142,7 +143,7 @@ class MemoryDocuments(RowDocuments):
             created_at=created,
             updated_at=updated,
             scope=scope,
-            score=None if score is None else min(1.0, max(0.0, score)),
+            score=None if score is None else clipped(score),
         )
 
     def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:

@@ -35,6 +35,7 @@ from mem0_integrations.backends.history import History
 from mem0_integrations.backends.known import (
     as_of,
     changes_of,
+    first_top_k,
     has_changed_since,
     newest_first,
     not_found,
@@ -61,9 +62,6 @@ __all__ = ["OSSBackend"]
 logger = logging.getLogger(__name__)
 
 _PAGE: Final = 10_000
-# Asked for beside the limit: some will be near-duplicates, or not pass a filter.
-_SPARE: Final = 3
-_SELECTIVE: Final = 4
 _COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
 # The dimension of vectors that are only there because a vector store wants them.
 _UNSEARCHED: Final = 1
@@ -125,7 +123,7 @@ class OSSBackend(Backend):
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
-        top_k = request.limit * _SELECTIVE if selective else request.limit + _SPARE
+        top_k = first_top_k(request.limit, selective=selective)
         options = {} if request.threshold is None else {"threshold": request.threshold}
         seen: set[str] = set()
         while True:

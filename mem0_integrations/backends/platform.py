@@ -30,7 +30,7 @@ from mem0_integrations.backends.base import (
     VectorMemories,
 )
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.platform_plans import MOST_RESULTS, Call, Pause, Plan
+from mem0_integrations.backends.platform_plans import Call, Done, Pause, Plan, advance
 from mem0_integrations.backends.platform_rows import (
     PlatformDocuments,
     PlatformMemoryDocuments,
@@ -46,10 +46,6 @@ __all__ = ["PlatformBackend", "open_client"]
 
 T = TypeVar("T")
 
-# Asked for beside the limit: some will be near-duplicates, or not pass a filter.
-_SPARE: Final = 3
-_SELECTIVE: Final = 4
-_GROWTH: Final = 4
 _PATIENCE_SECONDS: Final = 30.0
 _TIMEOUT: Final = httpx.Timeout(_PATIENCE_SECONDS, connect=5.0)
 _MEM0S_TIMEOUT: Final = httpx.Timeout(300)
@@ -97,20 +93,18 @@ class PlatformBackend(Backend, AsyncBackend):
     def search(self, request: SearchRequest) -> Iterator[Memory]:
         """Yield the memories of the scope, nearest first, as many as are taken."""
         seen: set[str] = set()
-        top_k, more = _first_top_k(request), True
-        while more:
-            found, more = self._run(plans.search_page(request, top_k, seen))
+        top_k: int | None = plans.top_k_of(request)
+        while top_k is not None:
+            found, top_k = self._run(plans.search_page(request, top_k, seen))
             yield from found
-            top_k = min(top_k * _GROWTH, MOST_RESULTS)
 
     async def asearch(self, request: SearchRequest) -> AsyncIterator[list[Memory]]:
         """Yield the memories of the scope in pages, nearest first, as many as are taken."""
         seen: set[str] = set()
-        top_k, more = _first_top_k(request), True
-        while more:
-            found, more = await self._arun(plans.search_page(request, top_k, seen))
+        top_k: int | None = plans.top_k_of(request)
+        while top_k is not None:
+            found, top_k = await self._arun(plans.search_page(request, top_k, seen))
             yield found
-            top_k = min(top_k * _GROWTH, MOST_RESULTS)
 
     def add(self, request: AddRequest) -> builtins.list[Memory]:
         """Store a turn, follow its event to the end, and return the memories that it became."""
@@ -239,23 +233,20 @@ class PlatformBackend(Backend, AsyncBackend):
             self._loop.close()
 
     def _run(self, plan: Plan[T]) -> T:
-        answer: Any = None
-        failure: BackendError | None = None
-        while True:
-            try:
-                step = plan.send(answer) if failure is None else plan.throw(failure)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer, failure = None, None
+        step = advance(plan)
+        while not isinstance(step, Done):
+            answer: Any = None
+            failure: BackendError | None = None
             if isinstance(step, Pause):
                 time.sleep(step.seconds)
-                continue
-            try:
-                with translated(step.doing):
-                    answer = self._call(step)
-            except BackendError as error:
-                failure = error
+            else:
+                try:
+                    with translated(step.doing):
+                        answer = self._call(step)
+                except BackendError as error:
+                    failure = error
+            step = advance(plan, answer, failure)
+        return step.result
 
     async def _arun(self, plan: Plan[T]) -> T:
         return await asyncio.wrap_future(self._submit(self._carried_out(plan)))
@@ -275,24 +266,21 @@ class PlatformBackend(Backend, AsyncBackend):
         return self._submit(all_of_them()).result()
 
     async def _carried_out(self, plan: Plan[T]) -> T:
-        answer: Any = None
-        failure: BackendError | None = None
-        while True:
-            try:
-                step = plan.send(answer) if failure is None else plan.throw(failure)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            answer, failure = None, None
+        step = advance(plan)
+        while not isinstance(step, Done):
+            answer: Any = None
+            failure: BackendError | None = None
             if isinstance(step, Pause):
                 await asyncio.sleep(step.seconds)
-                continue
-            try:
-                with translated(step.doing):
-                    client = await self._async()
-                    answer = await getattr(client, step.method)(**step.arguments)
-            except BackendError as error:
-                failure = error
+            else:
+                try:
+                    with translated(step.doing):
+                        client = await self._async()
+                        answer = await getattr(client, step.method)(**step.arguments)
+                except BackendError as error:
+                    failure = error
+            step = advance(plan, answer, failure)
+        return step.result
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the loop of the async client, until this is closed."""
@@ -374,11 +362,6 @@ def open_client(api_key: str | None, host: str | None) -> MemoryClient:
                 f"MEM0_API_KEY."
             ) from error
         raise
-
-
-def _first_top_k(request: SearchRequest) -> int:
-    selective = request.filters is not None or request.as_of is not None
-    return min(request.limit * _SELECTIVE if selective else request.limit + _SPARE, MOST_RESULTS)
 
 
 def _closed() -> ClosedError:

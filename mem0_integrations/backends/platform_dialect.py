@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mem0_integrations.backends.dialect import KEY_FIELD, parse_time, scope_filters, scope_of
+from mem0_integrations.backends.dialect import (
+    KEY_FIELD,
+    clipped,
+    parse_time,
+    scope_filters,
+    scope_of,
+)
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
@@ -130,12 +136,8 @@ def covers(scope: Scope, item: Mapping[str, Any]) -> bool:
     return missing == {"agent_id"} and "user_id" in own.ids and _agree(scope, own)
 
 
-def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
+def memory_of(item: Mapping[str, Any]) -> Memory:
     """Read a memory that the Platform returned.
-
-    Args:
-        item: The memory.
-        scope: Whose it is where the Platform does not say.
 
     Raises:
         ScopeError: Nobody says whose it is.
@@ -154,8 +156,8 @@ def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
     return Memory(
         id=str(item["id"]),
         text=str(item.get("memory") or (item.get("data") or {}).get("memory") or ""),
-        scope=_scope_of(item, scope),
-        score=min(1.0, max(0.0, float(score))) if isinstance(score, int | float) else None,
+        scope=_scope_of(item),
+        score=clipped(score) if isinstance(score, int | float) else None,
         created_at=created,
         updated_at=created if unchanged or updated is None else updated,
         metadata=metadata,
@@ -163,15 +165,13 @@ def memory_of(item: Mapping[str, Any], scope: Scope | None = None) -> Memory:
     )
 
 
-def _scope_of(item: Mapping[str, Any], default: Scope | None = None) -> Scope:
+def _scope_of(item: Mapping[str, Any]) -> Scope:
     given = item.get("metadata") or {}
     recorded = [given.get(OWN + key) for key in SCOPE_KEYS]
     if any(recorded):
         return scope_of(*recorded)
     told = {key: item.get(key) for key in SCOPE_KEYS}
     told["run_id"] = told["run_id"] or item.get("session_id")
-    if default is not None and not any(told.values()):
-        return default
     return scope_of(*(told[key] for key in SCOPE_KEYS))
 
 

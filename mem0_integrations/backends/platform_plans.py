@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
 
@@ -19,6 +19,7 @@ from mem0_integrations.backends.dialect import is_uuid, record_of, scope_filters
 from mem0_integrations.backends.known import (
     as_of,
     changes_of,
+    first_top_k,
     has_changed_since,
     newest_first,
     not_found,
@@ -45,10 +46,12 @@ from mem0_integrations.scope import Scope
 __all__ = [
     "MOST_RESULTS",
     "Call",
+    "Done",
     "Item",
     "Pause",
     "Plan",
     "add",
+    "advance",
     "delete",
     "delete_many",
     "erase",
@@ -59,6 +62,7 @@ __all__ = [
     "is_missing",
     "list_memories",
     "search_page",
+    "top_k_of",
     "update",
 ]
 
@@ -72,6 +76,7 @@ _BATCH: Final = 1000
 MOST_RESULTS: Final = 1000
 """The most that one search returns."""
 
+_GROWTH: Final = 4
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 2.0
 _EVENT_SECONDS: Final = 240.0
@@ -105,6 +110,29 @@ class Pause:
 Plan: TypeAlias = Generator[Call | Pause, Any, T]
 
 
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """The end of a plan."""
+
+    result: T
+
+
+def advance(
+    plan: Plan[T], answer: object = None, failure: BackendError | None = None
+) -> Call | Pause | Done[T]:
+    """Return the next step of a plan.
+
+    Args:
+        plan: The plan.
+        answer: What the last step came to.
+        failure: Or why it failed.
+    """
+    try:
+        return plan.send(answer) if failure is None else plan.throw(failure)
+    except StopIteration as end:
+        return Done(end.value)
+
+
 def everything(filters: Mapping[str, object]) -> Plan[list[Item]]:
     """Read all pages of what a filter selects."""
     found: dict[str, Item] = {}
@@ -118,9 +146,15 @@ def everything(filters: Mapping[str, object]) -> Plan[list[Item]]:
     return list(found.values())
 
 
+def top_k_of(request: SearchRequest) -> int:
+    """Return how many results to ask for at first."""
+    selective = request.filters is not None or request.as_of is not None
+    return min(first_top_k(request.limit, selective=selective), MOST_RESULTS)
+
+
 def search_page(
     request: SearchRequest, top_k: int, seen: set[str]
-) -> Plan[tuple[list[Memory], bool]]:
+) -> Plan[tuple[list[Memory], int | None]]:
     """Search, and leave out what earlier, shorter searches have found.
 
     Args:
@@ -129,7 +163,8 @@ def search_page(
         seen: The ids that were found before; it is added to.
 
     Returns:
-        The memories of the scope, nearest first, and whether a longer search may find more.
+        The memories of the scope, nearest first, and how many results to ask for next; None where
+        a longer search finds no more.
     """
     options = {} if request.threshold is None else {"threshold": request.threshold}
     answer = yield Call(
@@ -156,7 +191,8 @@ def search_page(
             known = as_of(memory, request.as_of, changes)
         if known is not None and passes(record_of(known)):
             kept.append(known)
-    return kept, len(results) >= top_k < MOST_RESULTS
+    more = len(results) >= top_k < MOST_RESULTS
+    return kept, min(top_k * _GROWTH, MOST_RESULTS) if more else None
 
 
 def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) -> Plan[list[Memory]]:
@@ -259,7 +295,8 @@ def erase(scope: Scope) -> Plan[int]:
     Raises:
         BackendError: Some are still there.
     """
-    items = yield from _of(scope)
+    left = yield from _of(scope)
+    found = len(left)
     if len(scope.ids) == 1:
         try:
             # Its history goes with the entity.
@@ -267,19 +304,22 @@ def erase(scope: Scope) -> Plan[int]:
         except BackendError as error:
             if not is_missing(error):
                 raise
+        left = yield from _of(scope)
     pause = _FIRST_PAUSE
     for _ in range(_ERASE_ROUNDS):
-        left = yield from _of(scope)
         if not left:
-            return len(items)
+            break
         yield from delete_many([item["id"] for item in left])
         yield Pause(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
-    raise BackendError(
-        f"{len(left)} memories of {scope} are still there after forget(); Mem0 deletes late, or "
-        f"something is writing. Call forget() again.",
-        retryable=True,
-    )
+        left = yield from _of(scope)
+    if left:
+        raise BackendError(
+            f"{len(left)} memories of {scope} are still there after forget(); Mem0 deletes late, "
+            f"or something is writing. Call forget() again.",
+            retryable=True,
+        )
+    return found
 
 
 def _add_as_they_are(request: AddRequest) -> Plan[list[Memory]]:

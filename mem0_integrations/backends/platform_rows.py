@@ -79,7 +79,7 @@ class PlatformRows:
     def __init__(
         self,
         run: Callable[[Plan[Any]], Any],
-        run_all: Callable[[Sequence[Plan[None]]], object],
+        run_all: Callable[[Sequence[Plan[str | None]]], Sequence[str | None]],
         home: Scope | None,
     ) -> None:
         self._run = run
@@ -129,10 +129,10 @@ class PlatformRows:
         )
         return _distinct(map(self._row, self._run(_once(call))["results"]))
 
-    def put(self, rows: Sequence[NewRow]) -> None:
-        """Store rows, or replace those with the same ids."""
+    def put(self, rows: Sequence[NewRow]) -> Sequence[str | None]:
+        """Store rows, or replace those with the same ids; returns the ids of their memories."""
         known = {row.id: row for row in self._known(rows)}
-        self._run_all(
+        return self._run_all(
             [
                 self._written(row_id, payload, text, known.get(row_id))
                 for row_id, payload, text in rows
@@ -148,9 +148,14 @@ class PlatformRows:
             ]
         )
 
-    def delete_many(self, ids: Sequence[str]) -> None:
-        """Delete the rows with these ids, where there are any."""
-        self._run(delete_many([row.memory_id for row in self.get_many(ids)]))
+    def delete_many(self, ids: Sequence[str], filters: Mapping[str, Any] | None = None) -> None:
+        """Delete the rows with these ids, where there are any.
+
+        Args:
+            ids: The ids.
+            filters: Equalities that they are known to meet.
+        """
+        self._run(delete_many([row.memory_id for row in self.get_many(ids, filters)]))
 
     def _known(self, rows: Sequence[NewRow]) -> builtins.list[_Row]:
         # A memory has a path only after it was put.
@@ -183,7 +188,8 @@ class PlatformRows:
         if self._home is None:
             memory = memory_of(item)
             payload |= scope_filters(memory.scope)
-            payload |= {key: memory.metadata[key] for key in ("role",) if key in memory.metadata}
+            if "role" in memory.metadata:
+                payload["role"] = memory.metadata["role"]
             payload["created_at"] = memory.created_at and memory.created_at.isoformat()
             payload["updated_at"] = memory.updated_at and memory.updated_at.isoformat()
         payload[_TEXT] = _as_put(str(item.get("memory") or ""), payload)
@@ -193,7 +199,7 @@ class PlatformRows:
 
     def _written(
         self, row_id: str, payload: Payload, text: str | None, known: _Row | None
-    ) -> Plan[None]:
+    ) -> Plan[str | None]:
         metadata: dict[str, object] = {ROW_FIELD: row_id}
         for key, value in payload.items():
             if key not in _MADE_AGAIN:
@@ -206,9 +212,9 @@ class PlatformRows:
             if said.strip() != known.payload[_TEXT]:
                 arguments["text"] = said
             yield Call("store documents", "update", arguments)
-            return
+            return known.memory_id
         owner = self._home or scope_of(*(payload.get(key) for key in SCOPE_KEYS))
-        yield Call(
+        answer = yield Call(
             "store documents",
             "add",
             {
@@ -218,6 +224,7 @@ class PlatformRows:
                 **scope_filters(owner),
             },
         )
+        return next((str(result["id"]) for result in answer.get("results") or ()), None)
 
 
 class _OnThePlatform(RowDocuments):
@@ -278,16 +285,18 @@ class PlatformMemoryDocuments(_OnThePlatform, MemoryDocuments):
             template,
             # The Platform keeps a history of its own.
             note=lambda entries: None,
-            delete=lambda scope, row_id: rows.delete_many([row_id]),
+            delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
             follow=follow,
             lock=lock,
         )
 
     def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
         rows = cast(PlatformRows, self.store)
-        rows.put(new)
-        payloads = {row_id: payload for row_id, payload, _ in new}
-        stored = {row.memory_id: payloads[row.id] for row in rows.get_many(list(payloads))}
+        stored = {
+            memory_id: payload
+            for memory_id, (_, payload, _) in zip(rows.put(new), new, strict=True)
+            if memory_id is not None
+        }
         for scope, ids in self._by_scope(stored):
             with self._follow(scope, ids):
                 pass

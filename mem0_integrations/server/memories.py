@@ -21,6 +21,7 @@ from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.event_routes import HistoryEntry
 from mem0_integrations.server.filters import Query as CompiledQuery
 from mem0_integrations.server.filters import compile_query
+from mem0_integrations.server.projects import Done
 from mem0_integrations.server.reading import selected
 from mem0_integrations.server.shapes import (
     QUEUED,
@@ -31,7 +32,6 @@ from mem0_integrations.server.shapes import (
     BatchUpdate,
     DeletedAll,
     DeletedMemory,
-    Done,
     Filters,
     Found,
     Item,

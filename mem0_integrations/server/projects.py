@@ -17,11 +17,11 @@ from mem0_integrations.server.auth import (
     keys,
     projects,
 )
-from mem0_integrations.server.dependencies import ServerDep
+from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.tenancy import project_scope
 
-__all__ = ["Done", "check_project", "members", "router"]
+__all__ = ["Done", "change", "check_project", "members", "router"]
 
 router: Final = APIRouter(tags=["projects"])
 
@@ -234,14 +234,13 @@ def update_member(
 ) -> Done:
     """Change the role of a member."""
     check_project(caller, project_id, org_id)
-    with server.state.begin() as connection:
-        changed = connection.execute(
-            members.update()
-            .filter_by(project_id=caller.project_id, email=body.email)
-            .values(role=body.role)
-        ).rowcount
-    if not changed:
-        raise HTTPException(404, "The project has no such member.")
+    change(
+        server,
+        members.update()
+        .filter_by(project_id=caller.project_id, email=body.email)
+        .values(role=body.role),
+        missing="The project has no such member.",
+    )
     return Done(message="User role updated successfully.")
 
 
@@ -251,13 +250,29 @@ def remove_member(
 ) -> Done:
     """Remove a member."""
     check_project(caller, project_id, org_id)
-    with server.state.begin() as connection:
-        removed = connection.execute(
-            members.delete().filter_by(project_id=caller.project_id, email=email)
-        ).rowcount
-    if not removed:
-        raise HTTPException(404, "The project has no such member.")
+    change(
+        server,
+        members.delete().filter_by(project_id=caller.project_id, email=email),
+        missing="The project has no such member.",
+    )
     return Done(message="User removed from the project successfully.")
+
+
+def change(server: Server, statement: sa.Update | sa.Delete, *, missing: str) -> None:
+    """Change or delete rows of the state.
+
+    Args:
+        server: Whose state.
+        statement: The change.
+        missing: What to say where there is no such row.
+
+    Raises:
+        HTTPException: 404: there is none.
+    """
+    with server.state.begin() as connection:
+        changed = connection.execute(statement).rowcount
+    if not changed:
+        raise HTTPException(404, missing)
 
 
 def _erase_rows(connection: sa.Connection, project_id: str) -> None:

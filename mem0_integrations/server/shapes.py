@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mem0_integrations.server.adding import AddBody, EntityId, Time
 from mem0_integrations.server.events import Status
+from mem0_integrations.server.projects import Done
 from mem0_integrations.server.tenancy import ENTITY_KEYS
 
 __all__ = [
@@ -21,7 +22,6 @@ __all__ = [
     "BatchUpdate",
     "DeletedAll",
     "DeletedMemory",
-    "Done",
     "Filters",
     "Found",
     "Item",
@@ -129,12 +129,6 @@ class OldResults(BaseModel):
     """What was stored, in the envelope `v1.1`."""
 
     results: list[AddResult | Queued]
-
-
-class Done(BaseModel):
-    """What was done."""
-
-    message: str
 
 
 class DeletedAll(Done):

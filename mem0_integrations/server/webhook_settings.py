@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from pydantic import AnyHttpUrl, BaseModel, Field
 
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.projects import Done, check_project
+from mem0_integrations.server.projects import Done, change, check_project
 from mem0_integrations.server.state import TABLES, Moment, now
 
 __all__ = ["EventType", "router", "webhooks"]
@@ -135,26 +135,24 @@ def update_webhook(
 ) -> Done:
     """Change a webhook."""
     changes = body.model_dump(mode="json", exclude_none=True)
-    with server.state.begin() as connection:
-        changed = connection.execute(
-            webhooks.update()
-            .filter_by(id=webhook_id, project_id=caller.project_id)
-            .values(**changes, updated_at=now())
-        ).rowcount
-    if not changed:
-        raise HTTPException(404, "The project has no such webhook.")
+    change(
+        server,
+        webhooks.update()
+        .filter_by(id=webhook_id, project_id=caller.project_id)
+        .values(**changes, updated_at=now()),
+        missing="The project has no such webhook.",
+    )
     return Done(message="Webhook updated successfully.")
 
 
 @router.delete("/api/v1/webhooks/{webhook_id}/")
 def delete_webhook(webhook_id: str, caller: CallerDep, server: ServerDep) -> Done:
     """Delete a webhook, and what waits for its delivery."""
-    with server.state.begin() as connection:
-        deleted = connection.execute(
-            webhooks.delete().filter_by(id=webhook_id, project_id=caller.project_id)
-        ).rowcount
-    if not deleted:
-        raise HTTPException(404, "The project has no such webhook.")
+    change(
+        server,
+        webhooks.delete().filter_by(id=webhook_id, project_id=caller.project_id),
+        missing="The project has no such webhook.",
+    )
     return Done(message="Webhook deleted successfully.")
 
 
