@@ -19,8 +19,8 @@ from tests.servers.neo4j import new_bolt_server
 
 ROUNDS = 100
 REST_SECONDS = 0.1
-# A server's first queries say how fast Java gets warm.
-WARM_UP = 300
+# Before that, a server tells how fast Java gets warm.
+WARM_UP = 1_000
 MEMORIES = 10_000
 EDGES = (1_000, 100_000)
 OTHERS = (0, 100, 1_000)

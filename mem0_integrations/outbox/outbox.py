@@ -128,8 +128,11 @@ class Outbox(Generic[R]):
         self._start_delay = start_delay
         # Taken first, around the file and the queue: rows enter the queue in their order.
         self._intake = threading.Lock()
-        # Around everything below.
-        self._changed = threading.Condition()
+        # Around everything below. Workers wait for a row apart from whoever waits for an end, and
+        # wake one another: to wake all of them for a row would hold up who brought it.
+        lock = threading.RLock()
+        self._due = threading.Condition(lock)
+        self._changed = threading.Condition(lock)
         self._lanes = Lanes()
         self._waiting: dict[int, _Waiting[R]] = {}
         self._closed = False
@@ -180,9 +183,7 @@ class Outbox(Generic[R]):
             self.accept(request, deliver)
             yield
         finally:
-            with self._changed:
-                self._lanes.resume(request.scope, time.monotonic() + self._start_delay)
-                self._changed.notify_all()
+            self._resume(request.scope, self._start_delay)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until no write is queued.
@@ -257,9 +258,7 @@ class Outbox(Generic[R]):
                 self._resolve(row, WriteResult("failed", error=_FORGOTTEN))
             yield erased
         finally:
-            with self._changed:
-                self._lanes.resume(scope, time.monotonic())
-                self._changed.notify_all()
+            self._resume(scope, 0.0)
 
     def close(self, timeout: float | None = 10.0) -> None:
         """Deliver what is queued, then stop; what is left stays on disk for the next start.
@@ -274,6 +273,7 @@ class Outbox(Generic[R]):
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
         with self._intake, self._changed:
             self._closed = True
+            self._due.notify_all()
             self._changed.notify_all()
             idle = self._changed.wait_for(lambda: not self._lanes.has_taken(), left)
         for row in list(self._waiting):
@@ -334,7 +334,13 @@ class Outbox(Generic[R]):
                 delay = max(not_before - time.time(), self._start_delay)
                 self._lanes.add(row, lane, time.monotonic() + delay)
             if found:
-                self._changed.notify_all()
+                self._due.notify()
+
+    def _resume(self, scope: Scope, delay: float) -> None:
+        with self._changed:
+            self._lanes.resume(scope, time.monotonic() + delay)
+            self._due.notify()
+            self._changed.notify_all()
 
     def _wait_until_idle(self, scope: Scope) -> None:
         with self._changed:
@@ -397,9 +403,11 @@ class Outbox(Generic[R]):
             while not self._closed:
                 now = time.monotonic()
                 if (taken := self._lanes.take(now)) is not None:
+                    # Another one watches for what is due next.
+                    self._due.notify()
                     return taken
                 due = self._lanes.next_due()
-                self._changed.wait(None if due is None else due - now)
+                self._due.wait(None if due is None else due - now)
         return None
 
     def _attempt(self, row: int) -> WriteResult | float:
