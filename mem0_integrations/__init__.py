@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from mem0_integrations.agent_memory import AgentMemory
     from mem0_integrations.connection import OutboxOptions, connect
     from mem0_integrations.extraction import SentenceExtractor
+    from mem0_integrations.ranking import Ranking
     from mem0_integrations.rendering import recall_text
     from mem0_integrations.retry import RetryPolicy
 
@@ -79,6 +80,7 @@ __all__ = [
     "MissingExtraError",
     "OutboxFullError",
     "OutboxOptions",
+    "Ranking",
     "Recall",
     "Relation",
     "RetryPolicy",
@@ -98,6 +100,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "AgentMemory": "agent_memory",
         "OutboxOptions": "connection",
+        "Ranking": "ranking",
         "RetryPolicy": "retry",
         "SentenceExtractor": "extraction",
         "connect": "connection",

@@ -7,12 +7,14 @@ import dataclasses
 import itertools
 import logging
 import os
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar
 
 from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, memories_as_said
 from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
@@ -31,6 +33,7 @@ from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.planning import (
     OnError,
     check_batch_size,
+    check_integer,
     check_key,
     check_on_error,
     check_timeout,
@@ -39,13 +42,23 @@ from mem0_integrations.planning import (
     plan_import,
     plan_search,
 )
-from mem0_integrations.ranking import distinct
+from mem0_integrations.ranking import Ranking, distinct, newest_wins
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
     Memory,
     Recall,
     WriteResult,
+)
+from mem0_integrations.refining import (
+    Reranker,
+    asked_of_graph,
+    best_of,
+    pool_size,
+    reranked,
+    with_neighbours,
+    with_relations,
+    with_times,
 )
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -61,7 +74,33 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # Of the time that is left: what was found must be returned in any case.
-_SHARE_OF_THE_GRAPH: Final = 0.8
+_SHARE_OF_A_STEP: Final = 0.8
+_MORE_RELATIONS: Final = 2
+_MOST_NEIGHBOURS: Final = 10
+
+
+class _GraphOptions(TypedDict):
+    scope: Scope
+    as_of: datetime | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a recall does: a search for more than is wanted, and what makes the best of it."""
+
+    request: SearchRequest
+    limit: int
+    neighbours: int
+    explain: bool
+    budget: float
+    on_error: OnError
+    began: float
+
+    @property
+    def left(self) -> float:
+        """Seconds that the next step may take."""
+        return (self.budget - (time.monotonic() - self.began)) * _SHARE_OF_A_STEP
 
 
 def _now() -> datetime:
@@ -83,6 +122,8 @@ class AgentMemory(MemoryAccess):
         on_error: What a failed recall or write does: `degrade` reports it in the result,
             `raise` raises. Bad input always raises.
         clock: Tells the time that writes carry (aware).
+        ranking: What counts in a recall, and how much.
+        reranker: Puts what a recall found in its own order.
         graph: The knowledge graph that follows the backend.
         on_close: Called once by `close`, after the outbox.
 
@@ -104,6 +145,8 @@ class AgentMemory(MemoryAccess):
         recall_timeout: float = 5.0,
         on_error: OnError = "degrade",
         clock: Callable[[], datetime] = _now,
+        ranking: Ranking | None = None,
+        reranker: Reranker | None = None,
         graph: AttachedGraph | None = None,
         on_close: Callable[[float | None], None] | None = None,
     ) -> None:
@@ -113,6 +156,8 @@ class AgentMemory(MemoryAccess):
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
+        self._ranking = ranking or Ranking()
+        self._reranker = reranker
         self._graph = graph
         self._on_close = on_close
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
@@ -159,21 +204,26 @@ class AgentMemory(MemoryAccess):
         as_of: datetime | None = None,
         accept: Callable[[Memory], bool] | None = None,
         repeats: bool = False,
+        neighbours: int = 0,
+        explain: bool = False,
         on_error: OnError | None = None,
     ) -> Recall:
         """Find what is remembered about a query.
 
-        Memories that say the same are returned once, the newest of them. Where a graph is
-        attached, the facts that it adds are returned as `relations`, with filters or `accept` only
-        those of the memories that were found; a graph that fails only costs these, and `degraded`
-        says so.
+        Meaning, words, the conversation around a memory and the times that the query names are
+        weighed as `connect(ranking=)` says. Memories that say the same are returned once, the
+        newest of them; of those that say something else about the same thing, the newest comes
+        first. Where a graph is attached, the facts that it adds are returned as `relations`, with
+        filters or `accept` only those of the memories that were found. A graph, or a reranker,
+        that fails only costs what it adds, and `degraded` says so.
 
         Args:
             query: A text, or messages: the last thing that the user said is searched for. Of
                 a text longer than 2,000 characters, the end.
             scope: Whose memories; else the scope of `connect`.
             limit: The most memories, 1 to 1,000.
-            threshold: The least score in [0, 1]; None for Mem0's default, 0.1.
+            threshold: The least score in [0, 1] before a graph or a reranker is asked; None for
+                Mem0's default, 0.1.
             filters: Mem0's metadata filters, for example `{"topic": {"in": ["order"]}}`.
             timeout: Seconds; else `recall_timeout` of `connect`.
             as_of: Only what was known at that time (aware). Memories that were changed since then
@@ -182,10 +232,13 @@ class AgentMemory(MemoryAccess):
             accept: What a filter cannot say: whether a memory counts. It is called in another
                 thread, with many memories, until there are enough.
             repeats: Whether memories that say the same are all returned.
+            neighbours: How many of those that were said just before and after each, in its
+                conversation, are returned with it: 0 to 10.
+            explain: Whether each memory says in `signals` what found it.
             on_error: `degrade` or `raise`; else as connected.
 
         Returns:
-            The memories, nearest first; or a `Recall` whose `degraded` says why memory could
+            The memories, the best first; or a `Recall` whose `degraded` says why memory could
             not be read.
 
         Raises:
@@ -199,7 +252,7 @@ class AgentMemory(MemoryAccess):
             ...     memory.recall("allergies?", scope={"user_id": "u"}).memories[0].text
             'I am allergic to peanuts.'
         """
-        request, budget, on_error = self._plan_recall(
+        plan = self._plan_recall(
             query,
             scope,
             limit=limit,
@@ -209,19 +262,25 @@ class AgentMemory(MemoryAccess):
             as_of=as_of,
             accept=accept,
             repeats=repeats,
+            neighbours=neighbours,
+            explain=explain,
             on_error=on_error,
         )
-        began = time.monotonic()
-        future = self._searches.submit(partial(self._search, request, budget))
+        future = self._searches.submit(partial(self._search, plan))
         try:
-            found = future.result(budget)
-            if self._graph is None:
-                return found
-            left = (budget - (time.monotonic() - began)) * _SHARE_OF_THE_GRAPH
-            return self._with_relations(request, found, left, on_error)
+            found = future.result(plan.budget)
+            if self._graph is not None:
+                found = self._tried("The graph", partial(self._with_relations, plan), found, plan)
+            if self._reranker is not None:
+                found = self._tried("The reranker", partial(self._reranked, plan), found, plan)
+            found = self._best_of(plan, found)
+            if plan.neighbours:
+                step = partial(self._with_neighbours, plan)
+                found = self._tried("The conversation", step, found, plan)
+            return found
         except Exception as error:
             future.cancel()
-            return _degraded(error, budget, on_error)
+            return _degraded(error, plan.budget, plan.on_error)
 
     async def arecall(
         self,
@@ -235,10 +294,12 @@ class AgentMemory(MemoryAccess):
         as_of: datetime | None = None,
         accept: Callable[[Memory], bool] | None = None,
         repeats: bool = False,
+        neighbours: int = 0,
+        explain: bool = False,
         on_error: OnError | None = None,
     ) -> Recall:
         """Async twin of `recall`."""
-        request, budget, on_error = self._plan_recall(
+        plan = self._plan_recall(
             query,
             scope,
             limit=limit,
@@ -248,17 +309,25 @@ class AgentMemory(MemoryAccess):
             as_of=as_of,
             accept=accept,
             repeats=repeats,
+            neighbours=neighbours,
+            explain=explain,
             on_error=on_error,
         )
-        began = time.monotonic()
         try:
-            found = await asyncio.wait_for(self._asearch(request, budget), budget)
-            if self._graph is None:
-                return found
-            left = (budget - (time.monotonic() - began)) * _SHARE_OF_THE_GRAPH
-            return await self._awith_relations(request, found, left, on_error)
+            found = await asyncio.wait_for(self._asearch(plan), plan.budget)
+            if self._graph is not None:
+                asked = self._awith_relations(plan, found)
+                found = await self._atried("The graph", asked, found, plan)
+            if self._reranker is not None:
+                asked = self._asearched(partial(self._reranked, plan, found))
+                found = await self._atried("The reranker", asked, found, plan)
+            found = self._best_of(plan, found)
+            if plan.neighbours:
+                asked = self._asearched(partial(self._with_neighbours, plan, found))
+                found = await self._atried("The conversation", asked, found, plan)
+            return found
         except Exception as error:
-            return _degraded(error, budget, on_error)
+            return _degraded(error, plan.budget, plan.on_error)
 
     def remember(
         self,
@@ -515,6 +584,29 @@ class AgentMemory(MemoryAccess):
         """Async twin of `rebuild_graph`."""
         return await self._in_thread(partial(self.rebuild_graph, scope))
 
+    def reindex(self) -> int:
+        """Make the index of the words again from all memories, whosever they are.
+
+        Returns:
+            How many memories it has; 0 where Mem0's store or the Platform searches words itself.
+
+        Raises:
+            BackendError: Mem0 failed. Call it again.
+
+        Example:
+            >>> from mem0_integrations import connect
+            >>> with connect() as memory:
+            ...     result = memory.remember("I like tea.", scope={"user_id": "u"})
+            ...     memory.reindex()
+            1
+        """
+        self._require_open()
+        return self._retry.run(self._backend.reindex)
+
+    async def areindex(self) -> int:
+        """Async twin of `reindex`."""
+        return await self._in_thread(self.reindex)
+
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
 
@@ -660,9 +752,12 @@ class AgentMemory(MemoryAccess):
         as_of: datetime | None,
         accept: Callable[[Memory], bool] | None,
         repeats: bool,
+        neighbours: int,
+        explain: bool,
         on_error: OnError | None,
-    ) -> tuple[SearchRequest, float, OnError]:
+    ) -> _Plan:
         check_timeout("timeout", timeout)
+        check_integer("neighbours", neighbours, 0, _MOST_NEIGHBOURS)
         self._require_open()
         request = plan_search(
             query,
@@ -673,55 +768,112 @@ class AgentMemory(MemoryAccess):
             as_of=as_of,
             accept=accept,
             repeats=repeats,
+            now=self._clock(),
+            ranking=self._ranking,
         )
-        budget = self._recall_timeout if timeout is None else timeout
-        return request, budget, self._checked_on_error(on_error)
+        pool = pool_size(
+            limit,
+            dates=bool(request.spans),
+            graph=self._graph is not None,
+            reranker=self._reranker is not None,
+        )
+        return _Plan(
+            request=dataclasses.replace(request, limit=pool),
+            limit=limit,
+            neighbours=neighbours,
+            explain=explain,
+            budget=self._recall_timeout if timeout is None else timeout,
+            on_error=self._checked_on_error(on_error),
+            began=time.monotonic(),
+        )
 
     @property
     def _outboxes(self) -> list[Outbox[Any]]:
         return [self._outbox, *([self._graph.outbox] if self._graph else [])]
 
-    def _with_relations(
-        self, request: SearchRequest, found: Recall, left: float, on_error: OnError
+    def _tried(
+        self, what: str, step: Callable[[Recall], Recall], found: Recall, plan: _Plan
     ) -> Recall:
-        related = partial(
-            self.graph.related,
-            _asked(request),
-            found.memories,
-            scope=request.scope,
-            as_of=request.as_of,
-        )
+        """Take a step that may fail: then it only costs what it adds."""
         try:
-            return dataclasses.replace(found, relations=tuple(call_within(left, related)))
+            return call_within(plan.left, partial(step, found))
         except Exception as error:
-            return _without_relations(found, error, on_error)
+            return _without(what, found, error, plan.on_error)
 
-    async def _awith_relations(
-        self, request: SearchRequest, found: Recall, left: float, on_error: OnError
+    async def _atried(
+        self, what: str, step: Awaitable[Recall], found: Recall, plan: _Plan
     ) -> Recall:
-        related = self.graph.arelated(
-            _asked(request), found.memories, scope=request.scope, as_of=request.as_of
-        )
+        """Async twin of `_tried`."""
+        left = plan.left
         try:
-            relations = await asyncio.wait_for(related, left)
+            return await asyncio.wait_for(step, left)
         except TimeoutError as error:
             late = error if isinstance(error, BackendError) else timed_out(left)
-            return _without_relations(found, late, on_error)
+            return _without(what, found, late, plan.on_error)
         except Exception as error:
-            return _without_relations(found, error, on_error)
-        return dataclasses.replace(found, relations=tuple(relations))
+            return _without(what, found, error, plan.on_error)
 
-    def _search(self, request: SearchRequest, budget: float) -> Recall:
+    def _with_relations(self, plan: _Plan, found: Recall) -> Recall:
+        request, options = plan.request, self._graph_options(plan)
+        relations = self.graph.related(asked_of_graph(request), found.memories, **options)
+        return with_relations(request, found, relations)
+
+    async def _awith_relations(self, plan: _Plan, found: Recall) -> Recall:
+        request, options = plan.request, self._graph_options(plan)
+        relations = await self.graph.arelated(asked_of_graph(request), found.memories, **options)
+        return with_relations(request, found, relations)
+
+    def _graph_options(self, plan: _Plan) -> _GraphOptions:
+        # Those of memories that are not among the best in the end are left out.
+        most = _MORE_RELATIONS * self.graph.relation_limit
+        return {"scope": plan.request.scope, "as_of": plan.request.as_of, "limit": most}
+
+    def _reranked(self, plan: _Plan, found: Recall) -> Recall:
+        assert self._reranker is not None
+        return reranked(self._reranker, plan.request, found)
+
+    def _best_of(self, plan: _Plan, found: Recall) -> Recall:
+        return best_of(
+            plan.request,
+            found,
+            plan.limit,
+            most_relations=0 if self._graph is None else self.graph.relation_limit,
+            explain=plan.explain,
+        )
+
+    def _with_neighbours(self, plan: _Plan, found: Recall) -> Recall:
+        conversations: dict[tuple[Scope, object], list[Memory]] = {}
+        of_memories: dict[str, list[Memory]] = {}
+        for memory in found.memories:
+            key = memory.scope, memory.metadata.get("thread_id")
+            if key not in conversations:
+                conversations[key] = self._conversation(*key)
+            of_memories[memory.id] = conversations[key]
+        return with_neighbours(found, of_memories, plan.neighbours)
+
+    def _conversation(self, scope: Scope, thread_id: object) -> list[Memory]:
+        listed = self._backend.list(
+            scope,
+            filters=None if thread_id is None else {"thread_id": thread_id},
+            limit=sys.maxsize,
+            offset=0,
+        )
+        return [
+            memory
+            for memory in listed
+            if memory.scope == scope and memory.metadata.get("thread_id") == thread_id
+        ]
+
+    def _search(self, plan: _Plan) -> Recall:
         def found() -> list[Memory]:
-            return _taken(self._backend.search(request), request)
+            return _taken(self._backend.search(plan.request), plan.request)
 
-        return Recall(memories=tuple(self._retry.run(found, deadline=budget)))
+        return _ranked(plan.request, self._retry.run(found, deadline=plan.budget))
 
-    async def _asearch(self, request: SearchRequest, budget: float) -> Recall:
-        backend = self._async_backend
+    async def _asearch(self, plan: _Plan) -> Recall:
+        backend, request = self._async_backend, plan.request
         if backend is None:
-            search = partial(self._search, request, budget)
-            return await asyncio.wrap_future(self._searches.submit(search))
+            return await self._asearched(partial(self._search, plan))
 
         async def found() -> list[Memory]:
             taken: list[Memory] = []
@@ -731,7 +883,10 @@ class AgentMemory(MemoryAccess):
                     break
             return _taken(taken, request)
 
-        return Recall(memories=tuple(await self._retry.arun(found, deadline=budget)))
+        return _ranked(request, await self._retry.arun(found, deadline=plan.budget))
+
+    async def _asearched(self, step: Callable[[], Recall]) -> Recall:
+        return await asyncio.wrap_future(self._searches.submit(step))
 
     def _plan_add(
         self,
@@ -809,18 +964,17 @@ def _taken(found: Iterable[Memory], request: SearchRequest) -> list[Memory]:
     return distinct(accepted, request.limit)
 
 
-def _asked(request: SearchRequest) -> str:
-    """Return what the graph is asked about, beside the memories that were found."""
-    # Memories that a filter hides must not show through their facts.
-    return "" if request.filters or request.accept else request.query
+def _ranked(request: SearchRequest, found: Sequence[Memory]) -> Recall:
+    return Recall(memories=tuple(newest_wins(with_times(request, found))))
 
 
-def _without_relations(found: Recall, error: Exception, on_error: OnError) -> Recall:
+def _without(what: str, found: Recall, error: Exception, on_error: OnError) -> Recall:
     if on_error == "raise" or isinstance(error, ClosedError):
         raise error
-    logger.warning("Recall without relations: %s.", type(error).__name__)
+    logger.warning("Recall without what %s adds: %s.", what.lower(), type(error).__name__)
+    reason = f"{what} could not be read. {type(error).__name__}: {error}"
     return dataclasses.replace(
-        found, degraded=f"The graph could not be read. {type(error).__name__}: {error}"
+        found, degraded=reason if found.degraded is None else f"{found.degraded} {reason}"
     )
 
 

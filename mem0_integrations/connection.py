@@ -29,6 +29,8 @@ from mem0_integrations.extraction import (
 )
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import OnError, check_timeout
+from mem0_integrations.ranking import Ranking
+from mem0_integrations.refining import Reranker
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 from mem0_integrations.shared import SharedResources
@@ -97,6 +99,9 @@ def connect(
     embedder: Embeddings | None = None,
     extractor: Extractor | None = None,
     data_dir: str | Path | None = None,
+    lexical: bool | None = None,
+    ranking: Ranking | None = None,
+    reranker: Reranker | None = None,
     outbox: OutboxOptions | None = None,
     retry: RetryPolicy | None = None,
     recall_timeout: float = 5.0,
@@ -127,6 +132,12 @@ def connect(
         extractor: Finds the statements to keep, in place of Mem0's extraction with a model.
         data_dir: The folder for everything that is written; else `MEM0_DIR`, else the
             platform's user-data folder.
+        lexical: Whether the words of memories are kept in an index in the data folder, beside a
+            vector store that does not search them itself. The embedded default has one in its
+            own file.
+        ranking: What counts in a recall, and how much.
+        reranker: A LangChain `BaseDocumentCompressor`, a cross-encoder for example, that puts
+            what a recall found in its own order.
         outbox: How writes are kept until they are delivered.
         retry: How failures that may pass are retried.
         recall_timeout: Seconds that a recall may take before it is reported as degraded.
@@ -144,7 +155,10 @@ def connect(
         'stored'
     """
     options = OutboxOptions() if outbox is None else outbox
-    given = (api_key, host, graph, scope, llm, embedder, extractor, data_dir, outbox, retry)
+    given = (
+        *(api_key, host, graph, scope, llm, embedder, extractor),
+        *(data_dir, lexical, ranking, reranker, outbox, retry),
+    )
     if isinstance(target, AgentMemory):
         if any(option is not None for option in given):
             raise ConfigurationError(
@@ -157,6 +171,8 @@ def connect(
         embedder=embedder,
         extractor=extractor,
         data_dir=data_dir,
+        ranking=ranking,
+        reranker=reranker,
         outbox=options,
         retry=retry,
         clock=clock,
@@ -172,6 +188,7 @@ def connect(
         llm=llm,
         embedder=embedder,
         extractor=extractor,
+        lexical=lexical,
     )
     path = opened.outbox_path
     try:
@@ -208,6 +225,8 @@ def connect(
             recall_timeout=recall_timeout,
             on_error=on_error,
             clock=clock,
+            ranking=ranking,
+            reranker=reranker,
             graph=opened.graph,
             on_close=on_close,
         )
@@ -247,6 +266,8 @@ def _check_options(
     embedder: object,
     extractor: object,
     data_dir: object,
+    ranking: object,
+    reranker: object,
     outbox: object,
     retry: object,
     clock: object,
@@ -257,6 +278,12 @@ def _check_options(
         "embedder": (embedder, "a LangChain Embeddings", _has(embedder, "embed_query")),
         "extractor": (extractor, "an object with extract()", _has(extractor, "extract")),
         "data_dir": (data_dir, "a path", isinstance(data_dir, str | Path)),
+        "ranking": (ranking, "a Ranking", isinstance(ranking, Ranking)),
+        "reranker": (
+            reranker,
+            "a LangChain BaseDocumentCompressor",
+            _has(reranker, "compress_documents"),
+        ),
         "outbox": (outbox, "an OutboxOptions", isinstance(outbox, OutboxOptions)),
         "retry": (retry, "a RetryPolicy", isinstance(retry, RetryPolicy)),
         "clock": (clock, "a function", callable(clock)),
@@ -299,6 +326,22 @@ def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -
     return _outbox_of(folder, parsed.vector_store)
 
 
+def has_words(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> bool:
+    """Tell whether there is an index of words beside the vector store of a config.
+
+    Args:
+        config: A Mem0 config; None for what `connect` takes then.
+        data_dir: As for `connect`.
+    """
+    if config is None:
+        return False
+    from mem0_integrations.backends.mem0_config import parsed_config
+
+    folder = data_folder(data_dir)
+    parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
+    return _words_of(folder, parsed.vector_store).exists()
+
+
 def graph_outbox_path(outbox: Path) -> Path:
     """Return where the outbox of the graph lies that follows the memories of an outbox."""
     return outbox.with_name(f"graph-{outbox.name}")
@@ -308,6 +351,12 @@ def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
     from mem0_integrations.backends.mem0_config import store_digest
 
     return folder / f"outbox-{store_digest(store)}.db"
+
+
+def _words_of(folder: Path, store: VectorStoreConfig) -> Path:
+    from mem0_integrations.backends.mem0_config import store_digest
+
+    return folder / f"words-{store_digest(store)}.db"
 
 
 def _outbox_of_project(folder: Path, client: MemoryClient) -> Path:
@@ -386,6 +435,7 @@ def _open(
     llm: BaseChatModel | None,
     embedder: Embeddings | None,
     extractor: Extractor | None,
+    lexical: bool | None,
 ) -> _Opened:
     from mem0_integrations.backends.mem0_setup import import_mem0
 
@@ -399,8 +449,15 @@ def _open(
         extractor=extractor,
     )
     if isinstance(target, _Key | mem0.MemoryClient | mem0.AsyncMemoryClient):
+        if lexical:
+            raise ConfigurationError("The Mem0 Platform searches words itself; leave lexical= out.")
         return _open_platform(target, folder, parts)
     if target is None or target == _EMBEDDED:
+        if lexical is False:
+            raise ConfigurationError(
+                "The embedded default always keeps the words of its memories; "
+                "connect(ranking=Ranking(lexical=0)) leaves them out of account."
+            )
         return _open_embedded(folder / _EMBEDDED, parts)
     if isinstance(target, Mapping):
         memory = memory_from_config(mem0.Memory, target, folder, **parts._asdict())
@@ -418,7 +475,11 @@ def _open(
         )
     from mem0_integrations.backends.oss import OSSBackend
 
-    backend = OSSBackend(memory, **parts._asdict(), owned=owned)
+    backend: Backend = (own := OSSBackend(memory, **parts._asdict(), owned=owned))
+    if lexical:
+        from mem0_integrations.backends.indexed import IndexedBackend
+
+        backend = IndexedBackend(own, _words_of(folder, memory.config.vector_store))
     path = _outbox_of(folder, memory.config.vector_store)
     return _Opened(backend, path, lambda _: backend.close())
 

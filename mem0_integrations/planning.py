@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from mem0_integrations.backends.base import AddRequest, SearchRequest
 from mem0_integrations.backends.dialect import RESERVED_METADATA, parse_time
+from mem0_integrations.dates import spans_of
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.filters import validate_filters
 from mem0_integrations.messages import (
@@ -21,6 +22,7 @@ from mem0_integrations.messages import (
     query_text,
     to_mem0_messages,
 )
+from mem0_integrations.ranking import Ranking
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
@@ -58,6 +60,8 @@ def plan_search(
     as_of: datetime | None,
     accept: Callable[[Memory], bool] | None = None,
     repeats: bool = False,
+    now: datetime,
+    ranking: Ranking,
 ) -> SearchRequest:
     """Check the arguments of a recall.
 
@@ -65,15 +69,20 @@ def plan_search(
         InvalidInputError: One of them is malformed.
     """
     check_search(limit, threshold, filters)
+    text = query_text(query)
+    as_of = None if as_of is None else aware("as_of", as_of)
     return SearchRequest(
-        query=query_text(query),
+        query=text,
         scope=scope,
         limit=limit,
         threshold=threshold,
         filters=filters,
-        as_of=None if as_of is None else aware("as_of", as_of),
+        as_of=as_of,
         accept=accept,
         repeats=repeats,
+        spans=tuple(spans_of(text, as_of or now)),
+        now=as_of or now,
+        ranking=ranking,
     )
 
 

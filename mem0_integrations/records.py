@@ -37,6 +37,11 @@ class Memory:
         metadata: The application's own values, and `thread_id`, `checkpoint_id`,
             `message_id`, `role` where an adapter knew them.
         categories: Mem0's categories, where the backend assigns any.
+        signals: What found it, and how strongly, in [0, 1], where a recall was asked to explain:
+            `vector` and `lexical` (its words), or `mem0` where Mem0 ranks; `date`, `recency`,
+            `graph`.
+        neighbours: What was said before and after it in its conversation, oldest first, where a
+            recall was asked for that.
 
     Example:
         >>> Memory(id="m1", text="I am allergic to peanuts.", scope=Scope(user_id="u")).text
@@ -51,6 +56,8 @@ class Memory:
     updated_at: datetime | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
+    signals: Mapping[str, float] | None = None
+    neighbours: tuple[Memory, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return it as JSON-ready data; times are ISO 8601 strings."""

@@ -25,7 +25,9 @@ from mem0_integrations.planning import (
     plan_import,
     plan_search,
 )
+from mem0_integrations.ranking import Ranking
 
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SCOPE = Scope(user_id="u")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 # Neither half a surrogate pair nor a NUL can be stored everywhere.
@@ -46,7 +48,7 @@ KEYS = st.text(CHARACTERS).filter(lambda key: key not in RESERVED_METADATA)
 
 def search(**changes: Any) -> Any:
     options = {"limit": 5, "threshold": None, "filters": None, "as_of": None, **changes}
-    return plan_search("tea?", SCOPE, **options)
+    return plan_search("tea?", SCOPE, now=NOW, ranking=Ranking(), **options)
 
 
 def add(messages: Any = "I like tea.", **changes: Any) -> Any:

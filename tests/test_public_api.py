@@ -32,6 +32,7 @@ PUBLIC = {
         "MissingExtraError",
         "OutboxFullError",
         "OutboxOptions",
+        "Ranking",
         "Recall",
         "Relation",
         "RetryPolicy",

@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, Self, TypeAlias
+from datetime import UTC, datetime
+from typing import Final, Literal, Self, TypeAlias
 
 from mem0_integrations.extraction import Mem0Embedder, Mem0LLM
 from mem0_integrations.messages import Mem0Message
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.ranking import Ranking
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
@@ -34,6 +35,9 @@ __all__ = [
     "VectorMemory",
     "memories_as_said",
 ]
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_RANKING: Final = Ranking()
 
 DocumentKind: TypeAlias = Literal["item", "message"]
 Address: TypeAlias = tuple[tuple[str, ...], str]
@@ -56,6 +60,9 @@ class SearchRequest:
         as_of: Only what was known at that time (aware UTC).
         accept: Which of them `AgentMemory` takes; None for all. A backend yields them all.
         repeats: Whether it takes all of those that say the same.
+        spans: The times that the query names, from their start up to their end (aware UTC).
+        now: When it is asked (aware UTC).
+        ranking: What each signal counts.
     """
 
     query: str
@@ -66,6 +73,9 @@ class SearchRequest:
     as_of: datetime | None = None
     accept: Callable[[Memory], bool] | None = None
     repeats: bool = False
+    spans: tuple[tuple[datetime, datetime], ...] = ()
+    now: datetime = _EPOCH
+    ranking: Ranking = _RANKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +367,10 @@ class Backend(ABC):
         Raises:
             ConfigurationError: This Mem0 does not show its vectors.
         """
+
+    def reindex(self) -> int:
+        """Make the index of the words again, where there is one; returns how many memories."""
+        return 0
 
     @abstractmethod
     def models(self) -> Models:

@@ -18,11 +18,13 @@ __all__ = [
     "EXPIRES_AT_FIELD",
     "EXPIRES_FIELD",
     "KEY_FIELD",
+    "MEM0_THRESHOLD",
     "PATH_FIELDS",
     "RESERVED_METADATA",
     "clipped",
     "is_text",
     "is_uuid",
+    "item_of",
     "mem0_ids",
     "memory_of",
     "parse_time",
@@ -32,6 +34,8 @@ __all__ = [
     "storable",
 ]
 
+# The least score of a search that does not say.
+MEM0_THRESHOLD: Final = 0.1
 KEY_FIELD: Final = "idempotency_key"
 DOCUMENT_FIELD: Final = "document_body"
 EXPIRES_FIELD: Final = "document_expires"
@@ -101,7 +105,7 @@ def memory_of(item: Mapping[str, object]) -> Memory:
     for key in ("role", "actor_id", "attributed_to"):
         if item.get(key) is not None:
             metadata[key] = item[key]
-    score = item.get("score")
+    score, signals = item.get("score"), item.get("signals")
     created = parse_time(item.get("created_at"))
     unchanged = item.get("updated_at") == item.get("created_at")
     return Memory(
@@ -113,7 +117,24 @@ def memory_of(item: Mapping[str, object]) -> Memory:
         updated_at=created if unchanged else parse_time(item.get("updated_at")),
         metadata=metadata,
         categories=tuple(map(str, categories)),
+        signals=signals if isinstance(signals, Mapping) else None,
     )
+
+
+def item_of(row_id: str, payload: Mapping[str, object], score: float | None) -> dict[str, object]:
+    """Return a row of a vector store as `mem0.Memory` returns it."""
+    known = ("user_id", "agent_id", "run_id", "created_at", "updated_at", "role", "actor_id")
+    return {
+        **{key: payload.get(key) for key in known},
+        "id": row_id,
+        "memory": payload.get("data"),
+        "score": score,
+        "metadata": {
+            key: value
+            for key, value in payload.items()
+            if key == "app_id" or key not in RESERVED_METADATA
+        },
+    }
 
 
 def record_of(memory: Memory) -> dict[str, object]:

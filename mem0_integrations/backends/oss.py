@@ -5,12 +5,14 @@ from __future__ import annotations
 import builtins
 import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
-from typing import Final
+from typing import Final, TypeAlias
 
 from mem0.memory.main import Memory as Mem0
+from mem0.memory.main import _payload_is_expired as is_expired
 
 from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.base import (
@@ -24,7 +26,9 @@ from mem0_integrations.backends.base import (
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
+    MEM0_THRESHOLD,
     is_uuid,
+    item_of,
     mem0_ids,
     memory_of,
     record_of,
@@ -42,7 +46,7 @@ from mem0_integrations.backends.known import (
 )
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.memory_documents import MemoryDocuments
-from mem0_integrations.backends.rows import erase, erase_entities
+from mem0_integrations.backends.rows import erase, erase_entities, every_row
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
 from mem0_integrations.backends.vector_memories import OSSVectorMemories
 from mem0_integrations.errors import BackendError, ScopeError
@@ -53,6 +57,7 @@ from mem0_integrations.extraction import (
     LangChainLLM,
 )
 from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.fusion import Query
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange
 from mem0_integrations.scope import Scope
@@ -60,6 +65,9 @@ from mem0_integrations.scope import Scope
 __all__ = ["OSSBackend"]
 
 logger = logging.getLogger(__name__)
+
+# What a search found, and whether there is more.
+_Results: TypeAlias = tuple[list[dict[str, object]], bool]
 
 _PAGE: Final = 10_000
 _COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
@@ -124,18 +132,20 @@ class OSSBackend(Backend):
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
         top_k = first_top_k(request.limit, selective=selective)
-        options = {} if request.threshold is None else {"threshold": request.threshold}
+        search = (
+            self._ranking(request)
+            if hasattr(self._memory.vector_store, "recall")
+            else partial(self._searched, request)
+        )
         seen: set[str] = set()
         while True:
             with translated("search"):
-                results = self._memory.search(
-                    request.query, filters=filters, top_k=top_k, **options
-                )["results"]
-            new = [result for result in results if result["id"] not in seen]
+                results, more = search(filters, top_k)
+            new = [result for result in results if str(result["id"]) not in seen]
             yield from self._kept(new, request.scope, request.filters, request.as_of)
-            if len(results) < top_k:
+            if not more:
                 return
-            seen.update(result["id"] for result in new)
+            seen.update(str(result["id"]) for result in new)
             top_k *= 4
 
     def add(self, request: AddRequest) -> builtins.list[Memory]:
@@ -293,6 +303,24 @@ class OSSBackend(Backend):
         """Return the memories with their vectors."""
         return OSSVectorMemories(self._memory, self._history, self._beside.lock("memories"))
 
+    def reindex(self) -> int:
+        """Make the index of the words again, where the store keeps one; returns how many."""
+        store = self._memory.vector_store
+        if not hasattr(store, "reindex"):
+            return 0
+        with translated("reindex"):
+            return int(store.reindex())
+
+    def everybodys(self) -> Iterator[Memory]:
+        """Yield all memories of the store, whosever they are."""
+        with translated("list"):
+            rows = every_row(self._memory.vector_store, {})
+        for row in rows:
+            try:
+                yield memory_of(item_of(str(row.id), row.payload, None))
+            except ScopeError:
+                continue
+
     def models(self) -> Models:
         """Return its models; the language model counts where it is used, or was given."""
         given = self._llm if self._extractor is not None else self._memory.llm
@@ -321,6 +349,34 @@ class OSSBackend(Backend):
             self._beside.close()
             vector_stores.close(self._original.vector_store)
             self._original.close()
+
+    def _searched(
+        self, request: SearchRequest, filters: Mapping[str, object], top_k: int
+    ) -> _Results:
+        options = {} if request.threshold is None else {"threshold": request.threshold}
+        results = self._memory.search(request.query, filters=dict(filters), top_k=top_k, **options)[
+            "results"
+        ]
+        return results, len(results) == top_k
+
+    def _ranking(self, request: SearchRequest) -> Callable[[Mapping[str, object], int], _Results]:
+        """Search a store that ranks by more than vectors, which Mem0's own search cannot ask."""
+        query = Query.of(request)
+        threshold = MEM0_THRESHOLD if request.threshold is None else request.threshold
+        with translated("search"):
+            vector = self._memory.embedding_model.embed(request.query, "search")
+
+        def ranked(filters: Mapping[str, object], top_k: int) -> _Results:
+            records = self._memory.vector_store.recall(query, vector, top_k, filters)
+            near = [record for record in records if record.score >= threshold]
+            results = [
+                {**item_of(record.id, record.payload, record.score), "signals": record.signals}
+                for record in near
+                if not is_expired(record.payload)
+            ]
+            return results, len(near) == top_k
+
+        return ranked
 
     def _forget_transcripts(self, scope: Scope) -> int:
         if not self._beside.exists(_COLLECTIONS["message"]):

@@ -11,7 +11,7 @@ from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends.base import VectorMemories, VectorMemory
 from mem0_integrations.backends.dialect import (
-    RESERVED_METADATA,
+    item_of,
     mem0_ids,
     memory_of,
     scope_filters,
@@ -162,7 +162,7 @@ class OSSVectorMemories(VectorMemories):
         """Yield the rows that are memories of the scope."""
         for row_id, payload, score in rows:
             try:
-                memory = memory_of(_item(row_id, payload, score))
+                memory = memory_of(item_of(row_id, payload, score))
             except ScopeError:
                 continue
             if scope.covers(memory.scope):
@@ -176,20 +176,4 @@ def _payload(scope: Scope, memory: VectorMemory, now: str) -> dict[str, object]:
         **text_fields(memory.text),
         "created_at": memory.created_at.isoformat(),
         "updated_at": now,
-    }
-
-
-def _item(row_id: str, payload: Payload, score: float | None) -> dict[str, object]:
-    """Return a row as `mem0.Memory` returns it."""
-    known = ("user_id", "agent_id", "run_id", "created_at", "updated_at", "role", "actor_id")
-    return {
-        **{key: payload.get(key) for key in known},
-        "id": row_id,
-        "memory": payload.get("data"),
-        "score": score,
-        "metadata": {
-            key: value
-            for key, value in payload.items()
-            if key == "app_id" or key not in RESERVED_METADATA
-        },
     }

@@ -88,6 +88,9 @@ def doctor(
     model: Annotated[
         str | None, typer.Option(help="Extracts what --replay delivers; as for chat.")
     ] = None,
+    reindex: Annotated[
+        bool, typer.Option("--reindex", help="Make the index of the words again.")
+    ] = False,
     graph: Annotated[
         bool, typer.Option("--graph", help="The embedded graph, too; else that of the config.")
     ] = False,
@@ -96,7 +99,14 @@ def doctor(
     from mem0_integrations.cli.doctor import run_doctor
 
     raise typer.Exit(
-        run_doctor(read_config(config), data_dir, replay=replay, model=model, graph=graph)
+        run_doctor(
+            read_config(config),
+            data_dir,
+            replay=replay,
+            model=model,
+            reindex=reindex,
+            graph=graph,
+        )
     )
 
 

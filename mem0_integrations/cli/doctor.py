@@ -21,6 +21,7 @@ from mem0_integrations.connection import (
     OutboxOptions,
     connect,
     graph_outbox_path,
+    has_words,
     outbox_path,
 )
 from mem0_integrations.data_folder import data_folder
@@ -56,6 +57,7 @@ def run_doctor(
     *,
     replay: bool,
     model: str | None,
+    reindex: bool = False,
     graph: bool = False,
 ) -> int:
     """Examine the installation; returns the exit code: 0 when nothing has to be fixed."""
@@ -83,6 +85,7 @@ def run_doctor(
             fixes=fixes,
             replay=replay,
             model=model,
+            reindex=reindex,
         )
         replay = replay and not opened
         _examine_outbox(console, outbox, fixes, replay=replay)
@@ -122,6 +125,7 @@ def _examine_memory(
     fixes: list[str],
     replay: bool,
     model: str | None,
+    reindex: bool,
 ) -> bool:
     """Say what is in use, and deliver again if asked to; returns whether it could be opened."""
     with TemporaryDirectory() as nothing:
@@ -129,7 +133,14 @@ def _examine_memory(
         options = OutboxOptions(path=outbox if replay else Path(nothing) / "outbox.db")
         try:
             llm = None if model is None else _chat_model(model)
-            with connect(config, graph=graph, data_dir=data_dir, outbox=options, llm=llm) as memory:
+            with connect(
+                config,
+                graph=graph,
+                data_dir=data_dir,
+                lexical=has_words(config, data_dir) or None,
+                outbox=options,
+                llm=llm,
+            ) as memory:
                 recall = memory.recall("doctor", scope=_PROBE, timeout=30)
                 if recall.degraded:
                     fixes.append(f"The memory does not answer: {recall.degraded}")
@@ -140,6 +151,8 @@ def _examine_memory(
                     "answers": "no" if recall.degraded else "yes",
                 }
                 show_parts(console, "In use", parts)
+                if reindex:
+                    console.print(f"The words of {memory.reindex():,} memories are indexed again.")
                 if replay and (replayed := memory.replay()):
                     console.print(f"Delivering {replayed} dead letters again ...")
                     memory.flush(timeout=60)

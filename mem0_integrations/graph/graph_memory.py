@@ -99,7 +99,7 @@ class GraphMemory:
         self.engine = engine
         self._extractor = extractor
         self._similarity_threshold = similarity_threshold
-        self._relation_limit = relation_limit
+        self.relation_limit = relation_limit
         self._names = (
             None
             if embedder is None
@@ -194,6 +194,7 @@ class GraphMemory:
         *,
         scope: Scope,
         as_of: datetime | None = None,
+        limit: int | None = None,
     ) -> list[Relation]:
         """Return the facts to show beside recalled memories; `recall` calls it.
 
@@ -205,8 +206,10 @@ class GraphMemory:
             memories: What was found.
             scope: Whose.
             as_of: What held at that time (aware); else what holds.
+            limit: The most facts; else the graph's own `relation_limit`.
         """
-        return self._run(reading.related(scope, query, memories, as_of, self._relation_limit))
+        most = limit or self.relation_limit
+        return self._run(reading.related(scope, query, memories, as_of, most))
 
     async def arelated(
         self,
@@ -215,11 +218,11 @@ class GraphMemory:
         *,
         scope: Scope,
         as_of: datetime | None = None,
+        limit: int | None = None,
     ) -> list[Relation]:
         """Async twin of `related`."""
-        return await self._arun(
-            reading.related(scope, query, memories, as_of, self._relation_limit)
-        )
+        most = limit or self.relation_limit
+        return await self._arun(reading.related(scope, query, memories, as_of, most))
 
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         """Let the graph say what memories say now; what it says already is left alone.

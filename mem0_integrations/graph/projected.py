@@ -6,39 +6,22 @@ import builtins
 import dataclasses
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, Self
+from typing import Self
 
-from mem0_integrations.backends.base import (
-    AddRequest,
-    Backend,
-    DocumentKind,
-    Documents,
-    Follow,
-    Models,
-    SearchRequest,
-    VectorMemories,
-    VectorMemory,
-    memories_as_said,
-)
+from mem0_integrations.backends.base import Backend, memories_as_said
+from mem0_integrations.backends.followed import FollowedBackend
 from mem0_integrations.errors import ExtractionError
 from mem0_integrations.graph.graph_memory import GraphMemory
-from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.records import ForgetResult, Memory
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
 __all__ = ["PatientRetry", "ProjectedBackend", "SyncRequest", "deliver_to_graph"]
-
-
-class _Followed(Protocol):
-    def __call__(
-        self, scope: Scope, *, memory_ids: Sequence[str]
-    ) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +76,7 @@ def deliver_to_graph(
     return list(memories.values())
 
 
-class ProjectedBackend(Backend):
+class ProjectedBackend(FollowedBackend):
     """Does what another backend does, and lets a graph follow.
 
     Before anything changes, the outbox has on disk that the graph must look at it; it looks
@@ -106,114 +89,31 @@ class ProjectedBackend(Backend):
     """
 
     def __init__(self, backend: Backend, graph: GraphMemory, outbox: Outbox[SyncRequest]) -> None:
-        self._backend = backend
-        self.concurrency = backend.concurrency
+        super().__init__(backend)
         self._graph = graph
         self._outbox = outbox
         self._deliver = partial(deliver_to_graph, graph, backend)
 
-    def check_scope(self, scope: Scope) -> None:
-        """Refuse a scope that this Mem0 cannot keep apart."""
-        self._backend.check_scope(scope)
-
-    def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, nearest first, as many as are taken."""
-        return self._backend.search(request)
-
-    def add(self, request: AddRequest) -> builtins.list[Memory]:
-        """Store a turn and return the memories that it became."""
-        with self._followed(request.scope, keys=[request.key]):
-            return self._backend.add(request)
-
-    def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
-        """Store many turns at once; returns how many memories each became."""
-        if not requests:
-            return []
-        # An import is of one scope.
-        with self._followed(requests[0].scope, keys=[request.key for request in requests]):
-            return self._backend.add_many(requests)
-
     def undo(self, memories: Sequence[Memory]) -> None:
         """Take back what a write has stored whose scope was forgotten meanwhile."""
-        self._backend.undo(memories)
+        super().undo(memories)
         for scope in {memory.scope for memory in memories}:
             # Not only taken back: nothing of what was forgotten may stay in its history.
             self._graph.rebuild(scope, memories_as_said(self._backend, scope))
 
-    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
-        """Return what was stored under an idempotency key."""
-        return self._backend.find(scope, key)
-
-    def list(
-        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
-    ) -> builtins.list[Memory]:
-        """Return a page of the scope's memories, newest first."""
-        return self._backend.list(scope, filters=filters, limit=limit, offset=offset)
-
-    def get(self, scope: Scope, memory_id: str) -> Memory | None:
-        """Return a memory of the scope, or None."""
-        return self._backend.get(scope, memory_id)
-
-    def update(
-        self,
-        scope: Scope,
-        memory_id: str,
-        *,
-        text: str | None,
-        metadata: Mapping[str, object] | None,
-    ) -> Memory:
-        """Change a memory of the scope."""
-        with self._followed(scope, memory_ids=[memory_id]):
-            return self._backend.update(scope, memory_id, text=text, metadata=metadata)
-
-    def delete(self, scope: Scope, memory_id: str) -> None:
-        """Delete a memory of the scope."""
-        with self._followed(scope, memory_ids=[memory_id]):
-            self._backend.delete(scope, memory_id)
-
-    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
-        """Return the changes of a memory of the scope, oldest first, also after its deletion."""
-        return self._backend.history(scope, memory_id)
-
     def forget(self, scope: Scope) -> ForgetResult:
         """Erase everything of the scope, its graph last: it follows from the memories."""
         with self._outbox.forgetting(scope):
-            result = self._backend.forget(scope)
+            result = super().forget(scope)
             facts = self._graph.forget(scope)
         return dataclasses.replace(result, relations=facts)
 
-    def documents(self, kind: DocumentKind) -> Documents:
-        """Return documents that lie beside the memories and are never recalled."""
-        return self._backend.documents(kind)
-
-    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> Documents:
-        """Return the memories as documents; what is put becomes a memory, and is followed."""
-
-        @contextmanager
-        def followed(scope: Scope, memory_ids: Sequence[str]) -> Iterator[None]:
-            with follow(scope, memory_ids), self._followed(scope, memory_ids=memory_ids):
-                yield
-
-        return self._backend.memory_documents(template, followed)
-
-    def vector_memories(self) -> VectorMemories:
-        """Return the memories with their vectors."""
-        return _ProjectedVectors(self._backend.vector_memories(), self._followed)
-
-    def models(self) -> Models:
-        """Return the models of the Mem0."""
-        return self._backend.models()
-
     def describe(self) -> dict[str, str]:
         """Say what this is, by part."""
-        return {**self._backend.describe(), "graph": self._graph.describe()}
-
-    def close(self) -> None:
-        """Release what the backend opened."""
-        self._backend.close()
+        return {**super().describe(), "graph": self._graph.describe()}
 
     @contextmanager
-    def _followed(
+    def followed(
         self, scope: Scope, *, keys: Sequence[str] = (), memory_ids: Sequence[str] = ()
     ) -> Iterator[None]:
         """Let the graph look at memories when the block has ended, however it ends."""
@@ -224,37 +124,3 @@ class ProjectedBackend(Backend):
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
             self._outbox.accept(again, self._deliver)
-
-
-class _ProjectedVectors(VectorMemories):
-    """Memories with their vectors, whose changes are followed."""
-
-    def __init__(self, memories: VectorMemories, followed: _Followed) -> None:
-        self._memories = memories
-        self._followed = followed
-        self.dimension = memories.dimension
-
-    def embed(self, texts: Sequence[str]) -> builtins.list[builtins.list[float]]:
-        return self._memories.embed(texts)
-
-    def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
-        return self._memories.get(scope, ids)
-
-    def put(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
-        with self._followed(scope, memory_ids=[memory.id for memory in memories]):
-            self._memories.put(scope, memories)
-
-    def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
-        self._memories.amend(scope, metadata)
-
-    def list(self, scope: Scope, equals: Mapping[str, str]) -> builtins.list[Memory]:
-        return self._memories.list(scope, equals)
-
-    def search(
-        self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
-    ) -> Iterator[Memory]:
-        return self._memories.search(scope, vector, equals, limit)
-
-    def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        with self._followed(scope, memory_ids=ids):
-            return self._memories.delete(scope, ids)

@@ -218,7 +218,7 @@ def test_a_search_reads_only_the_rows_of_its_user(store: SQLiteVectorStore) -> N
     connection.set_trace_callback(statements.append)
     store.search("", X, filters={"agent_id": "shared", "user_id": "ann"})
     connection.set_trace_callback(None)
-    (reading,) = (statement for statement in statements if "vector FROM" in statement)
+    (reading,) = (statement for statement in statements if "SELECT seq, vector" in statement)
     ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {reading}")
     assert plan == "SEARCH memories USING INDEX memories_user_id (collection=? AND user_id=?)"
 
@@ -472,8 +472,8 @@ def test_search_agrees_with_the_file_after_any_history(
 
 def test_the_matrices_in_memory_are_bounded() -> None:
     """A server with a million users must not keep them all."""
-    cache = MatrixCache(max_bytes=3 * (8 + 4 * 3))
     rows = Matrix(np.arange(1), np.eye(1, 3, dtype=np.float32))
+    cache = MatrixCache(max_bytes=3 * rows.nbytes)
     for user in "abcd":
         assert cache.get("memories", frozenset({("user_id", user)}), (1, 0)) is None
         cache.put("memories", frozenset({("user_id", user)}), rows)

@@ -9,14 +9,15 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Ids", "Matrix", "MatrixCache", "Stamp"]
+from mem0_integrations.backends.embedded.rows import Ids
+from mem0_integrations.fusion import PLACE, Neighbours, Places, neighbours_of
 
-Ids: TypeAlias = frozenset[tuple[str, str]]
-"""The indexed columns of a filter or of a memory, as (column, value) pairs."""
+__all__ = ["Matrix", "MatrixCache", "Stamp"]
+
 Stamp: TypeAlias = tuple[int, int]
 """SQLite's `data_version` (other processes' changes) and `total_changes` (our own)."""
 _Key: TypeAlias = tuple[str, Ids]
-_Number = TypeVar("_Number", np.int64, np.float32)
+_Row = TypeVar("_Row", np.int64, np.float32, np.void)
 
 _MAX_BYTES: Final = 64 * 2**20
 # An insert looks at every matrix, so there must not be many.
@@ -29,12 +30,20 @@ class Matrix:
     Args:
         seqs: The memories' row numbers in the file, shape (n,).
         vectors: Their unit vectors, shape (n, dimension).
+        places: Where they stand, shape (n,), of type `PLACE`; None where that does not matter.
     """
 
-    def __init__(self, seqs: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        seqs: npt.NDArray[np.int64],
+        vectors: npt.NDArray[np.float32],
+        places: Places | None = None,
+    ) -> None:
         self._length = len(seqs)
         self._seqs = seqs
         self._vectors = vectors
+        self._places = np.zeros(len(seqs), PLACE) if places is None else places
+        self._neighbours: Neighbours | None = None
 
     @property
     def seqs(self) -> npt.NDArray[np.int64]:
@@ -47,29 +56,50 @@ class Matrix:
         return self._vectors[: self._length]
 
     @property
+    def places(self) -> Places:
+        """Where they stand, shape (n,)."""
+        return self._places[: self._length]
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Which rows are neighbours."""
+        if self._neighbours is None:
+            self._neighbours = neighbours_of(self.places)
+        return self._neighbours
+
+    @property
     def nbytes(self) -> int:
         """Memory taken, in bytes."""
-        return self._seqs.nbytes + self._vectors.nbytes
+        return self._seqs.nbytes + self._vectors.nbytes + self._places.nbytes
 
-    def append(self, seqs: npt.NDArray[np.int64], vectors: npt.NDArray[np.float32]) -> None:
+    def append(
+        self,
+        seqs: npt.NDArray[np.int64],
+        vectors: npt.NDArray[np.float32],
+        places: Places | None = None,
+    ) -> None:
         """Add rows at the end.
 
         Args:
             seqs: Row numbers, shape (n,).
             vectors: Unit vectors, shape (n, dimension).
+            places: Where they stand, shape (n,).
         """
+        self._neighbours = None
         length = self._length + len(seqs)
         if length > len(self._seqs):
             # In proportion, so that adding one by one stays linear.
             capacity = length + length // 4 + 8
             self._seqs = _grown(self.seqs, capacity)
             self._vectors = _grown(self.vectors, capacity)
+            self._places = _grown(self.places, capacity)
         self._seqs[self._length : length] = seqs
         self._vectors[self._length : length] = vectors
+        self._places[self._length : length] = np.zeros(1, PLACE) if places is None else places
         self._length = length
 
 
-def _grown(rows: npt.NDArray[_Number], capacity: int) -> npt.NDArray[_Number]:
+def _grown(rows: npt.NDArray[_Row], capacity: int) -> npt.NDArray[_Row]:
     grown = np.empty((capacity, *rows.shape[1:]), dtype=rows.dtype)
     grown[: len(rows)] = rows
     return grown
@@ -140,7 +170,7 @@ class MatrixCache:
         for (name, ids), matrix in self._matrices.items():
             rows = sorted(row for owner, own in rows_of.items() if ids <= owner for row in own)
             if name == collection and rows:
-                matrix.append(added.seqs[rows], added.vectors[rows])
+                matrix.append(added.seqs[rows], added.vectors[rows], added.places[rows])
         self._evict()
         self._advance(*change)
 

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mem0_integrations.backends.dialect import is_text
-from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS
+from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS, THREAD_COLUMNS, place_of
 from mem0_integrations.errors import DimensionMismatchError, InvalidInputError
 
 __all__ = [
-    "Columns",
+    "Encoded",
+    "Ids",
     "Payload",
     "Record",
     "Vector",
     "check_ids",
-    "columns",
-    "to_json",
+    "encoded",
+    "read_place",
     "unit_vectors",
 ]
 
 Payload: TypeAlias = Mapping[str, object]
-Columns: TypeAlias = Mapping[str, str | None]
+Ids: TypeAlias = frozenset[tuple[str, str]]
+"""The indexed columns of a filter or of a memory, as (column, value) pairs."""
 Vector: TypeAlias = Sequence[float] | npt.NDArray[np.floating]
 
 
@@ -37,25 +40,78 @@ class Record:
     Args:
         id: The memory's id.
         payload: Its text and metadata; a copy.
-        score: Cosine similarity to the query in [0, 1]; None when not searched for.
+        score: Nearness to the query in [0, 1]; None when not searched for.
+        signals: What found it, and how strongly, in [0, 1].
     """
 
     id: str
     payload: dict[str, object]
     score: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, memory_id: str, payload: str, score: float | None = None) -> Record:
+    def read(
+        cls,
+        memory_id: str,
+        payload: str,
+        score: float | None = None,
+        signals: Mapping[str, float] | None = None,
+    ) -> Record:
         """Decode a row of the file."""
-        return cls(memory_id, json.loads(payload), score)
+        return cls(memory_id, json.loads(payload), score, signals or {})
 
 
-def columns(payload: Payload) -> Columns:
-    """Return what a payload puts into the indexed columns.
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A payload as it is written.
+
+    Args:
+        columns: The indexed columns.
+        said_at: When it was said, in seconds since the epoch, if known.
+        words: How many words it has.
+        text: All of it, as JSON.
+    """
+
+    columns: Mapping[str, str | None]
+    said_at: float | None
+    words: int
+    text: str
+
+    @property
+    def values(self) -> tuple[str | float | None, ...]:
+        """The columns, in the order of `COLUMNS`, `PLACE_COLUMNS` and the payload."""
+        return (*self.columns.values(), self.said_at, self.words, self.text)
+
+    @property
+    def ids(self) -> Ids:
+        """The indexed columns that have a value."""
+        return frozenset((name, value) for name, value in self.columns.items() if value is not None)
+
+    @property
+    def place(self) -> tuple[int, bool, float, int]:
+        """Where it stands, as `fusion.PLACE` has it."""
+        thread = [self.columns[column] for column in THREAD_COLUMNS]
+        return read_place(self.said_at, self.words, *thread)
+
+
+def read_place(
+    said_at: float | None, words: float | None, *thread: str | None
+) -> tuple[int, bool, float, int]:
+    """Return where a memory stands, as `fusion.PLACE` has it, from its columns."""
+    named = thread[-1] is not None
+    return hash(thread), named, math.nan if said_at is None else said_at, int(words or 0)
+
+
+def encoded(payload: Payload) -> Encoded:
+    """Encode a payload.
 
     Raises:
-        InvalidInputError: An id is not text.
+        InvalidInputError: An id is not text, or it holds something else than JSON values.
     """
+    return Encoded(_columns(payload), *place_of(payload), _to_json(payload))
+
+
+def _columns(payload: Payload) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for column in COLUMNS:
         value = payload.get(column)
@@ -76,12 +132,7 @@ def check_ids(ids: Sequence[str]) -> None:
             raise InvalidInputError(f"The id of a memory is valid text, got {memory_id!r}")
 
 
-def to_json(payload: Payload) -> str:
-    """Encode a payload.
-
-    Raises:
-        InvalidInputError: It holds something else than JSON values.
-    """
+def _to_json(payload: Payload) -> str:
     try:
         return json.dumps(payload)
     except (TypeError, ValueError, RecursionError) as error:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mem0_integrations.backends.dialect import PATH_FIELDS
+from mem0_integrations.backends.dialect import PATH_FIELDS, is_text, parse_time
+from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.errors import CorruptFileError, DimensionMismatchError
+from mem0_integrations.lexical import count_words
+from mem0_integrations.scope import SCOPE_KEYS
 from mem0_integrations.sqlite import Database
 
-__all__ = ["COLUMNS", "ID_COLUMNS", "open_file"]
+__all__ = ["COLUMNS", "ID_COLUMNS", "PLACE_COLUMNS", "THREAD_COLUMNS", "open_file", "place_of"]
 
 # Whose memory it is, the most selective id first; then who said it.
 ID_COLUMNS: Final = ("user_id", "run_id", "agent_id", "app_id", "actor_id")
 # What is copied from a payload into an indexed column, the most selective first. The hash of a
 # text tells whether it is known already, which is asked before each addition.
-COLUMNS: Final = ("hash", *reversed(PATH_FIELDS), *ID_COLUMNS)
+COLUMNS: Final = ("hash", "thread_id", *reversed(PATH_FIELDS), *ID_COLUMNS)
+# Who talks to whom, and in which conversation.
+THREAD_COLUMNS: Final = (*SCOPE_KEYS, "thread_id")
+# When it was said, in seconds since the epoch, and how many words it has.
+PLACE_COLUMNS: Final = ("said_at", "words")
 
 _VERSION: Final = 1
 # The payload comes last, so that reading a vector never touches the pages of a long text.
@@ -26,6 +36,7 @@ CREATE TABLE IF NOT EXISTS memories (
     collection TEXT NOT NULL,
     id TEXT NOT NULL,
     {", ".join(f"{column} TEXT" for column in COLUMNS)},
+    {", ".join(f"{column} REAL" for column in PLACE_COLUMNS)},
     vector BLOB NOT NULL,
     payload TEXT NOT NULL,
     UNIQUE (collection, id)
@@ -36,6 +47,12 @@ _INDEXES: Final = tuple(
     f"WHERE {column} IS NOT NULL"
     for column in COLUMNS
 )
+
+
+def place_of(payload: Mapping[str, object]) -> tuple[float | None, int]:
+    """Return what a payload puts into the columns that tell where a memory stands."""
+    time = parse_time(payload.get("created_at"))
+    return None if time is None else time.timestamp(), count_words(str(payload.get("data") or ""))
 
 
 def open_file(path: Path, dimension: int) -> Database:
@@ -60,8 +77,11 @@ def open_file(path: Path, dimension: int) -> Database:
             for column in COLUMNS:
                 if column not in known:
                     connection.execute(f"ALTER TABLE memories ADD COLUMN {column} TEXT")
+            if not known.issuperset(PLACE_COLUMNS):
+                _add_places(connection)
             for index in _INDEXES:
                 connection.execute(index)
+            full_text.create(connection)
             wanted = {"version": _VERSION, "dimension": dimension}
             connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", wanted.items())
             found = dict(connection.execute("SELECT key, value FROM meta"))
@@ -80,3 +100,23 @@ def open_file(path: Path, dimension: int) -> Database:
         database.close()
         raise
     return database
+
+
+def _add_places(connection: sqlite3.Connection) -> None:
+    for column in PLACE_COLUMNS:
+        connection.execute(f"ALTER TABLE memories ADD COLUMN {column} REAL")
+    rows = [
+        (seq, json.loads(payload))
+        for seq, payload in connection.execute("SELECT seq, payload FROM memories")
+    ]
+    connection.executemany(
+        "UPDATE memories SET thread_id = ?, said_at = ?, words = ? WHERE seq = ?",
+        (
+            (
+                thread if is_text(thread := payload.get("thread_id")) else None,
+                *place_of(payload),
+                seq,
+            )
+            for seq, payload in rows
+        ),
+    )

@@ -16,8 +16,7 @@ from mem0_integrations.backends.embedded.rows import (
     Record,
     Vector,
     check_ids,
-    columns,
-    to_json,
+    encoded,
     unit_vectors,
 )
 from mem0_integrations.backends.embedded.schema import open_file
@@ -29,6 +28,7 @@ from mem0_integrations.errors import (
     InvalidInputError,
     MemoryNotFoundError,
 )
+from mem0_integrations.fusion import Query
 
 __all__ = ["SQLiteVectorStore"]
 
@@ -123,7 +123,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
                 f"insert: got {len(units)} vectors, {len(payloads)} payloads and {len(ids)} ids"
             )
         check_ids(ids)
-        self._table.add(ids, [columns(p) for p in payloads], [to_json(p) for p in payloads], units)
+        self._table.add(ids, list(map(encoded, payloads)), units)
 
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Filters | None = None
@@ -146,8 +146,48 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         (unit,) = unit_vectors([vectors], self.embedding_model_dims)
         return self._table.nearest(select(filters), unit, top_k)
 
+    def recall(
+        self, query: Query, vector: Vector, top_k: int, filters: Filters
+    ) -> builtins.list[Record]:
+        """Find the memories that answer a question best: by its vector, its words, its dates.
+
+        Args:
+            query: What is asked, and what each signal counts.
+            vector: Its vector, of length `dimension`.
+            top_k: The most results wanted.
+            filters: Ids and conditions on the payload.
+
+        Returns:
+            The best first, with their score in [0, 1] and the signals that it is made of.
+
+        Raises:
+            InvalidFilterError: A filter is malformed.
+            DimensionMismatchError: The vector has another length.
+        """
+        (unit,) = unit_vectors([vector], self.embedding_model_dims)
+        return self._table.ranked(select(filters), unit, top_k, query)
+
+    def rank(
+        self, query: Query, near: Mapping[str, float], top_k: int, filters: Filters
+    ) -> builtins.list[Record]:
+        """Find the memories that answer a question best, where the vectors lie in another store.
+
+        Args:
+            query: What is asked, and what each signal counts.
+            near: How near to it memories are, in [0, 1], by their ids; the others are not.
+            top_k: The most results wanted.
+            filters: Ids and conditions on the payload.
+
+        Returns:
+            As `recall`.
+
+        Raises:
+            InvalidFilterError: A filter is malformed.
+        """
+        return self._table.ranked(select(filters), near, top_k, query)
+
     def keyword_search(self, query: str, top_k: int = 5, filters: Filters | None = None) -> None:
-        """Return None: words are not searched here. Without the method Mem0 logs a warning.
+        """Return None: `recall` knows the words. Without the method Mem0 logs a warning.
 
         Args:
             query: The words.
@@ -226,7 +266,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             InvalidInputError: The vector is not finite, or the payload is not JSON.
         """
         unit = None if vector is None else unit_vectors([vector], self.embedding_model_dims)[0]
-        row = None if payload is None else (columns(payload), to_json(payload))
+        row = None if payload is None else encoded(payload)
         if not self._table.replace(vector_id, unit, row):
             raise MemoryNotFoundError(f"{self.path}: there is no memory {vector_id!r}")
 
@@ -283,8 +323,13 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         """Delete every memory of the collection."""
         self.delete_col()
 
+    def reindex(self) -> int:
+        """Make the index of the words again; returns how many memories it has."""
+        return self._table.reindex()
+
     def compact(self) -> None:
         """Rewrite the file, so that no byte of it is left of what was deleted."""
+        self._table.forget_deleted()
         self._database.compact()
 
     def close(self) -> None:

@@ -6,35 +6,33 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.backends.embedded.matrices import Matrix, MatrixCache, Stamp
-from mem0_integrations.backends.embedded.rows import (
-    Columns,
-    Payload,
-    Record,
-    columns,
-    to_json,
-)
-from mem0_integrations.backends.embedded.schema import COLUMNS
+from mem0_integrations.backends.embedded.rows import Encoded, Payload, Record, encoded, read_place
+from mem0_integrations.backends.embedded.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS
 from mem0_integrations.backends.embedded.selection import Selection
+from mem0_integrations.fusion import PLACE, Query, Scores, fused
 from mem0_integrations.sqlite import Database
 
 __all__ = ["Table"]
 
 _Units: TypeAlias = npt.NDArray[np.float32]
 
+_FIELDS: Final = (*COLUMNS, *PLACE_COLUMNS, "payload")
 _INSERT: Final = (
-    f"INSERT INTO memories (seq, collection, id, {', '.join(COLUMNS)}, payload, vector) "
-    f"VALUES (?, ?, ?, {', '.join('?' for _ in COLUMNS)}, ?, ?) "
+    f"INSERT INTO memories (seq, collection, id, {', '.join(_FIELDS)}, vector) "
+    f"VALUES (?, ?, ?, {', '.join('?' for _ in _FIELDS)}, ?) "
     f"ON CONFLICT (collection, id) DO UPDATE SET "
-    f"{', '.join(f'{name} = excluded.{name}' for name in (*COLUMNS, 'payload', 'vector'))}"
+    f"{', '.join(f'{name} = excluded.{name}' for name in (*_FIELDS, 'vector'))}"
 )
 _UPDATE_PAYLOAD: Final = (
-    f"UPDATE memories SET {', '.join(f'{name} = ?' for name in (*COLUMNS, 'payload'))} "
+    f"UPDATE memories SET {', '.join(f'{name} = ?' for name in _FIELDS)} "
     "WHERE collection = ? AND id = ?"
 )
 _UPDATE_VECTOR: Final = (
@@ -67,15 +65,12 @@ class Table:
         """Return another collection of the same file."""
         return Table(self._database, self._dimension, self._matrices, name)
 
-    def add(
-        self, ids: Sequence[str], columns: Sequence[Columns], texts: Sequence[str], units: _Units
-    ) -> None:
+    def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
         """Insert rows in one transaction; one with a known id is replaced.
 
         Args:
             ids: The memories' ids.
-            columns: Their indexed columns.
-            texts: Their payloads as JSON.
+            rows: Their payloads.
             units: Their unit vectors, shape (n, dimension).
         """
         with self._database.read() as connection:
@@ -84,9 +79,14 @@ class Table:
                 (last,) = connection.execute("SELECT max(seq) FROM memories").fetchone()
                 seqs = (last or 0) + 1 + np.arange(len(ids), dtype=np.int64)
                 blobs = (unit.tobytes() for unit in units)
-                rows = zip(seqs.tolist(), ids, columns, texts, blobs, strict=True)
                 connection.executemany(
-                    _INSERT, ((seq, self._name, i, *c.values(), t, b) for seq, i, c, t, b in rows)
+                    _INSERT,
+                    (
+                        (seq, self._name, memory_id, *row.values, blob)
+                        for seq, memory_id, row, blob in zip(
+                            seqs.tolist(), ids, rows, blobs, strict=True
+                        )
+                    ),
                 )
                 (added,) = connection.execute(
                     "SELECT count(*) FROM memories WHERE seq > ?", (last or 0,)
@@ -94,8 +94,9 @@ class Table:
                 change = before, _stamp(connection)
             # A replaced row kept its number, so it is not among the added.
             if added == len(ids):
-                owners = [frozenset((k, v) for k, v in c.items() if v is not None) for c in columns]
-                self._matrices.extend(self._name, owners, Matrix(seqs, units), change)
+                places = np.array([row.place for row in rows], PLACE)
+                added_rows = Matrix(seqs, units, places)
+                self._matrices.extend(self._name, [row.ids for row in rows], added_rows, change)
             else:
                 self._matrices.drop(self._name, change)
 
@@ -103,20 +104,70 @@ class Table:
         """Return the selected memories nearest to a unit vector, with their scores."""
         with self._database.read() as connection:
             matrix = self._matrix(connection, selection)
-            # Not `@`: BLAS would wake threads that keep spinning beside the embedder's own.
-            scores = np.clip(np.einsum("md,d->m", matrix.vectors, unit), 0, 1)
-            found: list[Record] = []
-            # Payloads are read one by one, from the nearest on, until there are enough.
-            for row in np.argsort(-scores, kind="stable"):
-                if len(found) >= limit:
-                    break
-                memory_id, payload = connection.execute(
-                    "SELECT id, payload FROM memories WHERE seq = ?", (int(matrix.seqs[row]),)
-                ).fetchone()
-                record = Record.read(memory_id, payload, float(scores[row]))
-                if selection.matches is None or selection.matches(record.payload):
-                    found.append(record)
-            return found
+            scores = _similarities(matrix, unit)
+            return list(islice(self._best(connection, selection, matrix, scores), limit))
+
+    def ranked(
+        self,
+        selection: Selection,
+        near: _Units | Mapping[str, float],
+        limit: int,
+        query: Query,
+    ) -> list[Record]:
+        """Return the selected memories that answer a question best, with what found them.
+
+        Args:
+            selection: The memories.
+            near: The question's unit vector, or how near memories are to it, by their ids.
+            limit: The most results wanted.
+            query: The question.
+        """
+        with self._database.read() as connection:
+            matrix = self._matrix(connection, selection)
+            if isinstance(near, Mapping):
+                similarities = self._known_similarities(connection, matrix, near)
+            else:
+                similarities = _similarities(matrix, near)
+            found = full_text.rows_with(connection, query.words, selection.ids)
+            signals = query.signals(
+                similarities,
+                [_indices(matrix.seqs, rows) for rows in found],
+                matrix.places,
+                matrix.neighbours,
+            )
+            scores = fused(signals, query.ranking.weights)
+            return list(islice(self._best(connection, selection, matrix, scores, signals), limit))
+
+    def _known_similarities(
+        self, connection: sqlite3.Connection, matrix: Matrix, near: Mapping[str, float]
+    ) -> Scores:
+        similarities = np.zeros(len(matrix.seqs))
+        for batch in _batches(list(near)):
+            rows = connection.execute(
+                f"SELECT seq, id FROM memories WHERE collection = ? AND id IN ({_marks(batch)})",
+                (self._name, *batch),
+            ).fetchall()
+            for seq, memory_id in rows:
+                similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
+        return similarities
+
+    def _best(
+        self,
+        connection: sqlite3.Connection,
+        selection: Selection,
+        matrix: Matrix,
+        scores: Scores,
+        signals: Mapping[str, Scores] = MappingProxyType({}),
+    ) -> Iterator[Record]:
+        # Payloads are read one by one, from the best on, until there are enough.
+        for row in np.argsort(-scores, kind="stable"):
+            memory_id, payload = connection.execute(
+                "SELECT id, payload FROM memories WHERE seq = ?", (int(matrix.seqs[row]),)
+            ).fetchone()
+            strengths = {name: float(values[row]) for name, values in signals.items()}
+            record = Record.read(memory_id, payload, float(scores[row]), strengths)
+            if selection.matches is None or selection.matches(record.payload):
+                yield record
 
     def find(self, memory_id: str) -> Record | None:
         """Return one memory, or None."""
@@ -131,11 +182,10 @@ class Table:
         """Return those of the memories that are there, in any order."""
         found: list[Record] = []
         with self._database.read() as connection:
-            for start in range(0, len(ids), _BATCH):
-                batch = ids[start : start + _BATCH]
-                marks = ", ".join("?" * len(batch))
+            for batch in _batches(ids):
                 rows = connection.execute(
-                    f"SELECT id, payload FROM memories WHERE collection = ? AND id IN ({marks})",
+                    "SELECT id, payload FROM memories "
+                    f"WHERE collection = ? AND id IN ({_marks(batch)})",
                     (self._name, *batch),
                 )
                 found += [Record.read(*row) for row in rows]
@@ -161,17 +211,14 @@ class Table:
             names = connection.execute("SELECT DISTINCT collection FROM memories ORDER BY 1")
             return [name for (name,) in names]
 
-    def replace(
-        self, memory_id: str, unit: _Units | None, payload: tuple[Columns, str] | None
-    ) -> bool:
+    def replace(self, memory_id: str, unit: _Units | None, payload: Encoded | None) -> bool:
         """Replace the vector or the payload of a memory, or both; False if there is none."""
         key = self._name, memory_id
         with self._rewriting() as connection:
             blob = None if unit is None else unit.tobytes()
             known = connection.execute(_UPDATE_VECTOR, (blob, *key)).rowcount > 0
             if payload is not None:
-                columns, text = payload
-                connection.execute(_UPDATE_PAYLOAD, (*columns.values(), text, *key))
+                connection.execute(_UPDATE_PAYLOAD, (*payload.values, *key))
             return known
 
     def merge(self, changes: Mapping[str, Payload]) -> None:
@@ -180,9 +227,8 @@ class Table:
             for memory_id, fields in changes.items():
                 record = self.find(memory_id)
                 if record is not None:
-                    payload = {**record.payload, **fields}
-                    row = *columns(payload).values(), to_json(payload)
-                    connection.execute(_UPDATE_PAYLOAD, (*row, self._name, memory_id))
+                    row = encoded({**record.payload, **fields})
+                    connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete memories in one transaction, where they are there."""
@@ -198,6 +244,17 @@ class Table:
                 return len(doomed)
             where, values = selection.where(self._name)
             return connection.execute(f"DELETE FROM memories {where}", values).rowcount
+
+    def reindex(self) -> int:
+        """Make the index of the words again; returns how many memories it has."""
+        with self._database.write() as connection:
+            full_text.reindex(connection)
+        return self.count(Selection(frozenset(), None))
+
+    def forget_deleted(self) -> None:
+        """Let the index of the words forget what was deleted."""
+        with self._database.write() as connection:
+            full_text.forget_deleted(connection)
 
     def _records(self, connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
         where, values = selection.where(self._name)
@@ -216,12 +273,15 @@ class Table:
         where, values = selection.where(self._name)
         # In the order that rows are appended in, so that ties always rank alike.
         rows = connection.execute(
-            f"SELECT seq, vector FROM memories {where} ORDER BY seq", values
+            f"SELECT seq, vector, {', '.join((*PLACE_COLUMNS, *THREAD_COLUMNS))} "
+            f"FROM memories {where} ORDER BY seq",
+            values,
         ).fetchall()
-        vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=np.float32)
+        vectors = np.frombuffer(b"".join(vector for _, vector, *_ in rows), dtype=np.float32)
         matrix = Matrix(
-            np.array([seq for seq, _ in rows], dtype=np.int64),
+            np.array([seq for seq, *_ in rows], dtype=np.int64),
             vectors.reshape(len(rows), self._dimension),
+            np.array([read_place(*place) for _, _, *place in rows], PLACE),
         )
         self._matrices.put(self._name, selection.ids, matrix)
         return matrix
@@ -235,6 +295,29 @@ class Table:
                 yield connection
                 change = before, _stamp(connection)
             self._matrices.drop(self._name, change)
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+
+
+def _marks(ids: Sequence[str]) -> str:
+    return ", ".join("?" * len(ids))
+
+
+def _similarities(matrix: Matrix, unit: _Units) -> Scores:
+    # Not `@`: BLAS would wake threads that keep spinning beside the embedder's own.
+    scores: Scores = np.clip(np.einsum("md,d->m", matrix.vectors, unit), 0, 1).astype(np.float64)
+    return scores
+
+
+def _indices(seqs: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where in rising row numbers some of them are; those that are not are left out."""
+    if not len(seqs):
+        return seqs
+    places = np.minimum(np.searchsorted(seqs, rows), len(seqs) - 1)
+    known: npt.NDArray[np.int64] = places[seqs[places] == rows]
+    return known
 
 
 def _stamp(connection: sqlite3.Connection) -> Stamp:

@@ -1,0 +1,176 @@
+"""The words of memories beside a vector store that has no index of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mem0_integrations import AgentMemory, ConfigurationError, MemoryNotFoundError, Ranking, connect
+from mem0_integrations.backends.indexed import IndexedBackend
+from tests.stores import MiniLM, Store, open_store, texts_of
+
+ANN = {"user_id": "ann"}
+BOB = {"user_id": "bob"}
+# Near to no question by its meaning.
+ODD = "Zyxgrommet 4711 qua flurb."
+
+
+@pytest.fixture(scope="module", params=["qdrant", "pgvector"])
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm: MiniLM
+) -> Iterator[Store]:
+    """A store without words of its own."""
+    folder = tmp_path_factory.mktemp(f"indexed-{request.param}")
+    with open_store(request.param, folder, minilm, request) as opened:
+        yield opened
+
+
+@pytest.fixture
+def memory(store: Store, tmp_path: Path) -> Iterator[AgentMemory]:
+    """A memory with an index, empty when the test begins."""
+    with store.connect(tmp_path / "outbox.db", lexical=True) as connected:
+        for scope in (ANN, BOB):
+            connected.forget(scope)
+        yield connected
+
+
+def found(memory: AgentMemory, query: str, scope: Any = ANN, **options: Any) -> list[str]:
+    return texts_of(memory.recall(query, scope=scope, on_error="raise", **options).memories)
+
+
+def words_of(memory: AgentMemory) -> Path:
+    return Path(memory.describe()["words"])
+
+
+def test_a_memory_is_found_by_its_words(memory: AgentMemory) -> None:
+    """A number says nothing to an embedder."""
+    fillers = [f"I like to walk in park number {number}." for number in range(80)]
+    memory.remember_many([ODD, *fillers], scope=ANN)
+    [best, *_] = memory.recall("4711 zyxgrommets?", scope=ANN, explain=True).memories
+    assert best.text == ODD
+    assert best.signals is not None
+    assert best.signals["lexical"] > 0.5
+
+
+def test_the_index_follows_what_changes(memory: AgentMemory) -> None:
+    """A word that is no longer there finds nothing."""
+    memory.remember_many([f"I like park {number}." for number in range(70)], scope=ANN)
+    stored = memory.remember(ODD, scope=ANN, infer=False).memories[0]
+    memory.update(stored.id, text="My glorbitz is broken.", scope=ANN)
+    assert found(memory, "glorbitz", limit=1) == ["My glorbitz is broken."]
+    words = Path(words_of(memory))
+    assert b"zyxgrommet" not in _rows(words)
+    memory.delete(stored.id, scope=ANN)
+    assert b"glorbitz" not in _rows(words)
+    assert "My glorbitz is broken." not in found(memory, "glorbitz", limit=50)
+
+
+def test_nobody_is_found_by_the_words_of_another(memory: AgentMemory) -> None:
+    """The index lies in one file for all users."""
+    memory.remember(ODD, scope=BOB, infer=False)
+    memory.remember("I like tea.", scope=ANN, infer=False)
+    assert ODD not in found(memory, ODD)
+    assert found(memory, ODD, BOB) == [ODD]
+
+
+def test_who_tries_to_change_anothers_memory_does_not_unlist_it(memory: AgentMemory) -> None:
+    """It is not found in the caller's scope, but it is there."""
+    stored = memory.remember(ODD, scope=BOB, infer=False).memories[0]
+    with pytest.raises(MemoryNotFoundError):
+        memory.update(stored.id, text="Mine.", scope=ANN)
+    assert ODD.encode() in _rows(words_of(memory))
+
+
+def test_forget_leaves_no_word_behind(memory: AgentMemory) -> None:
+    """Neither in the index nor in the notes about what changes."""
+    memory.remember(ODD, scope=ANN, infer=False)
+    memory.remember("I like kumquats.", scope=BOB, infer=False)
+    memory.forget(ANN)
+    folder = words_of(memory).parent
+    for file in folder.glob("words-*"):
+        assert b"yxgrommet" not in file.read_bytes()
+        assert b'"ann"' not in file.read_bytes()
+    assert found(memory, "kumquat", BOB) == ["I like kumquats."]
+
+
+def test_a_store_that_was_filled_before_is_indexed_at_once(store: Store, tmp_path: Path) -> None:
+    """Whoever turns it on has memories already."""
+    with store.connect(tmp_path / "outbox.db") as plain:
+        plain.forget(ANN)
+        plain.remember_many([ODD, *(f"I like park {n}." for n in range(70))], scope=ANN)
+    for words in store.folder.glob("words-*"):
+        words.unlink()
+    with store.connect(tmp_path / "outbox.db", lexical=True) as memory:
+        assert found(memory, "zyxgrommets", limit=1) == [ODD]
+        assert memory.reindex() >= 71
+
+
+def test_what_a_dead_process_has_changed_is_looked_at_again(
+    memory: AgentMemory, store: Store, tmp_path: Path
+) -> None:
+    """It died between the store and the index."""
+    backend = memory._backend
+    assert isinstance(backend, IndexedBackend)
+    stored = memory.remember("I like tea.", scope=ANN, infer=False).memories[0]
+    note = {"scope": ANN, "keys": [], "memory_ids": [stored.id]}
+    backend._notes.insert([(1.0,)], [note], ["note"])
+    backend._backend.update(memory.scope_of(ANN), stored.id, text=ODD, metadata=None)
+    with store.connect(tmp_path / "other.db", lexical=True) as again:
+        assert ODD.encode() in _rows(words_of(again))
+        assert isinstance(again._backend, IndexedBackend)
+        assert again._backend._notes.list() == [[]]
+
+
+def test_filters_and_times_hold_for_what_words_find(memory: AgentMemory) -> None:
+    """A memory that is hidden does not come in by another door."""
+    fillers = [f"I like park number {number}." for number in range(80)]
+    memory.remember_many(fillers, scope=ANN, metadata={"shelf": "a"})
+    memory.remember(ODD, scope=ANN, infer=False, metadata={"shelf": "b"})
+    assert ODD not in found(memory, "zyxgrommet", filters={"shelf": {"in": ["a"]}})
+    assert found(memory, "zyxgrommet", filters={"shelf": {"in": ["b"]}}) == [ODD]
+    assert ODD not in found(memory, "zyxgrommet", as_of=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_many_threads_keep_it_whole(memory: AgentMemory) -> None:
+    """A server has many users at once."""
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda n: memory.remember(f"I own gadget{n:02d}x.", scope=ANN, infer=False),
+                range(24),
+            )
+        )
+    for number in (0, 11, 23):
+        assert found(memory, f"gadget{number:02d}x", limit=1) == [f"I own gadget{number:02d}x."]
+
+
+def test_words_can_be_left_out_of_account(store: Store, tmp_path: Path) -> None:
+    """The weights are settings."""
+    options: dict[str, Any] = {"lexical": True, "ranking": Ranking(lexical=0.0)}
+    with store.connect(tmp_path / "outbox.db", **options) as memory:
+        memory.forget(ANN)
+        memory.remember_many([ODD, *(f"I like park {n}." for n in range(80))], scope=ANN)
+        with_words = found(memory, "Which park is it, zyxgrommet?", limit=3)
+    assert ODD not in with_words
+
+
+def test_where_it_makes_no_sense_it_is_refused(tmp_path: Path) -> None:
+    """A setting without an effect misleads."""
+    with pytest.raises(ConfigurationError, match="lexical"):
+        connect("embedded", data_dir=tmp_path, lexical=False)
+    with pytest.raises(ConfigurationError, match="lexical"):
+        connect(api_key="k", host="http://127.0.0.1:9", data_dir=tmp_path, lexical=True)
+
+
+def _rows(words: Path) -> bytes:
+    """Return what the file says of memories."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(words)) as connection:
+        return repr(connection.execute("SELECT id, payload FROM memories").fetchall()).encode()
