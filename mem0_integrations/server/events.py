@@ -196,17 +196,20 @@ def note_deletion(server: Server, project_id: str, changes: Sequence[Change]) ->
     return event_id
 
 
-def finish(server: Server, row: Row, found: WriteResult) -> None:
+def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
     """End an event, unless somebody else did; whoever does tells the webhooks.
 
     Args:
         server: Where it is.
         row: Its row.
-        found: What became of the write.
+        found: What became of the write, which the outbox knows, too.
+
+    Returns:
+        The row as it is now; None when somebody else has ended the event.
     """
     at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
-    with server.state.begin() as connection:
+    with server.state.repeating() as connection:
         ended = connection.execute(
             events.update()
             .where(events.c.id == row.id, is_open())
@@ -219,10 +222,12 @@ def finish(server: Server, row: Row, found: WriteResult) -> None:
                 completed_at=at,
                 updated_at=at,
             )
-        ).rowcount
-        told = bool(ended) and webhooks.enqueue(connection, row.project_id, changes)
+            .returning(events)
+        ).first()
+        told = ended is not None and webhooks.enqueue(connection, row.project_id, changes)
     if told:
         server.wake("webhooks")
+    return ended
 
 
 def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: datetime) -> None:

@@ -30,6 +30,8 @@ _CONNECTIONS: Final = 20
 _CREATING: Final = 0x6D656D30
 # SQLite: who only reads does not wait for who writes.
 _READING: Final = {"mem0_begin": "BEGIN"}
+# SQLite: on disk a little later, in the order of the commits.
+_REPEATABLE: Final = {"mem0_synchronous": "NORMAL"}
 
 
 def now() -> datetime:
@@ -110,6 +112,18 @@ class State:
             yield connection
 
     @contextmanager
+    def repeating(self) -> Iterator[sa.Connection]:
+        """Hold a connection in a transaction that a power cut may take back.
+
+        For what follows from what is on disk already, and is done again after a restart.
+        """
+        with (
+            self._engine.connect().execution_options(**_REPEATABLE) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Hold a connection in a transaction that only reads."""
         with self._engine.connect().execution_options(**_READING) as connection:
@@ -145,14 +159,15 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     assert isinstance(connection, sqlite3.Connection)
     # Python's own handling begins a transaction at the first write only.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # At once: a transaction that reads first could not wait for its turn to write.
-    begin = connection.get_execution_options().get("mem0_begin", "BEGIN IMMEDIATE")
-    connection.exec_driver_sql(begin)
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
+    connection.exec_driver_sql(options.get("mem0_begin", "BEGIN IMMEDIATE"))
 
 
 def _dumps(value: object) -> str:

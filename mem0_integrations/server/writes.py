@@ -91,7 +91,9 @@ def accept(
                 connection.execute(events.delete().where(events.c.id == row.id, is_open()))
         raise
     if result.status in ("stored", "nothing", "failed"):
-        finish(server, row, result)
+        ended = finish(server, row, result)
+        if ended is not None:
+            return shown_event(ended)
     elif wait is not None and result.status == "duplicate":
         # Somebody else has asked for it, and may be waiting, too.
         wait_for(server, row, wait)
