@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -312,6 +314,22 @@ class TestDoctor:
         assert "0 queued, 0 dead, 1 delivered" in plain(replayed.stdout)
         with connect(data_dir=shell.data) as memory:
             assert [found.text for found in memory.list(scope=scope)] == ["I like tea."]
+
+    def test_the_index_of_the_words_is_made_again(self, shell: Shell) -> None:
+        """A file that was copied while it was written may lack a part of it."""
+        scope = {"user_id": "u"}
+        with connect(data_dir=shell.data) as memory:
+            memory.remember_many(["My code is KX-4711.", "I like tea."], scope=scope)
+        with closing(sqlite3.connect(shell.data / "embedded" / "memories.db")) as connection:
+            connection.execute("INSERT INTO memories_text (memories_text) VALUES ('delete-all')")
+            connection.commit()
+        done = shell.run("doctor", "--reindex")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "The words of 2 memories are indexed again." in plain(done.stdout)
+        with connect(data_dir=shell.data) as memory:
+            [best, *_] = memory.recall("kx 4711", scope=scope, explain=True).memories
+        assert best.signals is not None
+        assert best.signals["lexical"] > 0.5
 
     def test_a_folder_that_is_in_use_names_the_way_out(self, shell: Shell) -> None:
         """The usual reason: a program of one's own is still running."""
