@@ -66,7 +66,7 @@ VALIDATED = 10
 STRICT: dict[str, Any] = {"on_error": "raise", "recall_timeout": 60}
 GRID = {
     "vector": (0.6, 0.8, 1.0),
-    "lexical": (0.8, 1.0),
+    "lexical": (0.8, 0.9, 1.0),
     "vector_context": (0.0, 0.15, 0.2, 0.25),
     "lexical_context": (0.0, 0.3, 0.5, 0.7),
 }

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar
 
 from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, memories_as_said
-from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
+from mem0_integrations.backends.known import as_of, has_changed_since
+from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import (
     BackendError,
     BackendTimeoutError,
@@ -319,8 +320,9 @@ class AgentMemory(MemoryAccess):
                 asked = self._awith_relations(plan, found)
                 found = await self._atried("The graph", asked, found, plan)
             if self._reranker is not None:
-                asked = self._asearched(partial(self._reranked, plan, found))
-                found = await self._atried("The reranker", asked, found, plan)
+                # It may hang, and must not keep others from searching.
+                answer = asyncio.wrap_future(begin(partial(self._reranked, plan, found)))
+                found = await self._atried("The reranker", answer, found, plan)
             found = self._best_of(plan, found)
             if plan.neighbours:
                 asked = self._asearched(partial(self._with_neighbours, plan, found))
@@ -842,27 +844,41 @@ class AgentMemory(MemoryAccess):
         )
 
     def _with_neighbours(self, plan: _Plan, found: Recall) -> Recall:
-        conversations: dict[tuple[Scope, object], list[Memory]] = {}
+        conversations: dict[tuple[Scope, str | None], list[Memory]] = {}
         of_memories: dict[str, list[Memory]] = {}
         for memory in found.memories:
-            key = memory.scope, memory.metadata.get("thread_id")
+            key = memory.scope, _thread_of(memory)
             if key not in conversations:
-                conversations[key] = self._conversation(*key)
+                conversations[key] = self._conversation(*key, plan.request)
             of_memories[memory.id] = conversations[key]
         return with_neighbours(found, of_memories, plan.neighbours)
 
-    def _conversation(self, scope: Scope, thread_id: object) -> list[Memory]:
+    def _conversation(
+        self, scope: Scope, thread_id: str | None, request: SearchRequest
+    ) -> list[Memory]:
+        """Return the memories of a conversation that a recall may show."""
+        named = {} if thread_id is None else {"thread_id": thread_id}
+        filters = {"AND": [request.filters, named]} if request.filters and named else None
         listed = self._backend.list(
-            scope,
-            filters=None if thread_id is None else {"thread_id": thread_id},
-            limit=sys.maxsize,
-            offset=0,
+            scope, filters=filters or request.filters or named, limit=sys.maxsize, offset=0
         )
-        return [
+        time = request.as_of
+        said = [
             memory
             for memory in listed
-            if memory.scope == scope and memory.metadata.get("thread_id") == thread_id
+            if memory.scope == scope
+            and _thread_of(memory) == thread_id
+            and (request.accept is None or request.accept(memory))
         ]
+        if time is None:
+            return said
+        known = (self._as_of(memory, time) for memory in said)
+        return [memory for memory in known if memory is not None]
+
+    def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
+        changed = has_changed_since(memory, time)
+        changes = self._backend.history(memory.scope, memory.id) if changed else []
+        return as_of(memory, time, changes)
 
     def _search(self, plan: _Plan) -> Recall:
         def found() -> list[Memory]:
@@ -962,6 +978,11 @@ def _taken(found: Iterable[Memory], request: SearchRequest) -> list[Memory]:
     if request.repeats:
         return list(itertools.islice(accepted, request.limit))
     return distinct(accepted, request.limit)
+
+
+def _thread_of(memory: Memory) -> str | None:
+    thread_id = memory.metadata.get("thread_id")
+    return thread_id if isinstance(thread_id, str) else None
 
 
 def _ranked(request: SearchRequest, found: Sequence[Memory]) -> Recall:

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
-__all__ = ["NATIVE_CODE", "LoopThread", "WorkerPool", "call_within", "timed_out"]
+__all__ = ["NATIVE_CODE", "LoopThread", "WorkerPool", "begin", "call_within", "timed_out"]
 
 T = TypeVar("T")
 
@@ -139,16 +139,26 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
         BackendTimeoutError: It did not end in time.
         Exception: What the call raises.
     """
-    future: Future[T] = Future()
-    threading.Thread(
-        target=_carry_out, args=(future, call), name="mem0-integrations-delivery", daemon=True
-    ).start()
+    future = begin(call)
     try:
         return future.result(seconds)
     except TimeoutError:
         if future.done():
             raise
         raise timed_out(seconds) from None
+
+
+def begin(call: Callable[[], T]) -> Future[T]:
+    """Start a call in a thread of its own, in an empty context.
+
+    Args:
+        call: The call.
+    """
+    future: Future[T] = Future()
+    threading.Thread(
+        target=_carry_out, args=(future, call), name="mem0-integrations-delivery", daemon=True
+    ).start()
+    return future
 
 
 def timed_out(seconds: float) -> BackendTimeoutError:

@@ -479,7 +479,11 @@ def _open(
     if lexical:
         from mem0_integrations.backends.indexed import IndexedBackend
 
-        backend = IndexedBackend(own, _words_of(folder, memory.config.vector_store))
+        try:
+            backend = IndexedBackend(own, _words_of(folder, memory.config.vector_store))
+        except BaseException:
+            own.close()
+            raise
     path = _outbox_of(folder, memory.config.vector_store)
     return _Opened(backend, path, lambda _: backend.close())
 

@@ -124,7 +124,7 @@ class Query:
             found["lexical"] = lexical_scores(
                 hits, places["words"], neighbours, ranking.lexical_context * open_to
             )
-        if self.spans:
+        if self.spans and ranking.date:
             found["date"] = date_scores(places["said_at"], self.spans)
         if ranking.recency:
             found["recency"] = recency_scores(

@@ -189,7 +189,10 @@ def plan_import(
             f"messages must be an iterable of messages, not a single "
             f"{type(messages).__name__}; use remember() for one."
         )
+    last, ties = None, 0
     for position, message in enumerate(messages):
+        said = _said_at(message)
+        last, ties = said, ties + 1 if said == last else 0
         for converted in to_mem0_messages(message):
             given = _field(message, "id")
             yield AddRequest(
@@ -197,7 +200,9 @@ def plan_import(
                 scope=scope,
                 key=message_key(scope, thread_id, str(given or f"position {position}"), converted),
                 # One after the other, so that a listing keeps their order.
-                created_at=_said_at(message) or now + timedelta(microseconds=position),
+                created_at=now + timedelta(microseconds=position)
+                if said is None
+                else said + timedelta(microseconds=ties),
                 infer=infer,
                 metadata=common,
             )

@@ -32,6 +32,8 @@ _NEGATIONS: Final = frozenset({"no", "not", "never", "none", "without", "cannot"
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _OVERLAP: Final = 0.9
 _LEAST_BEGINNING: Final = 3
+# Of what answers much better, nothing newer takes the place.
+_COMPARABLE: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,11 @@ class Ranking:
 
     Example:
         >>> Ranking(recency=0.1).lexical
-        1.0
+        0.9
     """
 
     vector: float = 0.8
-    lexical: float = 1.0
+    lexical: float = 0.9
     date: float = 0.2
     recency: float = 0.0
     graph: float = 0.2
@@ -129,8 +131,9 @@ def newest_wins(memories: Sequence[Memory]) -> list[Memory]:
     """Put the newest first where memories say something else about the same thing.
 
     "I live in Oslo." and, later, "I live in Bergen.": both stay, and the newer one takes the
-    better place, with its score. Two texts are about the same thing when the three or more words
-    with which both begin are at least half of the shorter one.
+    better place, with its score. What was said when the question says comes before both. Two
+    texts are about the same thing when the three or more words with which both begin are at
+    least half of the shorter one, and the worse score is at least 0.8 of the better one.
 
     Args:
         memories: What was found, best first.
@@ -146,22 +149,24 @@ def newest_wins(memories: Sequence[Memory]) -> list[Memory]:
         >>> [memory.text for memory in newest_wins(found)]
         ['I live in Bergen.', 'I live in Oslo.']
     """
-    groups: list[tuple[list[str], list[int]]] = []
+    groups: list[tuple[list[str], float, list[int]]] = []
     beginning: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, memory in enumerate(memories):
         words = _WORD.findall(memory.text.casefold())
         alike = beginning[tuple(words[:_LEAST_BEGINNING])]
+        score = memory.score or 0.0
         for place in alike:
-            known, members = groups[place]
-            if _begin_alike(words, known):
+            known, best, members = groups[place]
+            # "I have a dog" and "I have a sister" are not the same to who asks about the dog.
+            if score >= _COMPARABLE * best and _begin_alike(words, known):
                 members.append(index)
                 break
         else:
             alike.append(len(groups))
-            groups.append((words, [index]))
+            groups.append((words, score, [index]))
     ordered = list(memories)
-    for _, places in groups:
-        newest = sorted((memories[place] for place in places), key=_age, reverse=True)
+    for *_, places in groups:
+        newest = sorted((memories[place] for place in places), key=_asked_for, reverse=True)
         for place, memory in zip(places, newest, strict=True):
             ordered[place] = dataclasses.replace(memory, score=memories[place].score)
     return ordered
@@ -247,6 +252,10 @@ def _say_the_same(left: frozenset[str], right: frozenset[str]) -> bool:
 
 def _decides(word: str) -> bool:
     return word in _NEGATIONS or word.endswith(("n't", "n’t")) or any(map(str.isdigit, word))
+
+
+def _asked_for(memory: Memory) -> tuple[float, datetime]:
+    return (memory.signals or {}).get("date", 0.0), _age(memory)
 
 
 def _age(memory: Memory) -> datetime:

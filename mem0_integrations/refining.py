@@ -66,14 +66,14 @@ def with_times(request: SearchRequest, found: Sequence[Memory]) -> list[Memory]:
         return list(found)
     memories = [dataclasses.replace(each, signals={"mem0": each.score or 0.0}) for each in found]
     ranking = request.ranking
-    if not (request.spans or ranking.recency):
+    if not (ranking.recency or (request.spans and ranking.date)):
         return memories
     # It needs numpy: not before a recall does.
     from mem0_integrations.fusion import date_scores, recency_scores, seconds
 
     said = seconds([memory.created_at for memory in found])
     ids = [memory.id for memory in found]
-    if request.spans:
+    if request.spans and ranking.date:
         dates = dict(zip(ids, date_scores(said, request.spans).tolist(), strict=True))
         memories = with_signal(memories, "date", dates, ranking.date)
     if ranking.recency:

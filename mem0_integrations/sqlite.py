@@ -35,8 +35,13 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def _ours(error: sqlite3.Error, path: Path) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _CORRUPT:
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_CORRUPT_VTAB:
+        return CorruptFileError(
+            f"The index of the words in {path} is damaged ({error}); the memories are not. Make "
+            f"it again with `mem0-integrations doctor --reindex`."
+        )
+    if code & 0xFF in _CORRUPT:
         return CorruptFileError(
             f"{path} is damaged or not a database of this package ({error}). It was left as "
             f"it is: move it away to start afresh, or restore it from a backup."
@@ -89,6 +94,22 @@ class Database:
             StorageError: Reading failed.
         """
         return _Reading(self)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection for several reads, between which nothing changes for them.
+
+        Raises:
+            ClosedError: The file was closed.
+            StorageError: Reading failed.
+        """
+        with self.read() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -388,6 +388,7 @@ def asked(question: Query, similarities: list[float], hits: list[list[int]]) -> 
         ({}, {"vector", "lexical"}),
         ({"words": []}, {"vector"}),
         ({"spans": [(NOON, NOON + DAY)]}, {"vector", "lexical", "date"}),
+        ({"spans": [(NOON, NOON + DAY)], "ranking": Ranking(date=0)}, {"vector", "lexical"}),
         ({"ranking": Ranking(recency=0.1)}, {"vector", "lexical", "recency"}),
     ],
 )

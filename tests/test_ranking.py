@@ -161,11 +161,16 @@ def told(memories: list[Memory]) -> list[tuple[str, float | None]]:
 
 def test_what_was_said_later_about_the_same_thing_comes_first() -> None:
     """It takes the place and the score; what was said before stays, for it was true once."""
-    memories = ranked("I live in Oslo.", "My cat is called Tom.", "I live in Bergen.")
+    found = ranked("I live in Oslo.", "My cat is called Tom.", "I live in Bergen.")
+    scores = (0.9, 0.85, 0.8)
+    memories = [
+        dataclasses.replace(memory, score=score)
+        for memory, score in zip(found, scores, strict=True)
+    ]
     assert told(newest_wins(memories)) == [
         ("I live in Bergen.", 0.9),
-        ("My cat is called Tom.", 0.8),
-        ("I live in Oslo.", 0.7),
+        ("My cat is called Tom.", 0.85),
+        ("I live in Oslo.", 0.8),
     ]
 
 
@@ -193,6 +198,21 @@ def test_texts_about_other_things_keep_their_places(one: str, other: str) -> Non
     """Two words in common are a way of speaking."""
     memories = ranked(one, other)
     assert newest_wins(memories) == memories
+
+
+def test_what_was_said_when_the_question_says_comes_before_the_newest() -> None:
+    """ "Where did I live in 2021?": not where I live now."""
+    memories = ranked("I live in Oslo.", "I live in Rome.", "I live in Bergen.", "I live in Turku.")
+    dated = [
+        dataclasses.replace(memory, signals={"date": strength})
+        for memory, strength in zip(memories, [1.0, 1.0, 0.5, 0.0], strict=True)
+    ]
+    assert [memory.text for memory in newest_wins(dated)] == [
+        "I live in Rome.",
+        "I live in Oslo.",
+        "I live in Bergen.",
+        "I live in Turku.",
+    ]
 
 
 def test_a_memory_without_a_date_gives_way() -> None:
@@ -338,3 +358,10 @@ def test_neighbourhood_is_mutual(
         assert len(others) <= 2 * count
         assert one not in others
         assert all(one in near[other] for other in others)
+
+
+def test_what_answers_much_worse_takes_no_place() -> None:
+    """ "What is my dog called?": a later sentence that begins alike is about a sister."""
+    dog, sister = found("I have a dog named Rex.", "I have a sister in Paris.")
+    memories = [dataclasses.replace(dog, score=0.7), dataclasses.replace(sister, score=0.2)]
+    assert newest_wins(memories) == memories

@@ -91,6 +91,8 @@ def test_the_times_that_a_question_names_raise_what_was_said_then() -> None:
     ]
     assert ranked[0].signals == {"mem0": 0.4, "date": 1.0}
     assert ranked[1].signals == {"mem0": 0.5}
+    off = request(spans=asked.spans, ranking=Ranking(date=0))
+    assert with_times(off, memories) == with_times(request(), memories)
 
 
 def test_recency_counts_where_it_is_to() -> None:
@@ -115,6 +117,7 @@ def test_times_lower_no_score_and_lose_no_memory(
         memory(str(index), score, created_at=None if days is None else NOON + days * DAY)
         for index, (score, days) in enumerate(known)
     ]
+    memories.sort(key=lambda each: each.score or 0.0, reverse=True)
     asked = request(spans=((NOON, NOON + DAY),), ranking=Ranking(date=date, recency=recency))
     ranked = with_times(asked, memories)
     assert sorted(ids(ranked)) == sorted(ids(memories))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import logging
 import sys
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -55,13 +56,14 @@ class IndexedBackend(FollowedBackend):
     def __init__(self, backend: OSSBackend, path: Path) -> None:
         super().__init__(backend)
         self._oss = backend
-        known = path.exists()
         self._words = SQLiteVectorStore(path, dimension=len(_NO_VECTOR))
         self._notes = self._words.collection("notes")
+        # Has a row once all memories are in the index.
+        self._filled = self._words.collection("filled")
         self._lock = threading.Lock()
         self._behind = True
         try:
-            if not known:
+            if not self._filled.count():
                 self.reindex()
             self._catch_up()
         except BaseException:
@@ -85,13 +87,20 @@ class IndexedBackend(FollowedBackend):
         found = [(record.score or 0.0, record.id, dict(record.signals)) for record in ranked]
         found += [(weight * near[each], each, {"vector": near[each]}) for each in unknown]
         threshold = MEM0_THRESHOLD if request.threshold is None else request.threshold
-        for score, memory_id, signals in sorted(found, key=lambda each: each[0], reverse=True):
-            memory = pool.get(memory_id) or self._other(request, memory_id)
-            if memory is not None and score >= threshold:
-                yield dataclasses.replace(memory, score=score, signals=signals)
-        for memory in nearest:
-            score = memory.score or 0.0
-            yield dataclasses.replace(memory, score=weight * score, signals={"vector": score})
+        found.sort(key=lambda each: each[0], reverse=True)
+        known = {memory_id for _, memory_id, _ in found}
+        weighed = (
+            dataclasses.replace(memory, score=score, signals=signals)
+            for score, memory_id, signals in found
+            if score >= threshold
+            and (memory := pool.get(memory_id) or self._other(request, memory_id))
+        )
+        others = (
+            dataclasses.replace(memory, score=weight * score, signals={"vector": score})
+            for memory in nearest
+            if memory.id not in known and weight * (score := memory.score or 0.0) >= threshold
+        )
+        yield from heapq.merge(weighed, others, key=lambda each: each.score or 0.0, reverse=True)
 
     @contextmanager
     def followed(
@@ -103,9 +112,11 @@ class IndexedBackend(FollowedBackend):
 
     def undo(self, memories: Sequence[Memory]) -> None:
         """Take back what a write has stored whose scope was forgotten meanwhile."""
-        super().undo(memories)
-        for memory in memories:
-            self._look_again(memory.scope, (), [memory.id])
+        with ExitStack() as noted:
+            for scope in {memory.scope for memory in memories}:
+                own = [memory.id for memory in memories if memory.scope == scope]
+                noted.enter_context(self._noted(scope, (), own))
+            super().undo(memories)
         self._words.compact()
 
     def forget(self, scope: Scope) -> ForgetResult:
@@ -118,12 +129,18 @@ class IndexedBackend(FollowedBackend):
 
     def reindex(self) -> int:
         """Make the index again from all memories; returns how many."""
-        self._words.reset()
         count = 0
-        memories = self._oss.everybodys()
-        while batch := list(islice(memories, _BATCH)):
-            self._put([(memory.id, _payload(memory)) for memory in batch])
-            count += len(batch)
+        # What changes meanwhile is looked at afterwards.
+        with self._lock:
+            self._filled.reset()
+            # Rows cannot be taken out of a damaged index.
+            self._words.reindex()
+            self._words.reset()
+            memories = self._oss.everybodys()
+            while batch := list(islice(memories, _BATCH)):
+                self._put([(memory.id, _payload(memory)) for memory in batch])
+                count += len(batch)
+            self._filled.insert([_NO_VECTOR])
         return count
 
     def describe(self) -> dict[str, str]:
@@ -196,7 +213,7 @@ class IndexedBackend(FollowedBackend):
 
     def _other(self, request: SearchRequest, memory_id: str) -> Memory | None:
         """Return a memory that only its words have found, where it counts."""
-        memory = self._backend.get(request.scope, memory_id)
+        memory = self._oss.recallable(request.scope, memory_id)
         if memory is None or (
             request.filters and not compile_filters(request.filters)(record_of(memory))
         ):

@@ -208,15 +208,12 @@ class OSSBackend(Backend):
 
     def get(self, scope: Scope, memory_id: str) -> Memory | None:
         """Return a memory of the scope, or None."""
-        if not is_uuid(memory_id):
-            return None
-        with translated("get"):
-            item = self._memory.get(memory_id)
-        try:
-            memory = memory_of(item) if item else None
-        except ScopeError:
-            return None
-        return memory if memory is not None and scope.covers(memory.scope) else None
+        return self._own(scope, self._item(memory_id))
+
+    def recallable(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope that has not expired, or None."""
+        item = self._item(memory_id)
+        return None if is_expired(item) else self._own(scope, item)
 
     def update(
         self,
@@ -449,6 +446,20 @@ class OSSBackend(Backend):
     def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
         changed = has_changed_since(memory, time)
         return as_of(memory, time, self.history(memory.scope, memory.id) if changed else [])
+
+    def _item(self, memory_id: str) -> Mapping[str, object] | None:
+        if not is_uuid(memory_id):
+            return None
+        with translated("get"):
+            item: Mapping[str, object] | None = self._memory.get(memory_id)
+        return item
+
+    def _own(self, scope: Scope, item: Mapping[str, object] | None) -> Memory | None:
+        try:
+            memory = memory_of(item) if item else None
+        except ScopeError:
+            return None
+        return memory if memory is not None and scope.covers(memory.scope) else None
 
     def _require(self, scope: Scope, memory_id: str) -> Memory:
         memory = self.get(scope, memory_id)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mem0_integrations import AgentMemory, ConfigurationError, MemoryNotFoundError, Ranking, connect
+from mem0_integrations import (
+    AgentMemory,
+    ConfigurationError,
+    CorruptFileError,
+    MemoryNotFoundError,
+    Ranking,
+    Scope,
+    connect,
+)
+from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.backends.indexed import IndexedBackend
-from tests.stores import MiniLM, Store, open_store, texts_of
+from mem0_integrations.backends.rows import merge_payloads
+from mem0_integrations.planning import plan_search
+from tests.stores import MiniLM, Store, open_store, store_config, texts_of
 
 ANN = {"user_id": "ann"}
 BOB = {"user_id": "bob"}
@@ -169,8 +182,128 @@ def test_where_it_makes_no_sense_it_is_refused(tmp_path: Path) -> None:
 
 def _rows(words: Path) -> bytes:
     """Return what the file says of memories."""
-    import sqlite3
-    from contextlib import closing
-
     with closing(sqlite3.connect(words)) as connection:
         return repr(connection.execute("SELECT id, payload FROM memories").fetchall()).encode()
+
+
+# Nothing hidden, twice, or lost on the way
+
+
+def test_an_expired_memory_is_not_found_by_its_words(memory: AgentMemory) -> None:
+    """Mem0's own search hides it."""
+    fillers = [f"I like to walk in park number {number}." for number in range(80)]
+    memory.remember_many(fillers, scope=ANN)
+    stored = memory.remember(ODD, scope=ANN, infer=False).memories[0]
+    backend = memory._backend
+    assert isinstance(backend, IndexedBackend)
+    merge_payloads(
+        backend._oss._memory.vector_store, {stored.id: {"expiration_date": "2020-01-01"}}
+    )
+    assert ODD not in found(memory, "zyxgrommet", limit=100)
+    kept = memory.get(stored.id, scope=ANN)
+    assert kept is not None
+    assert kept.text == ODD
+
+
+def test_a_stream_of_results_falls_has_each_once_and_keeps_the_threshold(
+    memory: AgentMemory,
+) -> None:
+    """A filter or `accept` may take from far behind the best."""
+    texts = [f"I like to walk in park number {number}." for number in range(120)]
+    memory.remember_many([*texts, "Zyxgrommet park, flurb 4711."], scope=ANN)
+    for threshold in (None, 0.4, 0.55):
+        request = plan_search(
+            "walk zyxgrommet flurb park 4711",
+            Scope(**ANN),
+            limit=5,
+            threshold=threshold,
+            filters=None,
+            as_of=None,
+            now=datetime.now(UTC),
+            ranking=Ranking(),
+        )
+        stream = list(memory._backend.search(request))
+        scores = [each.score or 0.0 for each in stream]
+        assert scores == sorted(scores, reverse=True)
+        assert len({each.id for each in stream}) == len(stream)
+        assert scores[-1] >= (threshold or 0.1)
+
+
+def test_a_first_filling_that_broke_off_is_made_up_for(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the words of half of the memories would be missing for ever."""
+    with store.connect(tmp_path / "outbox.db") as plain:
+        plain.forget(ANN)
+        plain.remember_many([ODD, *(f"I like park {n}." for n in range(70))], scope=ANN)
+    for words in store.folder.glob("words-*"):
+        words.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexedBackend, "_put", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.connect(tmp_path / "outbox.db", lexical=True)
+    with store.connect(tmp_path / "outbox.db", lexical=True) as memory:
+        assert found(memory, "zyxgrommets", limit=1) == [ODD]
+
+
+def test_a_write_that_is_taken_back_is_noted_first(
+    memory: AgentMemory, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies meanwhile must not leave the words of what was forgotten."""
+    backend = memory._backend
+    assert isinstance(backend, IndexedBackend)
+    stored = memory.remember(ODD, scope=ANN, infer=False).memories
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexedBackend, "_look_again", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            backend.undo(stored)
+    with store.connect(tmp_path / "other.db", lexical=True) as again:
+        assert b"zyxgrommet" not in _rows(words_of(again)).lower()
+
+
+def test_a_damaged_index_is_named_and_leaves_nothing_open(minilm: MiniLM, tmp_path: Path) -> None:
+    """Who moves it away must be able to connect again in the same process."""
+    config = store_config("qdrant", tmp_path, dims=384)
+    with connect(config, data_dir=tmp_path, embedder=minilm, lexical=True) as memory:
+        memory.remember(ODD, scope=ANN, infer=False)
+        words = words_of(memory)
+    words.write_bytes(b"no database " * 1_000)
+    with pytest.raises(CorruptFileError, match=words.name):
+        connect(config, data_dir=tmp_path, embedder=minilm, lexical=True)
+    words.unlink()
+    with connect(config, data_dir=tmp_path, embedder=minilm, lexical=True) as memory:
+        assert found(memory, "zyxgrommet") == [ODD]
+
+
+def test_another_process_may_change_the_index_during_a_recall(
+    memory: AgentMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that goes between two reads of one search must not break it."""
+    memory.remember_many([f"I like park {number}." for number in range(20)], scope=ANN)
+    rows_with = full_text.rows_with
+
+    def rows_that_go(*args: Any) -> Any:
+        rows = rows_with(*args)
+        with closing(sqlite3.connect(words_of(memory))) as other, other:
+            other.execute("DELETE FROM memories WHERE collection = 'memories'")
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(full_text, "rows_with", rows_that_go)
+        assert len(found(memory, "Which park?", limit=20, repeats=True)) == 20
+    memory.reindex()
+
+
+def test_a_damaged_index_is_made_again(memory: AgentMemory) -> None:
+    """Its rows cannot be taken out one by one."""
+    memory.remember_many([f"zyx{number} is a park." for number in range(30)], scope=ANN)
+    with closing(sqlite3.connect(words_of(memory))) as file, file:
+        file.execute("UPDATE memories_text_data SET block = x'00ff00ff' WHERE id > 10")
+    with pytest.raises(CorruptFileError, match="--reindex"):
+        found(memory, "zyx3")
+    assert memory.reindex() == 30
+    assert found(memory, "zyx3")[0] == "zyx3 is a park."
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -102,7 +102,7 @@ class Table:
 
     def nearest(self, selection: Selection, unit: _Units, limit: int) -> list[Record]:
         """Return the selected memories nearest to a unit vector, with their scores."""
-        with self._database.read() as connection:
+        with self._database.snapshot() as connection:
             matrix = self._matrix(connection, selection)
             scores = _similarities(matrix, unit)
             return list(islice(self._best(connection, selection, matrix, scores), limit))
@@ -122,7 +122,7 @@ class Table:
             limit: The most results wanted.
             query: The question.
         """
-        with self._database.read() as connection:
+        with self._database.snapshot() as connection:
             matrix = self._matrix(connection, selection)
             if isinstance(near, Mapping):
                 similarities = self._known_similarities(connection, matrix, near)
@@ -159,8 +159,10 @@ class Table:
         scores: Scores,
         signals: Mapping[str, Scores] = MappingProxyType({}),
     ) -> Iterator[Record]:
+        # Several may have all of the words, and so the full score.
+        nearness = signals.get("vector", scores)
         # Payloads are read one by one, from the best on, until there are enough.
-        for row in np.argsort(-scores, kind="stable"):
+        for row in np.lexsort((-nearness, -scores)):
             memory_id, payload = connection.execute(
                 "SELECT id, payload FROM memories WHERE seq = ?", (int(matrix.seqs[row]),)
             ).fetchone()
