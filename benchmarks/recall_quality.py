@@ -39,12 +39,11 @@ os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
 from benchmarks.common import CONSOLE, Embedder, fresh_memory, median, table
-from mem0_integrations import AgentMemory, SentenceExtractor, connect
+from mem0_integrations import AgentMemory, Ranking, SentenceExtractor, connect
 
 if TYPE_CHECKING:
     from langchain_classic.retrievers import EnsembleRetriever
 
-    from mem0_integrations import Ranking
     from mem0_integrations.messages import Mem0Message
 
 Setting = TypeVar("Setting", bound=Hashable)
@@ -73,7 +72,7 @@ GRID = {
 STORED = (
     "Each turn is one memory, `SPEAKER: text [shares CAPTION]`. The sentences are those that "
     "SentenceExtractor keeps of it, as if the user had said it: by default the speaker's name "
-    "stays with the first one only; in the second row an extractor around it puts the name "
+    "stays with the first one only; in the rows `named` an extractor around it puts the name "
     f"before each. {SENTENCES} sentences are recalled for {LIMIT} turns, and count as their turn, "
     "once. LangChain's BM25 splits at white space, as it does by default, and is built anew for "
     "each turn that is remembered."
@@ -422,6 +421,11 @@ class LangChain:
         self.fill(user, [turn])
 
 
+def vectors_alone() -> Ranking:
+    """What a plain vector search weighs."""
+    return Ranking(vector=1, lexical=0, date=0, vector_context=0, lexical_context=0)
+
+
 @contextmanager
 def peers(embedder: Embedder) -> Iterator[dict[str, Peer]]:
     with ExitStack() as stack:
@@ -434,8 +438,14 @@ def peers(embedder: Embedder) -> Iterator[dict[str, Peer]]:
         yield {
             "mem0-integrations, turns": Ours(ours()),
             "mem0-integrations, sentences": Ours(ours(), infer=True, limit=SENTENCES),
+            "the same by vectors alone": Ours(
+                ours(ranking=vectors_alone()), infer=True, limit=SENTENCES
+            ),
             "mem0-integrations, sentences, named": Ours(
                 ours(extractor=WithSpeaker()), infer=True, limit=SENTENCES
+            ),
+            "the same, named, by vectors alone": Ours(
+                ours(extractor=WithSpeaker(), ranking=vectors_alone()), infer=True, limit=SENTENCES
             ),
             "mem0.Memory.search, local Qdrant": mem0,
             "LangGraph InMemoryStore": LangGraph(embedder),
@@ -599,8 +609,6 @@ def nearby(vectors: Sequence[Sequence[float]]) -> Iterator[list[float]]:
 
 
 def cross_validate(conversations: Sequence[Conversation]) -> None:
-    from mem0_integrations import Ranking
-
     embedder = KnowingEmbedder()
     for each in conversations:
         embedder.learn(turn.text for turn in each.turns)

@@ -224,7 +224,7 @@ class AgentMemory(MemoryAccess):
             scope: Whose memories; else the scope of `connect`.
             limit: The most memories, 1 to 1,000.
             threshold: The least score in [0, 1] before a graph or a reranker is asked; None for
-                Mem0's default, 0.1.
+                what a similarity of 0.1, Mem0's default, counts.
             filters: Mem0's metadata filters, for example `{"topic": {"in": ["order"]}}`.
             timeout: Seconds; else `recall_timeout` of `connect`.
             as_of: Only what was known at that time (aware). Memories that were changed since then

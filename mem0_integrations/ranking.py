@@ -14,6 +14,7 @@ from typing import Final
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
 
 __all__ = [
     "CONVERSATION",
@@ -150,10 +151,11 @@ def newest_wins(memories: Sequence[Memory]) -> list[Memory]:
         ['I live in Bergen.', 'I live in Oslo.']
     """
     groups: list[tuple[list[str], float, list[int]]] = []
-    beginning: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    beginning: defaultdict[tuple[Scope, *tuple[str, ...]], list[int]] = defaultdict(list)
     for index, memory in enumerate(memories):
         words = _WORD.findall(memory.text.casefold())
-        alike = beginning[tuple(words[:_LEAST_BEGINNING])]
+        # What another user says is about somebody else.
+        alike = beginning[memory.scope, *words[:_LEAST_BEGINNING]]
         score = memory.score or 0.0
         for place in alike:
             known, best, members = groups[place]

@@ -174,6 +174,14 @@ def test_what_was_said_later_about_the_same_thing_comes_first() -> None:
     ]
 
 
+def test_what_another_user_says_is_about_somebody_else() -> None:
+    """A search for several users must not put one's answer before another's."""
+    one, other = ranked("I live in Oslo.", "I live in Bergen.")
+    memories = [one, dataclasses.replace(other, scope=Scope(user_id="bob"))]
+    scored = [dataclasses.replace(memory, score=0.9) for memory in memories]
+    assert newest_wins(scored) == scored
+
+
 def test_the_newest_that_comes_first_stays_there() -> None:
     """Nothing is to be done then."""
     memories = ranked("I live in Oslo.", "I live in Bergen.", oldest_first=False)

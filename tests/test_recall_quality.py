@@ -36,7 +36,9 @@ SESSION = "1:56 pm on 8 May, 2023"
 PEERS = (
     "mem0-integrations, turns",
     "mem0-integrations, sentences",
+    "the same by vectors alone",
     "mem0-integrations, sentences, named",
+    "the same, named, by vectors alone",
     "mem0.Memory.search, local Qdrant",
     "LangGraph InMemoryStore",
     "CrewAI LanceDBStorage",

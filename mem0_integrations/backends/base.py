@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, Self, TypeAlias
 
+from mem0_integrations.backends.dialect import MEM0_THRESHOLD
 from mem0_integrations.extraction import Mem0Embedder, Mem0LLM
 from mem0_integrations.messages import Mem0Message
 from mem0_integrations.namespaces import NamespaceTemplate
@@ -76,6 +77,13 @@ class SearchRequest:
     spans: tuple[tuple[datetime, datetime], ...] = ()
     now: datetime = _EPOCH
     ranking: Ranking = _RANKING
+
+    @property
+    def least_score(self) -> float:
+        """The least score where signals are weighed; by default that of what Mem0 would find."""
+        if self.threshold is not None:
+            return self.threshold
+        return MEM0_THRESHOLD * self.ranking.vector
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ __all__ = [
     "storable",
 ]
 
-# The least score of a search that does not say.
+# The least cosine similarity of a search that does not say.
 MEM0_THRESHOLD: Final = 0.1
 KEY_FIELD: Final = "idempotency_key"
 DOCUMENT_FIELD: Final = "document_body"

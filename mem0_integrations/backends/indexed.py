@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from mem0_integrations.backends.base import SearchRequest
-from mem0_integrations.backends.dialect import MEM0_THRESHOLD, mem0_ids, record_of
+from mem0_integrations.backends.dialect import mem0_ids, record_of
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.backends.followed import FollowedBackend
 from mem0_integrations.backends.known import has_changed_since
@@ -86,7 +86,7 @@ class IndexedBackend(FollowedBackend):
         weight = request.ranking.vector
         found = [(record.score or 0.0, record.id, dict(record.signals)) for record in ranked]
         found += [(weight * near[each], each, {"vector": near[each]}) for each in unknown]
-        threshold = MEM0_THRESHOLD if request.threshold is None else request.threshold
+        threshold = request.least_score
         found.sort(key=lambda each: each[0], reverse=True)
         known = {memory_id for _, memory_id, _ in found}
         weighed = (

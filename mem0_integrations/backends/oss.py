@@ -26,7 +26,6 @@ from mem0_integrations.backends.base import (
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import (
     KEY_FIELD,
-    MEM0_THRESHOLD,
     is_uuid,
     item_of,
     mem0_ids,
@@ -359,13 +358,12 @@ class OSSBackend(Backend):
     def _ranking(self, request: SearchRequest) -> Callable[[Mapping[str, object], int], _Results]:
         """Search a store that ranks by more than vectors, which Mem0's own search cannot ask."""
         query = Query.of(request)
-        threshold = MEM0_THRESHOLD if request.threshold is None else request.threshold
         with translated("search"):
             vector = self._memory.embedding_model.embed(request.query, "search")
 
         def ranked(filters: Mapping[str, object], top_k: int) -> _Results:
             records = self._memory.vector_store.recall(query, vector, top_k, filters)
-            near = [record for record in records if record.score >= threshold]
+            near = [record for record in records if record.score >= request.least_score]
             results = [
                 {**item_of(record.id, record.payload, record.score), "signals": record.signals}
                 for record in near
