@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar
 
 from mem0_integrations.backends.base import AddRequest, Backend, SearchRequest, memories_as_said
-from mem0_integrations.backends.known import as_of, has_changed_since
+from mem0_integrations.backends.known import known_at
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import (
     BackendError,
@@ -872,13 +872,8 @@ class AgentMemory(MemoryAccess):
         ]
         if time is None:
             return said
-        known = (self._as_of(memory, time) for memory in said)
+        known = (known_at(self._backend, memory, time) for memory in said)
         return [memory for memory in known if memory is not None]
-
-    def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
-        changed = has_changed_since(memory, time)
-        changes = self._backend.history(memory.scope, memory.id) if changed else []
-        return as_of(memory, time, changes)
 
     def _search(self, plan: _Plan) -> Recall:
         def found() -> list[Memory]:

@@ -33,6 +33,7 @@ __all__ = [
     "neighbours_of",
     "recency_scores",
     "seconds",
+    "time_signals",
 ]
 
 Scores: TypeAlias = npt.NDArray[np.float64]
@@ -124,13 +125,7 @@ class Query:
             found["lexical"] = lexical_scores(
                 hits, places["words"], neighbours, ranking.lexical_context * open_to
             )
-        if self.spans and ranking.date:
-            found["date"] = date_scores(places["said_at"], self.spans)
-        if ranking.recency:
-            found["recency"] = recency_scores(
-                places["said_at"], self.now, ranking.recency_half_life
-            )
-        return found
+        return found | time_signals(places["said_at"], self.spans, self.now, ranking)
 
 
 def neighbours_of(places: Places) -> Neighbours:
@@ -230,6 +225,28 @@ def recency_scores(said_at: npt.NDArray[np.float64], now: datetime, half_life: f
     """
     days = np.maximum((now.timestamp() - said_at) / _DAY_SECONDS, 0.0)
     return np.nan_to_num(np.exp2(-days / half_life))
+
+
+def time_signals(
+    said_at: npt.NDArray[np.float64],
+    spans: Sequence[tuple[datetime, datetime]],
+    now: datetime,
+    ranking: Ranking,
+) -> dict[str, Scores]:
+    """Return what times speak for memories, by the names of the weights, where these count.
+
+    Args:
+        said_at: When they were said, in seconds since the epoch; NaN where unknown.
+        spans: The spans of time that the question names.
+        now: The time that recency is measured from.
+        ranking: What each signal counts.
+    """
+    found: dict[str, Scores] = {}
+    if spans and ranking.date:
+        found["date"] = date_scores(said_at, spans)
+    if ranking.recency:
+        found["recency"] = recency_scores(said_at, now, ranking.recency_half_life)
+    return found
 
 
 def fused(signals: Mapping[str, Scores], weights: Mapping[str, float]) -> Scores:

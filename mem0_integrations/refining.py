@@ -65,21 +65,13 @@ def with_times(request: SearchRequest, found: Sequence[Memory]) -> list[Memory]:
     if not found or found[0].signals is not None:
         return list(found)
     memories = [dataclasses.replace(each, signals={"mem0": each.score or 0.0}) for each in found]
-    ranking = request.ranking
-    if not (ranking.recency or (request.spans and ranking.date)):
-        return memories
     # It needs numpy: not before a recall does.
-    from mem0_integrations.fusion import date_scores, recency_scores, seconds
+    from mem0_integrations.fusion import seconds, time_signals
 
-    said = seconds([memory.created_at for memory in found])
-    ids = [memory.id for memory in found]
-    if request.spans and ranking.date:
-        dates = dict(zip(ids, date_scores(said, request.spans).tolist(), strict=True))
-        memories = with_signal(memories, "date", dates, ranking.date)
-    if ranking.recency:
-        recent = recency_scores(said, request.now, ranking.recency_half_life).tolist()
-        strengths = dict(zip(ids, recent, strict=True))
-        memories = with_signal(memories, "recency", strengths, ranking.recency)
+    said, ranking = seconds([memory.created_at for memory in found]), request.ranking
+    for name, scores in time_signals(said, request.spans, request.now, ranking).items():
+        strengths = dict(zip((memory.id for memory in found), scores.tolist(), strict=True))
+        memories = with_signal(memories, name, strengths, ranking.weights[name])
     return memories
 
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -102,13 +102,11 @@ class IndexedBackend(FollowedBackend):
         )
         yield from heapq.merge(weighed, others, key=lambda each: each.score or 0.0, reverse=True)
 
-    @contextmanager
     def followed(
         self, scope: Scope, *, keys: Sequence[str] = (), memory_ids: Sequence[str] = ()
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Read the words of memories again when the block has ended, however it ends."""
-        with self._noted(scope, keys, memory_ids):
-            yield
+        return self._noted(scope, keys, memory_ids)
 
     def undo(self, memories: Sequence[Memory]) -> None:
         """Take back what a write has stored whose scope was forgotten meanwhile."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mem0_integrations.backends.dialect import parse_time
 from mem0_integrations.errors import MemoryNotFoundError
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
+if TYPE_CHECKING:
+    from mem0_integrations.backends.base import Backend
+
 __all__ = [
     "as_of",
     "changes_of",
     "first_top_k",
     "has_changed_since",
+    "known_at",
     "newest_first",
     "not_found",
 ]
@@ -82,6 +86,12 @@ def as_of(memory: Memory, time: datetime, changes: Sequence[MemoryChange]) -> Me
     if not texts or texts[-1] is None:
         return None
     return dataclasses.replace(memory, text=texts[-1])
+
+
+def known_at(backend: Backend, memory: Memory, time: datetime) -> Memory | None:
+    """Return a memory of a backend as it was at a time; None where it was not there yet."""
+    changed = has_changed_since(memory, time)
+    return as_of(memory, time, backend.history(memory.scope, memory.id) if changed else [])
 
 
 def not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:

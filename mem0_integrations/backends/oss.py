@@ -36,10 +36,9 @@ from mem0_integrations.backends.dialect import (
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.known import (
-    as_of,
     changes_of,
     first_top_k,
-    has_changed_since,
+    known_at,
     newest_first,
     not_found,
 )
@@ -437,13 +436,9 @@ class OSSBackend(Backend):
                     type(self._memory.vector_store).__name__,
                 )
                 continue
-            known = memory if as_of is None else self._as_of(memory, as_of)
+            known = memory if as_of is None else known_at(self, memory, as_of)
             if known is not None and (passes is None or passes(record_of(known))):
                 yield known
-
-    def _as_of(self, memory: Memory, time: datetime) -> Memory | None:
-        changed = has_changed_since(memory, time)
-        return as_of(memory, time, self.history(memory.scope, memory.id) if changed else [])
 
     def _item(self, memory_id: str) -> Mapping[str, object] | None:
         if not is_uuid(memory_id):

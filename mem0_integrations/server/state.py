@@ -164,10 +164,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    # At once: a transaction that reads first could not wait for its turn to write.
     options = connection.get_execution_options()
+    if "mem0_begin" in options:
+        connection.exec_driver_sql(options["mem0_begin"])
+        return
     connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
-    connection.exec_driver_sql(options.get("mem0_begin", "BEGIN IMMEDIATE"))
+    # At once: a transaction that reads first could not wait for its turn to write.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _dumps(value: object) -> str:
