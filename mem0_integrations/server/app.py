@@ -31,7 +31,7 @@ from mem0_integrations.server import (
     writes,
 )
 from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.errors import ERRORS, answer_errors
+from mem0_integrations.server.errors import answer_errors
 from mem0_integrations.server.metrics import Metrics
 from mem0_integrations.server.middleware import Observed, SizeLimit, TrailingSlash
 from mem0_integrations.server.rates import Limiter
@@ -163,8 +163,8 @@ def create_app(
     app.state.server = server
     app.state.metrics = metrics
     answer_errors(app)
-    for router in _ROUTERS:
-        app.include_router(router, responses=ERRORS)
+    # Side by side: FastAPI matches a path twice where routers are nested.
+    app.router.routes.extend(route for router in _ROUTERS for route in router.routes)
     return app
 
 
