@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
@@ -231,9 +232,8 @@ async def caller(
     """Find out who calls; refuse who may not, or calls too often."""
     given = _given(authorization, x_api_key)
     found = None
-    if given is not None and server.state.can_glance:
-        with server.state.glancing() as connection:
-            found = _caller_of(connection, given)
+    if given is not None:
+        found = _caller_of(given, server.state.glance(_GOOD_KEYS_IN_FILE, _prefix(given)) or [])
     if found is None:
         found = await run_in_threadpool(_admitted, request, server, given)
     request.state.caller = found
@@ -247,7 +247,8 @@ def _admitted(request: Request, server: Server, given: str | None) -> Caller:
     found = None
     if given is not None:
         with server.state.reading() as connection:
-            found = _caller_of(connection, given)
+            rows = connection.execute(_GOOD_KEYS, _prefix(given)).all()
+        found = _caller_of(given, rows)
     if found is None and has_keys(server.state):
         raise _unauthorized(
             "This server needs an API key: send 'Authorization: Token <key>'."
@@ -277,13 +278,18 @@ _GOOD_KEYS: Final = (
 )
 
 
-def _caller_of(connection: sa.Connection, key: str) -> Caller | None:
-    rows = connection.execute(_GOOD_KEYS, {"prefix": key[:_PREFIX_LENGTH]}).all()
+_GOOD_KEYS_IN_FILE: Final = str(_GOOD_KEYS.compile(dialect=sqlite.dialect(paramstyle="named")))
+
+
+def _prefix(key: str) -> dict[str, str]:
+    return {"prefix": key[:_PREFIX_LENGTH]}
+
+
+def _caller_of(key: str, rows: Iterable[Sequence[Any]]) -> Caller | None:
     digest = _digest(key)
-    for row in rows:
-        if hmac.compare_digest(row.hash, digest):
-            email = f"{row.name or row.project_id}@localhost"
-            return Caller(row.project_id, row.org_id, email, row.id)
+    for key_id, known, name, project_id, org_id in rows:
+        if hmac.compare_digest(known, digest):
+            return Caller(project_id, org_id, f"{name or project_id}@localhost", key_id)
     return None
 
 

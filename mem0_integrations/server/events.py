@@ -20,6 +20,7 @@ from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.tenancy import ENTITY_KEYS, Entities
 
 __all__ = [
+    "BEGIN",
     "FORGOTTEN",
     "OPEN",
     "Change",
@@ -71,6 +72,29 @@ events: Final = sa.Table(
 )
 
 Row: TypeAlias = sa.Row[Any]
+
+
+def is_open() -> sa.ColumnElement[bool]:
+    """Return the condition that an event has not ended."""
+    return sa.or_(*(events.c.status == status for status in OPEN))
+
+
+# Made once, as whatever is asked with each write: making them takes longer than their answers.
+BEGIN: Final = events.insert().returning(events)
+_END: Final = (
+    events.update()
+    .where(events.c.id == sa.bindparam("event_id"), is_open())
+    .values(
+        status=sa.bindparam("status"),
+        results=sa.bindparam("results"),
+        changes=sa.bindparam("changes"),
+        error=sa.bindparam("error"),
+        started_at=sa.func.coalesce(events.c.started_at, sa.bindparam("at", type_=Moment)),
+        completed_at=sa.bindparam("at", type_=Moment),
+        updated_at=sa.bindparam("at", type_=Moment),
+    )
+    .returning(events)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,23 +231,17 @@ def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
     Returns:
         The row as it is now; None when somebody else has ended the event.
     """
-    at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
+    values = {
+        "event_id": row.id,
+        "status": "FAILED" if found.status == "failed" else "SUCCEEDED",
+        "results": _dump(changes),
+        "changes": len(changes),
+        "error": found.error,
+        "at": now(),
+    }
     with server.state.repeating() as connection:
-        ended = connection.execute(
-            events.update()
-            .where(events.c.id == row.id, is_open())
-            .values(
-                status="FAILED" if found.status == "failed" else "SUCCEEDED",
-                results=_dump(changes),
-                changes=len(changes),
-                error=found.error,
-                started_at=sa.func.coalesce(events.c.started_at, at),
-                completed_at=at,
-                updated_at=at,
-            )
-            .returning(events)
-        ).first()
+        ended = connection.execute(_END, values).first()
         told = ended is not None and webhooks.enqueue(connection, row.project_id, changes)
     if told:
         server.wake("webhooks")
@@ -298,11 +316,6 @@ def load(server: Server, project_id: str, event_id: str) -> Row:
     if row is None:
         raise HTTPException(404, "There is no such event in this project.")
     return row
-
-
-def is_open() -> sa.ColumnElement[bool]:
-    """Return the condition that an event has not ended."""
-    return events.c.status.in_(OPEN)
 
 
 def shown_event(row: Row) -> Event:

@@ -6,10 +6,12 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Header, HTTPException, Query
 from pydantic import BaseModel, JsonValue
+from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
@@ -80,12 +82,12 @@ IdempotencyKey: TypeAlias = Annotated[
 
 
 @router.post("/v3/memories/add/", response_model_exclude_unset=True)
-def add(
+async def add(
     body: AddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
 ) -> Added:
     """Remember a conversation: at once, as an event, with `infer`; else as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
-    event = writes.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    event = await _accepted(server, caller, body, idempotency_key, wait)
     said = Added(message=_said(event), status=event.status, event_id=event.id)
     if not body.infer:
         said.results = [AddResult.model_validate(result) for result in event.results]
@@ -93,12 +95,12 @@ def add(
 
 
 @router.post("/v1/memories/")
-def add_v1(
+async def add_v1(
     body: OldAddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
 ) -> OldResults | list[AddResult | Queued]:
     """Remember a conversation, and return what was stored, unless `async_mode` is set."""
     wait = None if body.async_mode else _PATIENCE_SECONDS
-    event = writes.accept(server, caller.project_id, body, idempotency_key, wait=wait)
+    event = await _accepted(server, caller, body, idempotency_key, wait)
     if event.status == "FAILED":
         raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
     results: list[AddResult | Queued] = (
@@ -107,6 +109,14 @@ def add_v1(
         else [Queued(status=event.status, event_id=event.id)]
     )
     return OldResults(results=results) if body.output_format == _ENVELOPE else results
+
+
+async def _accepted(
+    server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
+) -> events.Event:
+    accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
+    # The endpoints are coroutines: FastAPI would take a second trip to a thread for the answer.
+    return await run_in_threadpool(accept)
 
 
 def _said(event: events.Event) -> str:

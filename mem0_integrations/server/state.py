@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mem0_integrations.data_folder import make_folder
@@ -83,12 +83,9 @@ class State:
                 json_serializer=_dumps,
                 connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {},
             )
-            self._glances = None
             if is_sqlite:
-                self._glances = sa.create_engine(where, pool_size=1, max_overflow=0)
-                for engine in (self._engine, self._glances):
-                    sa.event.listen(engine, "connect", _prepare_sqlite)
-                    sa.event.listen(engine, "begin", _begin_sqlite)
+                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+                sa.event.listen(self._engine, "begin", _begin_sqlite)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             # Its message may hold the password.
             raise ConfigurationError(
@@ -104,6 +101,7 @@ class State:
                 f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
                 f"reachable, and may it be written?"
             ) from None
+        self._glances = _connect_sqlite(self._engine) if is_sqlite else None
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -129,23 +127,29 @@ class State:
         with self._engine.connect().execution_options(**_READING) as connection:
             yield connection
 
-    @property
-    def can_glance(self) -> bool:
-        """Whether a row is read faster than another thread is woken: it lies in a file."""
-        return self._glances is not None
+    def glance(self, sql: str, values: Mapping[str, str]) -> list[Any] | None:
+        """Read rows on the event loop: from a file, sooner than another thread is woken.
 
-    @contextmanager
-    def glancing(self) -> Iterator[sa.Connection]:
-        """Hold a connection to read a row on the event loop, which nothing else may hold up."""
-        assert self._glances is not None
-        with self._glances.connect().execution_options(**_READING) as connection:
-            yield connection
+        Args:
+            sql: A query, with `:name` for each value.
+            values: The values by name.
+
+        Returns:
+            The rows as they are kept; None when they cannot be read this way, or not at once.
+        """
+        if self._glances is None:
+            return None
+        try:
+            return self._glances.execute(sql, values).fetchall()
+        except sqlite3.OperationalError:
+            # Whoever asks again with patience hears of what lasts.
+            return None
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
         if self._glances is not None:
-            self._glances.dispose()
+            self._glances.close()
 
     def _create_tables(self) -> None:
         with self.begin() as connection:
@@ -164,13 +168,25 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
+    # Of the driver itself: SQLAlchemy would take longer for each of these than all of them take.
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
     options = connection.get_execution_options()
-    if "mem0_begin" in options:
-        connection.exec_driver_sql(options["mem0_begin"])
-        return
-    connection.exec_driver_sql(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
     # At once: a transaction that reads first could not wait for its turn to write.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    begin = options.get("mem0_begin", "BEGIN IMMEDIATE")
+    try:
+        driver.execute(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
+        driver.execute(begin)
+    except sqlite3.OperationalError as error:
+        raise OperationalError(begin, None, error) from error
+
+
+def _connect_sqlite(engine: sa.Engine) -> sqlite3.Connection:
+    arguments, options = engine.dialect.create_connect_args(engine.url)
+    connection = engine.dialect.connect(*arguments, **options)
+    assert isinstance(connection, sqlite3.Connection)
+    connection.execute("PRAGMA busy_timeout = 0")
+    return connection
 
 
 def _dumps(value: object) -> str:

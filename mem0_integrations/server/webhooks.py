@@ -50,6 +50,10 @@ deliveries: Final = sa.Table(
     sa.Column("due_at", Moment, nullable=False, index=True),
 )
 
+_LISTENING: Final = sa.select(webhooks.c.id, webhooks.c.event_types).where(
+    webhooks.c.project_id == sa.bindparam("project_id"), webhooks.c.is_active
+)
+
 
 def enqueue(
     connection: sa.Connection, project_id: str, changes: Sequence[Mapping[str, JsonValue]]
@@ -66,11 +70,9 @@ def enqueue(
     """
     if not changes:
         return False
-    rows = connection.execute(
-        sa.select(webhooks.c.id, webhooks.c.event_types).where(
-            webhooks.c.project_id == project_id, webhooks.c.is_active
-        )
-    ).all()
+    rows = connection.execute(_LISTENING, {"project_id": project_id}).all()
+    if not rows:
+        return False
     at = now()
     wanted = [
         {

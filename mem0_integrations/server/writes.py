@@ -23,6 +23,7 @@ from mem0_integrations.records import WriteResult
 from mem0_integrations.server.adding import AddBody, Addition, fingerprint, plan_addition
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.events import (
+    BEGIN,
     FORGOTTEN,
     OPEN,
     Event,
@@ -36,7 +37,7 @@ from mem0_integrations.server.events import (
     shown_event,
 )
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import Entities
+from mem0_integrations.server.tenancy import ENTITY_KEYS, Entities
 from mem0_integrations.server.workers import Worker
 
 __all__ = ["accept", "current", "settle_all", "wait_for", "worker"]
@@ -272,26 +273,24 @@ def _insert(
     """Write the row of an event, unless one has the key; returns it, and whether it is new."""
     (payload, digest), at = body, now()
     keyed = None if key is None else str(_keyed_id(project_id, entities, key))
+    values = {
+        "id": str(uuid.uuid4()),
+        "idempotency": keyed,
+        "project_id": project_id,
+        "event_type": "ADD",
+        "status": "PENDING",
+        **dict.fromkeys(ENTITY_KEYS),
+        **entities.ids,
+        "payload": payload,
+        "fingerprint": digest,
+        "created_at": at,
+        "updated_at": at,
+    }
     with server.state.begin() as connection:
         known = None if keyed is None else _find_keyed(connection, keyed)
         if known is not None:
             return known, False
-        row = connection.execute(
-            events.insert()
-            .values(
-                id=str(uuid.uuid4()),
-                idempotency=keyed,
-                project_id=project_id,
-                event_type="ADD",
-                status="PENDING",
-                **entities.ids,
-                payload=payload,
-                fingerprint=digest,
-                created_at=at,
-                updated_at=at,
-            )
-            .returning(events)
-        ).one()
+        row = connection.execute(BEGIN, values).one()
     return row, True
 
 
