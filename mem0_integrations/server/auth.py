@@ -18,14 +18,13 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from fastapi import Depends, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError
 from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, ScopeError
 from mem0_integrations.scope import MAX_ID_LENGTH, Scope
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.state import TABLES, Moment, State, now
+from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
 
 __all__ = [
     "DEFAULT_PROJECT",
@@ -233,7 +232,7 @@ async def caller(
     given = _given(authorization, x_api_key)
     found = None
     if given is not None:
-        found = _caller_of(given, server.state.glance(_GOOD_KEYS_IN_FILE, _prefix(given)) or [])
+        found = _caller_of(given, server.state.glance(_GOOD_KEYS, _prefix(given)) or [])
     if found is None:
         found = await run_in_threadpool(_admitted, request, server, given)
     request.state.caller = found
@@ -247,7 +246,7 @@ def _admitted(request: Request, server: Server, given: str | None) -> Caller:
     found = None
     if given is not None:
         with server.state.reading() as connection:
-            rows = connection.execute(_GOOD_KEYS, _prefix(given)).all()
+            rows = connection.execute(_GOOD_KEYS.statement, _prefix(given)).all()
         found = _caller_of(given, rows)
     if found is None and has_keys(server.state):
         raise _unauthorized(
@@ -270,15 +269,11 @@ def _given(authorization: str | None, x_api_key: str | None) -> str | None:
     return x_api_key
 
 
-# Made once: every request asks it, and making it takes longer than the answer.
-_GOOD_KEYS: Final = (
+_GOOD_KEYS: Final = Prepared(
     sa.select(keys.c.id, keys.c.hash, keys.c.name, keys.c.project_id, projects.c.org_id)
     .join(projects)
     .where(keys.c.prefix == sa.bindparam("prefix"), keys.c.revoked_at.is_(None))
 )
-
-
-_GOOD_KEYS_IN_FILE: Final = str(_GOOD_KEYS.compile(dialect=sqlite.dialect(paramstyle="named")))
 
 
 def _prefix(key: str) -> dict[str, str]:

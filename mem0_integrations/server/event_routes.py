@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import datetime
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
@@ -100,7 +100,7 @@ def list_events(
         count=count,
         next=f"{link}{page + 1}" if page * page_size < count else None,
         previous=f"{link}{page - 1}" if page > 1 else None,
-        results=[shown_event(row) for row in rows],
+        results=[shown_event(Row(**row._mapping)) for row in rows],
     )
 
 
@@ -134,7 +134,7 @@ def list_changes(
     )
 
 
-def _entries(row: Row) -> list[HistoryEntry]:
+def _entries(row: sa.Row[Any]) -> list[HistoryEntry]:
     payload = json.loads(row.payload)
     said = payload.get("messages")
     return [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import sqlalchemy as sa
 from fastapi import HTTPException
@@ -16,11 +16,10 @@ from pydantic import BaseModel, JsonValue
 from mem0_integrations.records import WriteResult
 from mem0_integrations.server import webhooks
 from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.state import TABLES, Moment, now
+from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
 from mem0_integrations.server.tenancy import ENTITY_KEYS, Entities
 
 __all__ = [
-    "BEGIN",
     "FORGOTTEN",
     "OPEN",
     "Change",
@@ -32,12 +31,14 @@ __all__ = [
     "finish",
     "forget",
     "hold",
+    "insert",
     "is_open",
     "load",
     "note_deletion",
     "of_entities",
     "prune",
     "record",
+    "select",
     "shown_event",
 ]
 
@@ -71,7 +72,30 @@ events: Final = sa.Table(
     sa.Index("events_of_project", "project_id", "created_at"),
 )
 
-Row: TypeAlias = sa.Row[Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An event as it is kept; each field is the column of this name."""
+
+    id: str
+    project_id: str
+    event_type: str
+    status: Status
+    user_id: str | None = None
+    agent_id: str | None = None
+    app_id: str | None = None
+    run_id: str | None = None
+    memory_id: str | None = None
+    payload: str = "{}"
+    idempotency: str | None = None
+    fingerprint: str | None = None
+    results: str = "[]"
+    changes: int = 0
+    error: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
 
 
 def is_open() -> sa.ColumnElement[bool]:
@@ -79,22 +103,20 @@ def is_open() -> sa.ColumnElement[bool]:
     return sa.or_(*(events.c.status == status for status in OPEN))
 
 
-# Made once, as whatever is asked with each write: making them takes longer than their answers.
-BEGIN: Final = events.insert().returning(events)
+_INSERT: Final = Prepared(events.insert())
+_ENDING: Final = ("status", "results", "changes", "error", "completed_at", "updated_at")
 _END: Final = (
     events.update()
     .where(events.c.id == sa.bindparam("event_id"), is_open())
     .values(
-        status=sa.bindparam("status"),
-        results=sa.bindparam("results"),
-        changes=sa.bindparam("changes"),
-        error=sa.bindparam("error"),
-        started_at=sa.func.coalesce(events.c.started_at, sa.bindparam("at", type_=Moment)),
-        completed_at=sa.bindparam("at", type_=Moment),
-        updated_at=sa.bindparam("at", type_=Moment),
+        **{name: sa.bindparam(name) for name in _ENDING},
+        started_at=sa.func.coalesce(
+            events.c.started_at, sa.bindparam("completed_at", type_=Moment)
+        ),
     )
-    .returning(events)
+    .returning(events.c.id)
 )
+_END_UNHEARD: Final = Prepared(_END.where(~webhooks.any_listening(events.c.project_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,18 +253,25 @@ def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
     Returns:
         The row as it is now; None when somebody else has ended the event.
     """
+    at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
-    values = {
-        "event_id": row.id,
-        "status": "FAILED" if found.status == "failed" else "SUCCEEDED",
-        "results": _dump(changes),
-        "changes": len(changes),
-        "error": found.error,
-        "at": now(),
-    }
+    ended = replace(
+        row,
+        status="FAILED" if found.status == "failed" else "SUCCEEDED",
+        results=_dump(changes),
+        changes=len(changes),
+        error=found.error,
+        started_at=row.started_at or at,
+        completed_at=at,
+        updated_at=at,
+    )
+    values = _values(ended, _ENDING) | {"event_id": row.id}
+    if server.state.run(_END_UNHEARD, values, repeatable=True):
+        return ended
     with server.state.repeating() as connection:
-        ended = connection.execute(_END, values).first()
-        told = ended is not None and webhooks.enqueue(connection, row.project_id, changes)
+        if connection.execute(_END, values).first() is None:
+            return None
+        told = webhooks.enqueue(connection, row.project_id, changes)
     if told:
         server.wake("webhooks")
     return ended
@@ -303,6 +332,21 @@ def prune(server: Server) -> None:
         connection.execute(events.delete().where(events.c.completed_at < now() - _KEPT))
 
 
+def insert(state: State, row: Row) -> None:
+    """Write the row of a new event.
+
+    Raises:
+        IntegrityError: Another event has its idempotency key.
+    """
+    state.run(_INSERT, _values(row, events.columns.keys()))
+
+
+def select(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Row]:
+    """Return the rows of events, the earliest first."""
+    found = connection.execute(events.select().where(*which).order_by(events.c.created_at))
+    return [Row(**row._mapping) for row in found]
+
+
 def load(server: Server, project_id: str, event_id: str) -> Row:
     """Return the row of an event.
 
@@ -310,12 +354,10 @@ def load(server: Server, project_id: str, event_id: str) -> Row:
         HTTPException: There is no such event.
     """
     with server.state.reading() as connection:
-        row = connection.execute(
-            events.select().where(events.c.id == event_id, events.c.project_id == project_id)
-        ).first()
-    if row is None:
+        found = select(connection, events.c.id == event_id, events.c.project_id == project_id)
+    if not found:
         raise HTTPException(404, "There is no such event in this project.")
-    return row
+    return found[0]
 
 
 def shown_event(row: Row) -> Event:
@@ -341,6 +383,10 @@ def of_entities(project_id: str, ids: Mapping[str, str]) -> sa.ColumnElement[boo
     return sa.and_(
         events.c.project_id == project_id, *(events.c[key] == id_ for key, id_ in ids.items())
     )
+
+
+def _values(row: Row, names: Iterable[str]) -> dict[str, object]:
+    return {name: getattr(row, name) for name in names}
 
 
 def _dump(results: Sequence[Mapping[str, JsonValue]]) -> str:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 
 from mem0_integrations.data_folder import make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, StorageError
 
-__all__ = ["TABLES", "Moment", "State", "now"]
+__all__ = ["TABLES", "Moment", "Prepared", "State", "now"]
 
 TABLES: Final = sa.MetaData()
 """The tables; each is defined beside the code that uses it."""
@@ -32,6 +39,9 @@ _CREATING: Final = 0x6D656D30
 _READING: Final = {"mem0_begin": "BEGIN"}
 # SQLite: on disk a little later, in the order of the commits.
 _REPEATABLE: Final = {"mem0_synchronous": "NORMAL"}
+_SQLITE: Final = sqlite.dialect(paramstyle="named")
+
+_Kind: TypeAlias = Literal["glance", "durable", "repeatable"]
 
 
 def now() -> datetime:
@@ -54,6 +64,62 @@ class Moment(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Prepared:
+    """A statement that requests run again and again: made once, and in SQLite run by the driver.
+
+    SQLAlchemy takes several times as long for it as the database does.
+
+    Args:
+        statement: What it is; values go by name, and what comes back are texts and numbers.
+    """
+
+    def __init__(self, statement: sa.Select[Any] | sa.Insert | sa.Update) -> None:
+        self.statement = statement
+        compiled = statement.compile(dialect=_SQLITE)
+        self.sql = str(compiled)
+        self._constants = compiled.params
+        self._writers = {
+            name: writer
+            for name, bind in compiled.binds.items()
+            if (writer := bind.type.dialect_impl(_SQLITE).bind_processor(_SQLITE)) is not None
+        }
+
+    def parameters(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return what the driver is given for values."""
+        found = {**self._constants, **values}
+        for name, write in self._writers.items():
+            found[name] = write(found[name])
+        return found
+
+
+class _File:
+    """A connection to a SQLite file for single statements, each a transaction of its own."""
+
+    def __init__(self, engine: sa.Engine, *pragmas: str) -> None:
+        arguments, options = engine.dialect.create_connect_args(engine.url)
+        connection = engine.dialect.connect(*arguments, **options)
+        self._connection = _prepare_sqlite(connection, *pragmas)
+        self._lock = threading.Lock()
+
+    def run(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any]:
+        """Run a statement; return its rows.
+
+        Raises:
+            DBAPIError: As SQLAlchemy raises it.
+        """
+        parameters = prepared.parameters(values)
+        with self._lock:
+            try:
+                return self._connection.execute(prepared.sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise DBAPIError.instance(prepared.sql, None, error, sqlite3.Error) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
 
 
 class State:
@@ -84,8 +150,11 @@ class State:
                 connect_args={"timeout": _BUSY_SECONDS} if is_sqlite else {},
             )
             if is_sqlite:
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
+                sa.event.listen(self._engine, "connect", lambda made, _: _prepare_sqlite(made))
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
+            # The same connections.
+            self._readable = self._engine.execution_options(**_READING)
+            self._repeatable = self._engine.execution_options(**_REPEATABLE)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             # Its message may hold the password.
             raise ConfigurationError(
@@ -101,7 +170,12 @@ class State:
                 f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
                 f"reachable, and may it be written?"
             ) from None
-        self._glances = _connect_sqlite(self._engine) if is_sqlite else None
+        self._files: dict[_Kind, _File] = {}
+        if is_sqlite:
+            wait = f"busy_timeout = {_BUSY_SECONDS * 1000}"
+            self._files["glance"] = _File(self._engine, "busy_timeout = 0")
+            self._files["durable"] = _File(self._engine, wait, "synchronous = FULL")
+            self._files["repeatable"] = _File(self._engine, wait, "synchronous = NORMAL")
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -115,41 +189,55 @@ class State:
 
         For what follows from what is on disk already, and is done again after a restart.
         """
-        with (
-            self._engine.connect().execution_options(**_REPEATABLE) as connection,
-            connection.begin(),
-        ):
+        with self._repeatable.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Hold a connection in a transaction that only reads."""
-        with self._engine.connect().execution_options(**_READING) as connection:
+        with self._readable.connect() as connection:
             yield connection
 
-    def glance(self, sql: str, values: Mapping[str, str]) -> list[Any] | None:
+    def run(
+        self, prepared: Prepared, values: Mapping[str, object], *, repeatable: bool = False
+    ) -> Sequence[Any]:
+        """Run a statement in a transaction of its own.
+
+        Args:
+            prepared: The statement.
+            values: Its values by name.
+            repeatable: Whether a power cut may take it back, as with `repeating`.
+
+        Returns:
+            Its rows.
+        """
+        if file := self._files.get("repeatable" if repeatable else "durable"):
+            return file.run(prepared, values)
+        with self.repeating() if repeatable else self.begin() as connection:
+            result = connection.execute(prepared.statement, values)
+            return result.all() if result.returns_rows else []
+
+    def glance(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any] | None:
         """Read rows on the event loop: from a file, sooner than another thread is woken.
 
         Args:
-            sql: A query, with `:name` for each value.
-            values: The values by name.
+            prepared: A query.
+            values: Its values by name.
 
         Returns:
-            The rows as they are kept; None when they cannot be read this way, or not at once.
+            The rows; None when they cannot be read this way, or not at once.
         """
-        if self._glances is None:
-            return None
         try:
-            return self._glances.execute(sql, values).fetchall()
-        except sqlite3.OperationalError:
+            return self._files["glance"].run(prepared, values) if self._files else None
+        except OperationalError:
             # Whoever asks again with patience hears of what lasts.
             return None
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-        if self._glances is not None:
-            self._glances.close()
+        for file in self._files.values():
+            file.close()
 
     def _create_tables(self) -> None:
         with self.begin() as connection:
@@ -159,12 +247,13 @@ class State:
             TABLES.create_all(connection)
 
 
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _prepare_sqlite(connection: DBAPIConnection, *pragmas: str) -> sqlite3.Connection:
     assert isinstance(connection, sqlite3.Connection)
     # Python's own handling begins a transaction at the first write only.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", *pragmas):
         connection.execute(f"PRAGMA {pragma}")
+    return connection
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -179,14 +268,6 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         driver.execute(begin)
     except sqlite3.OperationalError as error:
         raise OperationalError(begin, None, error) from error
-
-
-def _connect_sqlite(engine: sa.Engine) -> sqlite3.Connection:
-    arguments, options = engine.dialect.create_connect_args(engine.url)
-    connection = engine.dialect.connect(*arguments, **options)
-    assert isinstance(connection, sqlite3.Connection)
-    connection.execute("PRAGMA busy_timeout = 0")
-    return connection
 
 
 def _dumps(value: object) -> str:

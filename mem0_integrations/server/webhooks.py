@@ -23,7 +23,7 @@ from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.webhook_settings import webhooks
 from mem0_integrations.server.workers import Worker
 
-__all__ = ["deliveries", "enqueue", "signature", "worker"]
+__all__ = ["any_listening", "deliveries", "enqueue", "signature", "worker"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,10 @@ deliveries: Final = sa.Table(
     sa.Column("due_at", Moment, nullable=False, index=True),
 )
 
-_LISTENING: Final = sa.select(webhooks.c.id, webhooks.c.event_types).where(
-    webhooks.c.project_id == sa.bindparam("project_id"), webhooks.c.is_active
-)
+
+def any_listening(project_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that a project has an active webhook."""
+    return sa.exists().where(webhooks.c.project_id == project_id, webhooks.c.is_active)
 
 
 def enqueue(
@@ -70,9 +71,11 @@ def enqueue(
     """
     if not changes:
         return False
-    rows = connection.execute(_LISTENING, {"project_id": project_id}).all()
-    if not rows:
-        return False
+    rows = connection.execute(
+        sa.select(webhooks.c.id, webhooks.c.event_types).where(
+            webhooks.c.project_id == project_id, webhooks.c.is_active
+        )
+    ).all()
     at = now()
     wanted = [
         {

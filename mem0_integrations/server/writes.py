@@ -11,10 +11,8 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, Literal
 
-import sqlalchemy as sa
 from fastapi import HTTPException
 from sqlalchemy.exc import IntegrityError
 
@@ -23,21 +21,22 @@ from mem0_integrations.records import WriteResult
 from mem0_integrations.server.adding import AddBody, Addition, fingerprint, plan_addition
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.events import (
-    BEGIN,
     FORGOTTEN,
     OPEN,
     Event,
     Row,
     events,
     finish,
+    insert,
     is_open,
     load,
     of_entities,
     prune,
+    select,
     shown_event,
 )
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import ENTITY_KEYS, Entities
+from mem0_integrations.server.tenancy import Entities
 from mem0_integrations.server.workers import Worker
 
 __all__ = ["accept", "current", "settle_all", "wait_for", "worker"]
@@ -71,23 +70,16 @@ def accept(
         OutboxFullError: Too many writes wait; nothing was written.
     """
     addition = plan_addition(project_id, body)
-    payload, digest = fingerprint(body)
-    insert = partial(
-        _insert, server, project_id, addition.entities, (payload, digest), key or addition.key
-    )
-    try:
-        row, new = insert()
-    except IntegrityError:
-        # Another request with the key was first.
-        row, new = insert()
-    if row.fingerprint != digest:
+    asked = _new_row(project_id, addition, body, key or addition.key)
+    row = _insert(server, asked)
+    if row.fingerprint != asked.fingerprint:
         raise HTTPException(409, "This Idempotency-Key came with another body before.")
     if row.status not in OPEN:
         return shown_event(row)
     try:
         result = _remember(server, row.id, addition, row.created_at, wait)
     except Mem0IntegrationsError:
-        if new:
+        if row is asked:
             with server.state.begin() as connection:
                 connection.execute(events.delete().where(events.c.id == row.id, is_open()))
         raise
@@ -142,9 +134,7 @@ def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout:
     """
     deadline = time.monotonic() + timeout
     with server.state.reading() as connection:
-        rows = connection.execute(
-            events.select().where(of_entities(project_id, ids), is_open())
-        ).all()
+        rows = select(connection, of_entities(project_id, ids), is_open())
     for row in rows:
         wait_for(server, row, max(0.0, deadline - time.monotonic()))
 
@@ -165,9 +155,7 @@ class _Follower:
     def __call__(self) -> bool:
         self._prune()
         with self._server.state.reading() as connection:
-            rows = connection.execute(
-                events.select().where(is_open()).order_by(events.c.created_at)
-            ).all()
+            rows = select(connection, is_open())
         came_to: dict[str, str] = {}
         failure: BackendError | None = None
         for row in rows:
@@ -263,39 +251,36 @@ def _remember(
     )
 
 
-def _insert(
-    server: Server,
-    project_id: str,
-    entities: Entities,
-    body: tuple[str, str],
-    key: str | None,
-) -> tuple[Row, bool]:
-    """Write the row of an event, unless one has the key; returns it, and whether it is new."""
-    (payload, digest), at = body, now()
-    keyed = None if key is None else str(_keyed_id(project_id, entities, key))
-    values = {
-        "id": str(uuid.uuid4()),
-        "idempotency": keyed,
-        "project_id": project_id,
-        "event_type": "ADD",
-        "status": "PENDING",
-        **dict.fromkeys(ENTITY_KEYS),
-        **entities.ids,
-        "payload": payload,
-        "fingerprint": digest,
-        "created_at": at,
-        "updated_at": at,
-    }
-    with server.state.begin() as connection:
-        known = None if keyed is None else _find_keyed(connection, keyed)
-        if known is not None:
-            return known, False
-        row = connection.execute(BEGIN, values).one()
-    return row, True
+def _new_row(project_id: str, addition: Addition, body: AddBody, key: str | None) -> Row:
+    (payload, digest), entities, at = fingerprint(body), addition.entities, now()
+    return Row(
+        id=str(uuid.uuid4()),
+        idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
+        project_id=project_id,
+        event_type="ADD",
+        status="PENDING",
+        user_id=entities.user_id,
+        agent_id=entities.agent_id,
+        app_id=entities.app_id,
+        run_id=entities.run_id,
+        payload=payload,
+        fingerprint=digest,
+        created_at=at,
+        updated_at=at,
+    )
 
 
-def _find_keyed(connection: sa.Connection, keyed: str) -> Row | None:
-    return connection.execute(events.select().where(events.c.idempotency == keyed)).first()
+def _insert(server: Server, row: Row) -> Row:
+    """Write the row of an event, unless one has its key; returns the one that is there."""
+    try:
+        insert(server.state, row)
+    except IntegrityError:
+        with server.state.reading() as connection:
+            known = select(connection, events.c.idempotency == row.idempotency)
+        if not known:
+            raise
+        return known[0]
+    return row
 
 
 def _keyed_id(project_id: str, entities: Entities, key: str) -> uuid.UUID:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -17,10 +18,8 @@ import httpx
 import pytest
 
 from mem0_integrations import AgentMemory, BackendError, RetryPolicy, connect
-from mem0_integrations.server.events import events
+from mem0_integrations.server.events import Row, events, insert
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import Entities
-from mem0_integrations.server.writes import _insert
 from tests.servers.platform import Project, Running, serving
 
 ANN = {"user_id": "ann"}
@@ -213,15 +212,30 @@ def test_a_write_with_deep_metadata_comes_to_its_end(slowly: httpx.Client) -> No
     assert len(listed(slowly)) == 1
 
 
+def begun(server: Running, project_id: str, user_id: str, payload: str) -> Row:
+    """An event whose write was not accepted: whoever began it died."""
+    row = Row(
+        id=str(uuid.uuid4()),
+        project_id=project_id,
+        event_type="ADD",
+        status="PENDING",
+        user_id=user_id,
+        payload=payload,
+        created_at=now(),
+        updated_at=now(),
+    )
+    insert(server.server.state, row)
+    return row
+
+
 def test_an_event_that_cannot_be_followed_holds_up_no_other(
     slowly: httpx.Client, slow: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One project's would stop those of all."""
     project = slow.new_project()
     ids = []
-    for key, payload in (("", '{"messages": 5, "user_id": "u"}'), ("broken", BROKEN)):
-        row, _ = _insert(slow.server, project.id, Entities(user_id="u"), (payload, key), None)
-        ids.append(row.id)
+    for payload in ('{"messages": 5, "user_id": "u"}', BROKEN):
+        ids.append(begun(slow, project.id, "u", payload).id)
     written = AgentMemory.written
 
     def of_one_is_broken(self: AgentMemory, key: str, **scope: Any) -> Any:
@@ -284,7 +298,7 @@ def test_what_was_acknowledged_is_stored_once_after_a_crash(tmp_path: Path) -> N
         # One whose write had not been accepted when the server died.
         payload = '{"messages": "Fact 8.", "user_id": "ann"}'
         state = running.server.state
-        row, _ = _insert(running.server, "acme", Entities(user_id="ann"), (payload, ""), None)
+        row = begun(running, "acme", "ann", payload)
         with state.begin() as connection:
             connection.execute(
                 events.update()
