@@ -187,9 +187,6 @@ def _workers(server: Server) -> dict[str, Worker]:
 
 def _stop(server: Server, *, close_memory: bool) -> None:
     """Let the workers end, then deliver what is queued."""
-    for worker in server.workers.values():
-        worker.stop(_STOP_SECONDS)
-    server.workers = {}
+    server.stop(_STOP_SECONDS)
     if close_memory:
         server.memory.close()
-    server.state.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -115,8 +116,9 @@ async def _accepted(
     server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
 ) -> events.Event:
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
-    # The endpoints are coroutines: FastAPI would take a second trip to a thread for the answer.
-    return await run_in_threadpool(accept)
+    if wait is None:
+        return await run_in_threadpool(accept)
+    return await asyncio.wrap_future(server.waiting.submit(accept))
 
 
 def _said(event: events.Event) -> str:

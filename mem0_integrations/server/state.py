@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -40,8 +40,6 @@ _READING: Final = {"mem0_begin": "BEGIN"}
 # SQLite: on disk a little later, in the order of the commits.
 _REPEATABLE: Final = {"mem0_synchronous": "NORMAL"}
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
-
-_Kind: TypeAlias = Literal["glance", "durable", "repeatable"]
 
 
 def now() -> datetime:
@@ -98,9 +96,9 @@ class _File:
     """A connection to a SQLite file for single statements, each a transaction of its own."""
 
     def __init__(self, engine: sa.Engine, *pragmas: str) -> None:
-        arguments, options = engine.dialect.create_connect_args(engine.url)
-        connection = engine.dialect.connect(*arguments, **options)
-        self._connection = _prepare_sqlite(connection, *pragmas)
+        self._engine = engine
+        self._pragmas = pragmas
+        self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
 
     def run(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any]:
@@ -112,14 +110,24 @@ class _File:
         parameters = prepared.parameters(values)
         with self._lock:
             try:
-                return self._connection.execute(prepared.sql, parameters).fetchall()
+                return self._opened().execute(prepared.sql, parameters).fetchall()
             except sqlite3.Error as error:
                 raise DBAPIError.instance(prepared.sql, None, error, sqlite3.Error) from error
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, until it is used again."""
         with self._lock:
-            self._connection.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            dialect = self._engine.dialect
+            arguments, options = dialect.create_connect_args(self._engine.url)
+            connection = dialect.connect(*arguments, **options)
+            self._connection = _prepare_sqlite(connection, *self._pragmas)
+        return self._connection
 
 
 class State:
@@ -170,7 +178,7 @@ class State:
                 f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
                 f"reachable, and may it be written?"
             ) from None
-        self._files: dict[_Kind, _File] = {}
+        self._files: dict[Literal["glance", "durable", "repeatable"], _File] = {}
         if is_sqlite:
             wait = f"busy_timeout = {_BUSY_SECONDS * 1000}"
             self._files["glance"] = _File(self._engine, "busy_timeout = 0")

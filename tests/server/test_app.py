@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -301,6 +302,35 @@ def test_the_memory_is_closed_with_the_application_if_that_is_asked_for(tmp_path
     with connect("embedded", data_dir=tmp_path / "data") as again:
         assert again.outbox_counts().queued == 0
         assert [found.text for found in again.list(scope={"user_id": "u"})] == ["I like tea."]
+
+
+def test_an_application_may_be_started_again(shared: AgentMemory, tmp_path: Path) -> None:
+    """Test suites start one for each test."""
+    app = create_app(shared, ServerSettings(state_url=f"sqlite:///{tmp_path / 'state.db'}"))
+    for text in ("I like tea.", "I like coffee."):
+        with running_app(app) as server, server.new_project("again").http() as http:
+            body = {"messages": text, "user_id": "ann", "infer": False}
+            assert http.post("/v3/memories/add/", json=body).json()["status"] == "SUCCEEDED"
+
+
+def test_an_event_is_the_same_in_every_database(anywhere_kept: Project) -> None:
+    """SQLite is asked past SQLAlchemy, which would turn times into text and back."""
+    body = {"messages": "I like tea.", "user_id": "ann", "infer": False}
+    key = {"Idempotency-Key": "turn-1"}
+    before = datetime.now(UTC)
+    with anywhere_kept.http() as http:
+        first, again = (
+            http.post("/v3/memories/add/", json=body, headers=key).json() for _ in range(2)
+        )
+        assert first == again
+        event = http.get(f"/v1/event/{first['event_id']}/").json()
+        other = http.post("/v3/memories/add/", json=body | {"messages": "No."}, headers=key)
+        assert other.status_code == 409
+    assert (event["status"], event["results"]) == ("SUCCEEDED", first["results"])
+    times = [event[name] for name in ("created_at", "started_at", "completed_at")]
+    assert times == sorted(times)
+    assert event["updated_at"] == event["completed_at"]
+    assert before <= datetime.fromisoformat(times[0]) <= datetime.now(UTC)
 
 
 def test_what_cannot_be_served_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,24 @@ def test_a_write_with_deep_metadata_comes_to_its_end(slowly: httpx.Client) -> No
     event_id = add(slowly, "I like tea.", metadata={"deep": nested(240)}, **ANN)
     assert ended(slowly, event_id)["status"] == "SUCCEEDED"
     assert len(listed(slowly)) == 1
+
+
+def test_whoever_waits_for_a_model_keeps_nobody_else_waiting(
+    slow: Running, slowly: httpx.Client, extractor: Extractor
+) -> None:
+    """The threads of all requests were taken by the adds of the older clients, which wait."""
+    extractor.open.clear()
+    body = {"messages": "I like tea.", "async_mode": False, "infer": True, **ANN}
+    with slow.new_project().http() as patient, ThreadPoolExecutor(45) as clients:
+        waiting = [clients.submit(patient.post, "/v1/memories/", json=body) for _ in range(45)]
+        while patient.get("/v1/events/").json()["count"] < len(waiting):
+            time.sleep(0.02)
+        assert listed(slowly) == []
+        event_id = add(slowly, "I like coffee.")
+        assert event(slowly, event_id)["status"] in ("PENDING", "RUNNING")
+        assert not any(one.done() for one in waiting)
+        extractor.open.set()
+        assert {one.result().status_code for one in waiting} == {200}
 
 
 def begun(server: Running, project_id: str, user_id: str, payload: str) -> Row:
