@@ -69,7 +69,7 @@ PageSize: TypeAlias = Annotated[int, Query(ge=1, le=_MOST)]
 @router.get("/v1/event/{event_id}/")
 def get_event(event_id: str, caller: CallerDep, server: ServerDep) -> Event:
     """Tell what became of a write."""
-    return current(server, caller.project_id, event_id)
+    return shown_event(current(server, caller.project_id, event_id))
 
 
 @router.get("/v1/events/")

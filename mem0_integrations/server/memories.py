@@ -91,7 +91,7 @@ async def add(
     event = await _accepted(server, caller, body, idempotency_key, wait)
     said = Added(message=_said(event), status=event.status, event_id=event.id)
     if not body.infer:
-        said.results = [AddResult.model_validate(result) for result in event.results]
+        said.results = _stored(event)
     return said
 
 
@@ -105,7 +105,7 @@ async def add_v1(
     if event.status == "FAILED":
         raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
     results: list[AddResult | Queued] = (
-        [AddResult.model_validate(result) for result in event.results]
+        [*_stored(event)]
         if event.status == "SUCCEEDED"
         else [Queued(status=event.status, event_id=event.id)]
     )
@@ -114,14 +114,18 @@ async def add_v1(
 
 async def _accepted(
     server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
-) -> events.Event:
+) -> events.Row:
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
     if wait is None:
         return await run_in_threadpool(accept)
     return await asyncio.wrap_future(server.waiting.submit(accept))
 
 
-def _said(event: events.Event) -> str:
+def _stored(event: events.Row) -> list[AddResult]:
+    return [AddResult.model_validate(result) for result in json.loads(event.results)]
+
+
+def _said(event: events.Row) -> str:
     match event.status:
         case "SUCCEEDED":
             return "Memory added successfully."

@@ -23,7 +23,6 @@ from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.events import (
     FORGOTTEN,
     OPEN,
-    Event,
     Row,
     events,
     finish,
@@ -33,7 +32,6 @@ from mem0_integrations.server.events import (
     of_entities,
     prune,
     select,
-    shown_event,
 )
 from mem0_integrations.server.state import now
 from mem0_integrations.server.tenancy import Entities
@@ -51,7 +49,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 def accept(
     server: Server, project_id: str, body: AddBody, key: str | None, *, wait: float | None
-) -> Event:
+) -> Row:
     """Accept a write: durable when this returns, and once for each key.
 
     Args:
@@ -75,7 +73,7 @@ def accept(
     if row.fingerprint != asked.fingerprint:
         raise HTTPException(409, "This Idempotency-Key came with another body before.")
     if row.status not in OPEN:
-        return shown_event(row)
+        return row
     try:
         result = _remember(server, row.id, addition, row.created_at, wait)
     except Mem0IntegrationsError:
@@ -86,17 +84,17 @@ def accept(
     if result.status in ("stored", "nothing", "failed"):
         ended = finish(server, row, result)
         if ended is not None:
-            return shown_event(ended)
+            return ended
     elif wait is not None and result.status == "duplicate":
         # Somebody else has asked for it, and may be waiting, too.
         wait_for(server, row, wait)
     else:
         server.wake("events")
-        return shown_event(row)
-    return shown_event(load(server, project_id, row.id))
+        return row
+    return load(server, project_id, row.id)
 
 
-def current(server: Server, project_id: str, event_id: str) -> Event:
+def current(server: Server, project_id: str, event_id: str) -> Row:
     """Return what became of a write, as of now.
 
     Raises:
@@ -105,7 +103,7 @@ def current(server: Server, project_id: str, event_id: str) -> Event:
     row = load(server, project_id, event_id)
     if row.status in OPEN and _settle(server, row, patient=True) == "ended":
         row = load(server, project_id, event_id)
-    return shown_event(row)
+    return row
 
 
 def wait_for(server: Server, row: Row, timeout: float) -> None:
