@@ -25,6 +25,7 @@ from mem0_integrations import (
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.state import State
 from tests.servers.platform import Project, Running, running_app
+from tests.servers.postgres import new_state
 
 ORIGIN = "https://app.example.com"
 
@@ -123,7 +124,7 @@ def anywhere_kept(
     if request.param == "sqlite":
         yield project
         return
-    url = request.getfixturevalue("postgres_url").replace("postgresql://", "postgresql+psycopg://")
+    url = new_state(request.getfixturevalue("postgres_url"))
     with running_app(create_app(shared, ServerSettings(state_url=url))) as server:
         yield server.new_project()
 
@@ -365,7 +366,7 @@ def test_workers_that_start_at_once_make_the_tables_once(tmp_path: Path, postgre
     """Several processes open the state in the same moment."""
     urls = [
         f"sqlite:///{tmp_path / 'state.db'}",
-        postgres_url.replace("postgresql://", "postgresql+psycopg://"),
+        new_state(postgres_url),
     ]
     for url in urls:
         errors: list[Exception] = []

