@@ -42,10 +42,11 @@ from mem0_integrations.server.workers import Worker
 __all__ = ["create_app", "default_state_url"]
 
 _ROUTERS: Final[tuple[APIRouter, ...]] = (
-    health.router,
     # Before the memories, among whose paths one of its own lies.
     event_routes.router,
+    # Among the first: routes are tried in order, and most requests are for these.
     memories.router,
+    health.router,
     # Before the entities, for the same reason.
     profiles.router,
     entities.router,
