@@ -7,7 +7,7 @@ package stores carries its whole scope in the metadata, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mem0_integrations.backends.dialect import (
@@ -32,6 +32,7 @@ __all__ = [
     "all_of",
     "any_of",
     "covers",
+    "entity_of",
     "kept_metadata",
     "memory_of",
     "metadata_is",
@@ -91,6 +92,27 @@ def scope_filter(scope: Scope) -> dict[str, object]:
         apart = all_of({other: ids.get(other, "*")}, metadata_is(OWN + first, ids[first]))
         parts.insert(0, any_of({first: ids[first]}, apart))
     return all_of(*parts)
+
+
+def entity_of(alternatives: Sequence[object]) -> tuple[str, str] | None:
+    """Return the id that the alternatives in a `scope_filter` stand for.
+
+    Args:
+        alternatives: Those of any filter.
+
+    Returns:
+        The key and the id; None where they are not such.
+
+    Example:
+        >>> entity_of(scope_filter(Scope(user_id="u"))["AND"][0]["OR"])
+        ('user_id', 'u')
+    """
+    match alternatives:
+        case [{**asked}, {"AND": [{**_other}, {"metadata": {**said}}]}] if len(asked) == 1:
+            ((key, value),) = asked.items()
+            if key in _SPLIT and isinstance(value, str) and said == {f"{OWN}{key}": value}:
+                return str(key), value
+    return None
 
 
 def scope_metadata(scope: Scope) -> dict[str, str]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from mem0_integrations.backends.platform_dialect import entity_of
 from mem0_integrations.errors import InvalidFilterError
 from mem0_integrations.filters import compile_filters, split_equalities
 from mem0_integrations.records import Memory
@@ -157,6 +158,9 @@ class _Reader:
                 self.read(part, f"{path}[{i}]", depth + 1, certain=inner)
                 for i, part in enumerate(listed)
             ]
+            if certain and key == "OR" and (entity := entity_of(listed)) is not None:
+                # The Platform keeps what is said by two under either; this server under both.
+                self.certain.setdefault(*entity)
             return {key: parts}
         if key in ENTITY_KEYS:
             return self._entity(key, value, path, certain=certain)

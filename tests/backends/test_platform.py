@@ -431,6 +431,17 @@ def test_forget_leaves_nothing_of_a_user_and_everything_of_others(memory: AgentM
     assert len(memory.list(scope={"user_id": "ben"})) == 4
 
 
+@pytest.mark.parametrize("owner", [{"user_id": "ann"}, {"agent_id": "bot"}])
+def test_what_others_say_moves_no_score(memory: AgentMemory, owner: dict[str, str]) -> None:
+    """The server would search all of the project, and tell how rare a word is among its users."""
+    memory.remember("I like green tea.", scope=owner)
+    (before,) = memory.recall("Who likes green tea?", scope=owner).memories
+    for number in range(3):
+        memory.remember(f"I like tea number {number}.", scope={"user_id": f"bob-{number}"})
+    (after,) = memory.recall("Who likes green tea?", scope=owner).memories
+    assert after == before
+
+
 def test_a_fact_that_stands_under_one_id_is_found_under_both() -> None:
     """The hosted Platform splits what it extracts between the user and the agent."""
     both = Scope(user_id="u", agent_id="a")

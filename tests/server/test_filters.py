@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mem0_integrations import Memory
+from mem0_integrations import Memory, Scope
 from mem0_integrations.backends.dialect import record_of
+from mem0_integrations.backends.platform_dialect import scope_filter
 from mem0_integrations.errors import InvalidFilterError, InvalidInputError
 from mem0_integrations.filters import compile_filters
 from mem0_integrations.server.filters import compile_query
@@ -238,3 +239,18 @@ def test_an_id_that_cannot_be_kept_is_refused(bad: str) -> None:
     """It would be another's, or nobody's."""
     with pytest.raises(InvalidInputError):
         Entities.of({"user_id": bad})
+
+
+@pytest.mark.parametrize(
+    "ids", [{"user_id": "ann"}, {"agent_id": "bot"}, {"user_id": "ann", "agent_id": "bot"}]
+)
+def test_this_packages_own_client_asks_for_one_entity(ids: dict[str, str]) -> None:
+    """It allows for a Platform that splits; a search of the whole project would answer it, too."""
+    first = dict([next(iter(ids.items()))])
+    asked = scope_filter(Scope(**ids))
+    assert compile_query({"AND": [asked, {"metadata": {"a": 1}}]}, "p").scope == Scope(
+        **first, run_id="p"
+    )
+    # Elsewhere it says nothing of what must hold in any case.
+    for around in ({"OR": [asked, {"app_id": "shop"}]}, {"NOT": [asked]}):
+        assert compile_query(around, "p").scope == Scope(run_id="p")
