@@ -79,7 +79,7 @@ class Observed:
 
 
 class TrailingSlash:
-    """Lets a path of the protocol end with a slash, where the client left it out.
+    """Lets a path of the protocol end with a slash, where the client left it out; others without.
 
     Args:
         app: The application inside.
@@ -90,12 +90,18 @@ class TrailingSlash:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] == "http" and not scope["path"].startswith(_NOT_SLASHED):
-            # A name may end with a slash, too: what was sent tells, before it is decoded.
-            sent: bytes = scope.get("raw_path") or scope["path"].encode()
-            if not sent.endswith(b"/"):
-                scope["path"] += "/"
+        if scope["type"] == "http":
+            scope["path"] = _as_routed(scope)
         await self._app(scope, receive, send)
+
+
+def _as_routed(scope: Scope) -> str:
+    path: str = scope["path"]
+    if path.startswith(_NOT_SLASHED):
+        return path.rstrip("/")
+    # A name may end with a slash, too: what was sent tells, before it is decoded.
+    sent: bytes = scope.get("raw_path") or path.encode()
+    return path if sent.endswith(b"/") else f"{path}/"
 
 
 class SizeLimit:

@@ -35,6 +35,8 @@ def test_paths_work_with_and_without_the_slash_at_the_end(http: httpx.Client) ->
     with_it, without = http.get("/v1/ping/"), http.get("/v1/ping")
     assert with_it.status_code == without.status_code == 200
     assert with_it.json() == without.json()
+    for path in ("/health", "/metrics", "/docs", "/openapi.json"):
+        assert http.get(path).status_code == http.get(f"{path}/").status_code == 200
 
 
 @pytest.mark.parametrize(
