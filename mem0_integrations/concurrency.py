@@ -172,5 +172,10 @@ def _carry_out(future: Future[T], call: Callable[[], T]) -> None:
     if future.set_running_or_notify_cancel():
         try:
             future.set_result(contextvars.Context().run(call))
+        except StopIteration as error:
+            # No future of asyncio can hold it: whoever waits would wait for ever.
+            ended = RuntimeError("The call raised StopIteration.")
+            ended.__cause__ = error
+            future.set_exception(ended)
         except BaseException as error:
             future.set_exception(error)

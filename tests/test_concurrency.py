@@ -8,11 +8,13 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mem0_integrations import AgentMemory, connect
+from mem0_integrations.concurrency import WorkerPool
 
 USER = {"user_id": "customer-1"}
 
@@ -149,3 +151,12 @@ def test_the_folder_is_free_again_after_close(data_dir: Path) -> None:
     script = "from mem0_integrations import connect; connect().close()"
     subprocess.run([sys.executable, "-c", script], timeout=60, check=True)
     connect().close()
+
+
+async def test_a_call_that_raises_stop_iteration_has_an_end() -> None:
+    """A future of asyncio cannot hold it: whoever waited for it waited for ever."""
+    pool = WorkerPool(1)
+    call: Callable[[], object] = partial(next, iter(()))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(asyncio.wrap_future(pool.submit(call)), 10)
+    pool.shutdown()

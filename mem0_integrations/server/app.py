@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -31,7 +32,7 @@ from mem0_integrations.server import (
     writes,
 )
 from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.errors import answer_errors
+from mem0_integrations.server.errors import ERRORS, answer_errors
 from mem0_integrations.server.metrics import Metrics
 from mem0_integrations.server.middleware import Observed, SizeLimit, TrailingSlash
 from mem0_integrations.server.rates import Limiter
@@ -41,12 +42,11 @@ from mem0_integrations.server.workers import Worker
 
 __all__ = ["create_app", "default_state_url"]
 
+# They are tried in order, and most requests are for memories.
 _ROUTERS: Final[tuple[APIRouter, ...]] = (
     # Before the memories, among whose paths one of its own lies.
     event_routes.router,
-    # Among the first: routes are tried in order, and most requests are for these.
     memories.router,
-    health.router,
     # Before the entities, for the same reason.
     profiles.router,
     entities.router,
@@ -54,6 +54,7 @@ _ROUTERS: Final[tuple[APIRouter, ...]] = (
     insights.router,
     projects.router,
     webhook_settings.router,
+    health.router,
 )
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS: Final = (
@@ -164,8 +165,8 @@ def create_app(
     app.state.server = server
     app.state.metrics = metrics
     answer_errors(app)
-    # Side by side: FastAPI matches a path twice where routers are nested.
-    app.router.routes.extend(route for router in _ROUTERS for route in router.routes)
+    for router in _ROUTERS:
+        app.include_router(router, responses=ERRORS)
     return app
 
 
@@ -175,7 +176,8 @@ def default_state_url(data_dir: str | Path | None = None) -> str:
     Args:
         data_dir: The folder for everything that is written.
     """
-    return f"sqlite:///{data_folder(data_dir) / 'server' / 'state.db'}"
+    path = data_folder(data_dir) / "server" / "state.db"
+    return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _workers(server: Server) -> dict[str, Worker]:

@@ -16,14 +16,13 @@ from mem0_integrations.scope import MAX_ID_LENGTH
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.erasing import erase
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.reading import matching
 from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.tenancy import Shown, checked_id
 
 __all__ = ["EntityType", "Found", "FoundEntity", "entities", "find_entities", "router"]
 
-router: Final = APIRouter(tags=["entities"], responses=ERRORS)
+router: Final = APIRouter(tags=["entities"])
 
 EntityType: TypeAlias = Literal["user", "agent", "app", "run"]
 EntityName: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]

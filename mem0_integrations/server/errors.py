@@ -101,7 +101,7 @@ def answer_errors(app: FastAPI) -> None:
         if error.status_code == _NO_SUCH_METHOD:
             # Starlette knows only those of the first endpoint with this path.
             route = getattr(request.scope.get("route"), "path_format", "")
-            methods = map(str.upper, app.openapi()["paths"].get(route, ()))
+            methods = map(str.upper, app.openapi()["paths"].get(route, ("get",)))
             headers = {"Allow": ", ".join(sorted(methods))}
         return error_response(error.status_code, said, headers)
 

@@ -13,13 +13,12 @@ from pydantic import BaseModel, JsonValue
 
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.events import Event, Row, Status, events, shown_event
 from mem0_integrations.server.writes import current
 
 __all__ = ["HistoryEntry", "router"]
 
-router: Final = APIRouter(tags=["events"], responses=ERRORS)
+router: Final = APIRouter(tags=["events"])
 
 _MOST: Final = 200
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-6368616e6765")

@@ -251,7 +251,7 @@ def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
         found: What became of the write, which the outbox knows, too.
 
     Returns:
-        The row as it is now; None when somebody else has ended the event.
+        What it has ended as; None when somebody else has ended it.
     """
     at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
@@ -266,7 +266,8 @@ def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
         updated_at=at,
     )
     values = _values(ended, _ENDING) | {"event_id": row.id}
-    if server.state.run(_END_UNHEARD, values, repeatable=True):
+    # Elsewhere, somebody may begin to listen while it waits for the row.
+    if server.state.takes_turns and server.state.run(_END_UNHEARD, values, repeatable=True):
         return ended
     with server.state.repeating() as connection:
         if connection.execute(_END, values).first() is None:

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.errors import ERRORS, log_failure
+from mem0_integrations.server.errors import log_failure
 from mem0_integrations.server.filters import compile_query
 from mem0_integrations.server.reading import matching
 from mem0_integrations.server.state import TABLES, Moment, State, now
@@ -31,7 +31,7 @@ from mem0_integrations.server.workers import Worker
 
 __all__ = ["exports", "forget", "router", "shape", "worker"]
 
-router: Final = APIRouter(tags=["exports"], responses=ERRORS)
+router: Final = APIRouter(tags=["exports"])
 
 _KEEP: Final = timedelta(days=7)
 # A job that takes longer, or whose process died, is done by another worker.

@@ -15,13 +15,12 @@ from pydantic import BaseModel
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.scope import Scope
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.metrics import Metrics
 from mem0_integrations.server.state import TABLES
 
 __all__ = ["count_events", "count_writes", "router"]
 
-router: Final = APIRouter(tags=["operation"], responses=ERRORS)
+router: Final = APIRouter(tags=["operation"])
 
 # Reading needs a scope; nobody has this one.
 _PROBE: Final = Scope(run_id="mem0-integrations-health")

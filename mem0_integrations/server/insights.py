@@ -11,14 +11,13 @@ from pydantic import BaseModel, Field, JsonValue
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import ServerDep
 from mem0_integrations.server.entities import find_entities
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.reading import matching
 from mem0_integrations.server.state import TABLES
 from mem0_integrations.server.tenancy import internal_metadata, project_scope
 
 __all__ = ["router"]
 
-router: Final = APIRouter(tags=["insights"], responses=ERRORS)
+router: Final = APIRouter(tags=["insights"])
 
 _SUMMARISED: Final = 100
 

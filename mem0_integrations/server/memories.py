@@ -21,7 +21,6 @@ from mem0_integrations.server import erasing, events, writes
 from mem0_integrations.server.adding import AddBody, changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.event_routes import HistoryEntry
 from mem0_integrations.server.filters import Query as CompiledQuery
 from mem0_integrations.server.filters import compile_query
@@ -62,7 +61,7 @@ from mem0_integrations.server.tenancy import (
 
 __all__ = ["router"]
 
-router: Final = APIRouter(tags=["memories"], responses=ERRORS)
+router: Final = APIRouter(tags=["memories"])
 
 _MOST_PAGE: Final = 200
 _DEFAULT_PAGE: Final = 100

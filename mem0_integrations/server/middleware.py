@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Final
@@ -55,6 +56,11 @@ class Observed:
 
         try:
             await self._app(scope, receive, answer)
+        except asyncio.CancelledError:
+            if not status:
+                stopped = error_response(503, "The server is shutting down.", {"Retry-After": "1"})
+                await stopped(scope, receive, answer)
+            raise
         except Exception as error:
             log_failure(scope["method"], scope, error)
             if status:
@@ -97,7 +103,8 @@ class TrailingSlash:
 
 def _as_routed(scope: Scope) -> str:
     path: str = scope["path"]
-    if path.startswith(_NOT_SLASHED):
+    # As a part of another application, it has a prefix.
+    if path.removeprefix(scope.get("root_path", "")).startswith(_NOT_SLASHED):
         return path.rstrip("/")
     # A name may end with a slash, too: what was sent tells, before it is decoded.
     sent: bytes = scope.get("raw_path") or path.encode()

@@ -7,11 +7,11 @@ from typing import Final
 from fastapi import APIRouter
 
 from mem0_integrations.server.auth import CallerDep
-from mem0_integrations.server.errors import ERRORS, ErrorBody, NotSupportedError
+from mem0_integrations.server.errors import ErrorBody, NotSupportedError
 
 __all__ = ["router"]
 
-router: Final = APIRouter(tags=["profiles (not supported)"], responses=ERRORS)
+router: Final = APIRouter(tags=["profiles (not supported)"])
 
 
 @router.get("/v2/entities/user/{entity_id:path}/profile/", status_code=501)

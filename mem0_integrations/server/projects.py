@@ -18,13 +18,12 @@ from mem0_integrations.server.auth import (
     projects,
 )
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.tenancy import project_scope
 
 __all__ = ["Done", "change", "check_project", "members", "router"]
 
-router: Final = APIRouter(tags=["projects"], responses=ERRORS)
+router: Final = APIRouter(tags=["projects"])
 
 _PROJECTS: Final = "/api/v1/orgs/organizations/{org_id}/projects/"
 _PROJECT: Final = f"{_PROJECTS}{{project_id}}/"

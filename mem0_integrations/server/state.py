@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from sqlalchemy.exc import (
 
 from mem0_integrations.data_folder import make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, StorageError
+from mem0_integrations.sqlite import Synchronous
 
 __all__ = ["TABLES", "Moment", "Prepared", "State", "now"]
 
@@ -93,13 +95,24 @@ class Prepared:
 
 
 class _File:
-    """A connection to a SQLite file for single statements, each a transaction of its own."""
+    """A connection to a SQLite file for single statements, each a transaction of its own.
 
-    def __init__(self, engine: sa.Engine, *pragmas: str) -> None:
-        self._engine = engine
-        self._pragmas = pragmas
-        self._connection: sqlite3.Connection | None = None
+    Args:
+        engine: SQLAlchemy's, for the same file.
+        patience: Seconds to wait for the connection, and then for other writers.
+        synchronous: What a commit waits for.
+    """
+
+    def __init__(self, engine: sa.Engine, patience: float, synchronous: Synchronous) -> None:
+        self._dialect = engine.dialect
+        # Now: a relative path is that of this moment.
+        self._where = engine.dialect.create_connect_args(engine.url)
+        self._patience = patience
+        self._synchronous = synchronous
+        self._process = os.getpid()
         self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: sqlite3.Connection | None = None
 
     def run(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any]:
         """Run a statement; return its rows.
@@ -107,12 +120,20 @@ class _File:
         Raises:
             DBAPIError: As SQLAlchemy raises it.
         """
+        if self._process != os.getpid():
+            # What a fork inherits is its parent's, to use and to close.
+            self._process, self._lock = os.getpid(), threading.Lock()
+            self._inherited, self._connection = self._connection, None
         parameters = prepared.parameters(values)
-        with self._lock:
+        try:
+            if not self._lock.acquire(timeout=self._patience):
+                raise sqlite3.OperationalError("database is locked")
             try:
                 return self._opened().execute(prepared.sql, parameters).fetchall()
-            except sqlite3.Error as error:
-                raise DBAPIError.instance(prepared.sql, None, error, sqlite3.Error) from error
+            finally:
+                self._lock.release()
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(error, prepared.sql) from error
 
     def close(self) -> None:
         """Close the connection, until it is used again."""
@@ -123,10 +144,11 @@ class _File:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            dialect = self._engine.dialect
-            arguments, options = dialect.create_connect_args(self._engine.url)
-            connection = dialect.connect(*arguments, **options)
-            self._connection = _prepare_sqlite(connection, *self._pragmas)
+            arguments, options = self._where
+            options = {**options, "timeout": self._patience}
+            connection = _prepare_sqlite(self._dialect.connect(*arguments, **options))
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+            self._connection = connection
         return self._connection
 
 
@@ -146,9 +168,11 @@ class State:
             where = sa.make_url(url)
             is_sqlite = where.get_backend_name() == "sqlite"
             if is_sqlite:
-                if where.database in (None, "", ":memory:"):
-                    raise ArgumentError("Each connection would have a database of its own.")
-                make_folder(Path(str(where.database)).expanduser().absolute().parent)
+                database = where.database or ":memory:"
+                if ":memory:" in database or where.query.get("mode") == "memory":
+                    raise ArgumentError("It would be gone with the last connection.")
+                if not database.startswith("file:"):
+                    make_folder(Path(database).expanduser().absolute().parent)
             self._engine = sa.create_engine(
                 where,
                 pool_size=_CONNECTIONS,
@@ -180,10 +204,14 @@ class State:
             ) from None
         self._files: dict[Literal["glance", "durable", "repeatable"], _File] = {}
         if is_sqlite:
-            wait = f"busy_timeout = {_BUSY_SECONDS * 1000}"
-            self._files["glance"] = _File(self._engine, "busy_timeout = 0")
-            self._files["durable"] = _File(self._engine, wait, "synchronous = FULL")
-            self._files["repeatable"] = _File(self._engine, wait, "synchronous = NORMAL")
+            self._files["glance"] = _File(self._engine, 0, "NORMAL")
+            self._files["durable"] = _File(self._engine, _BUSY_SECONDS, "FULL")
+            self._files["repeatable"] = _File(self._engine, _BUSY_SECONDS, "NORMAL")
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether one transaction writes at a time: it sees all that was answered before."""
+        return bool(self._files)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
@@ -255,11 +283,11 @@ class State:
             TABLES.create_all(connection)
 
 
-def _prepare_sqlite(connection: DBAPIConnection, *pragmas: str) -> sqlite3.Connection:
+def _prepare_sqlite(connection: DBAPIConnection) -> sqlite3.Connection:
     assert isinstance(connection, sqlite3.Connection)
     # Python's own handling begins a transaction at the first write only.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", *pragmas):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
@@ -274,8 +302,14 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     try:
         driver.execute(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
         driver.execute(begin)
-    except sqlite3.OperationalError as error:
-        raise OperationalError(begin, None, error) from error
+    except sqlite3.Error as error:
+        raise _as_sqlalchemy(error, begin) from error
+
+
+def _as_sqlalchemy(error: sqlite3.Error, sql: str) -> DBAPIError:
+    found = DBAPIError.instance(sql, None, error, sqlite3.Error)
+    assert isinstance(found, DBAPIError)
+    return found
 
 
 def _dumps(value: object) -> str:

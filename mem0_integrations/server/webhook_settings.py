@@ -13,13 +13,12 @@ from pydantic import AnyHttpUrl, BaseModel, Field
 
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.errors import ERRORS
 from mem0_integrations.server.projects import Done, change, check_project
 from mem0_integrations.server.state import TABLES, Moment, now
 
 __all__ = ["EventType", "router", "webhooks"]
 
-router: Final = APIRouter(tags=["webhooks"], responses=ERRORS)
+router: Final = APIRouter(tags=["webhooks"])
 
 _SECRET_BYTES: Final = 32
 _LONGEST: Final = 255

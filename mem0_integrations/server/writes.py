@@ -275,9 +275,10 @@ def _insert(server: Server, row: Row) -> Row:
     except IntegrityError:
         with server.state.reading() as connection:
             known = select(connection, events.c.idempotency == row.idempotency)
-        if not known:
-            raise
-        return known[0]
+        if known:
+            return known[0]
+        # It was forgotten in between.
+        insert(server.state, row)
     return row
 
 

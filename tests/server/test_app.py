@@ -56,6 +56,7 @@ def test_a_wrong_method_is_answered_with_the_right_ones(http: httpx.Client) -> N
     """Several endpoints may share a path."""
     answer = http.request("PATCH", "/api/v1/webhooks/projects/p/")
     assert answer.headers["allow"] == "GET, POST"
+    assert http.post("/docs").headers["allow"] == "GET"
 
 
 def test_a_body_that_does_not_say_that_it_is_json_is_told_how(http: httpx.Client) -> None:

@@ -66,9 +66,21 @@ class Project:
 
 
 @contextmanager
-def running_app(app: FastAPI) -> Iterator[Running]:
-    """Serve an application on a free port; its lifespan ends with the block."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_keep_alive=75)
+def running_app(app: FastAPI, patience: int | None = None) -> Iterator[Running]:
+    """Serve an application on a free port; its lifespan ends with the block.
+
+    Args:
+        app: The application.
+        patience: Seconds that requests may still take then; None for as long as they need.
+    """
+    config = uvicorn.Config(
+        app,
+        port=0,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=patience,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
