@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from mem0_integrations.backends.base import AddRequest, Backend, memories_as_said
 from mem0_integrations.concurrency import WorkerPool
@@ -51,10 +50,6 @@ if TYPE_CHECKING:
     from mem0_integrations.graph.graph_memory import GraphMemory
 
 __all__ = ["AgentMemory"]
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _MOST_NEIGHBOURS: Final = 10
 

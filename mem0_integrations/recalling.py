@@ -136,7 +136,7 @@ class Recalling:
         try:
             found = future.result(plan.budget)
             if self._graph is not None:
-                step = partial(self._with_relations, self._graph, plan)
+                step = partial(_with_relations, self._graph, plan)
                 found = self._tried("The graph", step, found, plan)
             if self._reranker is not None:
                 found = self._tried("The reranker", partial(self._reranked, plan), found, plan)
@@ -154,7 +154,7 @@ class Recalling:
         try:
             found = await asyncio.wait_for(self._asearch(plan), plan.budget)
             if self._graph is not None:
-                asked = self._awith_relations(self._graph, plan, found)
+                asked = _awith_relations(self._graph, plan, found)
                 found = await self._atried("The graph", asked, found, plan)
             if self._reranker is not None:
                 # It may hang, and must not keep others from searching.
@@ -193,16 +193,6 @@ class Recalling:
             return _without(what, found, late, plan.on_error)
         except Exception as error:
             return _without(what, found, error, plan.on_error)
-
-    def _with_relations(self, graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
-        request, options = plan.request, _graph_options(graph, plan)
-        relations = graph.related(asked_of_graph(request), found.memories, **options)
-        return with_relations(request, found, relations)
-
-    async def _awith_relations(self, graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
-        request, options = plan.request, _graph_options(graph, plan)
-        relations = await graph.arelated(asked_of_graph(request), found.memories, **options)
-        return with_relations(request, found, relations)
 
     def _reranked(self, plan: RecallPlan, found: Recall) -> Recall:
         assert self._reranker is not None
@@ -272,6 +262,19 @@ class Recalling:
 
     async def _asearched(self, step: Callable[[], Recall]) -> Recall:
         return await asyncio.wrap_future(self._searches.submit(step))
+
+
+def _with_relations(graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
+    request, options = plan.request, _graph_options(graph, plan)
+    relations = graph.related(asked_of_graph(request), found.memories, **options)
+    return with_relations(request, found, relations)
+
+
+async def _awith_relations(graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
+    """Async twin of `_with_relations`."""
+    request, options = plan.request, _graph_options(graph, plan)
+    relations = await graph.arelated(asked_of_graph(request), found.memories, **options)
+    return with_relations(request, found, relations)
 
 
 def _graph_options(graph: GraphMemory, plan: RecallPlan) -> _GraphOptions:

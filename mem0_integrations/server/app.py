@@ -193,3 +193,4 @@ def _stop(server: Server, *, close_memory: bool) -> None:
     server.stop(_STOP_SECONDS)
     if close_memory:
         server.memory.close()
+    server.state.close()

@@ -43,7 +43,7 @@ class Server:
     waiting: WorkerPool = field(default_factory=partial(WorkerPool, _WAITING_THREADS))
 
     def stop(self, seconds: float) -> None:
-        """Let the threads end; the next request, or the next start, makes new ones.
+        """Let the threads end; an application that is started again makes new ones.
 
         Args:
             seconds: How long to wait for each worker at most.
@@ -53,7 +53,6 @@ class Server:
         self.workers = {}
         self.waiting.shutdown()
         self.waiting = WorkerPool(_WAITING_THREADS)
-        self.state.close()
 
     def wake(self, worker: str) -> None:
         """Tell a worker that there is something to do."""

@@ -157,13 +157,18 @@ def _answer(request: Request, error: Mem0IntegrationsError) -> JSONResponse:
             log_failure(request.method, request.scope, error)
             return _later("The memory is not available for the moment.", wait=wait)
         case ClosedError():
-            return _later("The server is shutting down.")
+            return stopping()
         case BackendError():
             log_failure(request.method, request.scope, error)
             # Its message may quote what was sent.
             return error_response(502, f"The memory failed: {type(error).__name__}.")
     log_failure(request.method, request.scope, error)
     return error_response(500, f"The server failed: {type(error).__name__}.")
+
+
+def stopping() -> JSONResponse:
+    """Return the answer of a server that is about to end."""
+    return _later("The server is shutting down.")
 
 
 def _later(sentence: str, status: int = 503, wait: float | None = None) -> JSONResponse:

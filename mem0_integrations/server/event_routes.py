@@ -13,7 +13,7 @@ from pydantic import BaseModel, JsonValue
 
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.events import Event, Row, Status, events, shown_event
+from mem0_integrations.server.events import Event, Status, events, rows_of, shown_event
 from mem0_integrations.server.writes import current
 
 __all__ = ["HistoryEntry", "router"]
@@ -99,7 +99,7 @@ def list_events(
         count=count,
         next=f"{link}{page + 1}" if page * page_size < count else None,
         previous=f"{link}{page - 1}" if page > 1 else None,
-        results=[shown_event(Row(**row._mapping)) for row in rows],
+        results=[shown_event(row) for row in rows_of(rows)],
     )
 
 

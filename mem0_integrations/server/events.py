@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
 from fastapi import HTTPException
@@ -38,6 +38,7 @@ __all__ = [
     "of_entities",
     "prune",
     "record",
+    "rows_of",
     "select",
     "shown_event",
 ]
@@ -98,11 +99,17 @@ class Row:
     completed_at: datetime | None = None
 
 
+def rows_of(found: Iterable[sa.Row[Any]]) -> list[Row]:
+    """Read rows of the table."""
+    return [Row(**row._mapping) for row in found]
+
+
 def is_open() -> sa.ColumnElement[bool]:
     """Return the condition that an event has not ended."""
     return sa.or_(*(events.c.status == status for status in OPEN))
 
 
+_COLUMNS: Final = tuple(events.columns.keys())
 _INSERT: Final = Prepared(events.insert())
 _ENDING: Final = ("status", "results", "changes", "error", "completed_at", "updated_at")
 _END: Final = (
@@ -339,13 +346,13 @@ def insert(state: State, row: Row) -> None:
     Raises:
         IntegrityError: Another event has its idempotency key.
     """
-    state.run(_INSERT, _values(row, events.columns.keys()))
+    state.run(_INSERT, _values(row, _COLUMNS))
 
 
 def select(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Row]:
     """Return the rows of events, the earliest first."""
     found = connection.execute(events.select().where(*which).order_by(events.c.created_at))
-    return [Row(**row._mapping) for row in found]
+    return rows_of(found)
 
 
 def load(server: Server, project_id: str, event_id: str) -> Row:

@@ -11,7 +11,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mem0_integrations.server.errors import error_response, log_failure
+from mem0_integrations.server.errors import error_response, log_failure, stopping
 from mem0_integrations.server.metrics import Metrics
 
 __all__ = ["Observed", "SizeLimit", "TrailingSlash"]
@@ -58,8 +58,7 @@ class Observed:
             await self._app(scope, receive, answer)
         except asyncio.CancelledError:
             if not status:
-                stopped = error_response(503, "The server is shutting down.", {"Retry-After": "1"})
-                await stopped(scope, receive, answer)
+                await stopping()(scope, receive, answer)
             raise
         except Exception as error:
             log_failure(scope["method"], scope, error)

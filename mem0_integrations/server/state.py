@@ -37,10 +37,13 @@ _BUSY_SECONDS: Final = 30
 _CONNECTIONS: Final = 20
 # Any number, the same for all workers.
 _CREATING: Final = 0x6D656D30
-# SQLite: who only reads does not wait for who writes.
-_READING: Final = {"mem0_begin": "BEGIN"}
-# SQLite: on disk a little later, in the order of the commits.
-_REPEATABLE: Final = {"mem0_synchronous": "NORMAL"}
+# SQLite, at once: a transaction that reads first could not wait for its turn to write.
+_WRITE: Final = "BEGIN IMMEDIATE"
+_DURABLE: Final = ("PRAGMA synchronous = FULL", _WRITE)
+# On disk a little later, in the order of the commits.
+_REPEATABLE: Final = ("PRAGMA synchronous = NORMAL", _WRITE)
+# Who only reads does not wait for who writes.
+_READING: Final = ("BEGIN",)
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
 
@@ -185,8 +188,8 @@ class State:
                 sa.event.listen(self._engine, "connect", lambda made, _: _prepare_sqlite(made))
                 sa.event.listen(self._engine, "begin", _begin_sqlite)
             # The same connections.
-            self._readable = self._engine.execution_options(**_READING)
-            self._repeatable = self._engine.execution_options(**_REPEATABLE)
+            self._readable = self._engine.execution_options(mem0_begin=_READING)
+            self._repeatable = self._engine.execution_options(mem0_begin=_REPEATABLE)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             # Its message may hold the password.
             raise ConfigurationError(
@@ -296,14 +299,11 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     # Of the driver itself: SQLAlchemy would take longer for each of these than all of them take.
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
-    options = connection.get_execution_options()
-    # At once: a transaction that reads first could not wait for its turn to write.
-    begin = options.get("mem0_begin", "BEGIN IMMEDIATE")
-    try:
-        driver.execute(f"PRAGMA synchronous = {options.get('mem0_synchronous', 'FULL')}")
-        driver.execute(begin)
-    except sqlite3.Error as error:
-        raise _as_sqlalchemy(error, begin) from error
+    for statement in connection.get_execution_options().get("mem0_begin", _DURABLE):
+        try:
+            driver.execute(statement)
+        except sqlite3.Error as error:
+            raise _as_sqlalchemy(error, statement) from error
 
 
 def _as_sqlalchemy(error: sqlite3.Error, sql: str) -> DBAPIError:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,7 +20,7 @@ import pytest
 from mem0_integrations import AgentMemory, BackendError, RetryPolicy, connect
 from mem0_integrations.server.events import Row, events, insert
 from mem0_integrations.server.state import now
-from tests.servers.platform import Project, Running, serving
+from tests.servers.platform import Project, Running, new_row, serving
 
 ANN = {"user_id": "ann"}
 BROKEN = '{"messages": "I ski.", "user_id": "u"}'
@@ -233,16 +232,7 @@ def test_whoever_waits_for_a_model_keeps_nobody_else_waiting(
 
 def begun(server: Running, project_id: str, user_id: str, payload: str) -> Row:
     """An event whose write was not accepted: whoever began it died."""
-    row = Row(
-        id=str(uuid.uuid4()),
-        project_id=project_id,
-        event_type="ADD",
-        status="PENDING",
-        user_id=user_id,
-        payload=payload,
-        created_at=now(),
-        updated_at=now(),
-    )
+    row = new_row(project_id, user_id=user_id, payload=payload)
     insert(server.server.state, row)
     return row
 

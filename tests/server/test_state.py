@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -28,32 +27,18 @@ from mem0_integrations.server import state as states
 from mem0_integrations.server.app import default_state_url
 from mem0_integrations.server.auth import Caller, caller
 from mem0_integrations.server.events import Row, events, finish, insert
-from mem0_integrations.server.state import State, now
+from mem0_integrations.server.state import State
 from mem0_integrations.server.webhooks import deliveries
-from tests.servers.platform import Running, running_app
+from tests.servers.platform import Running, new_row, running_app, serving
 from tests.servers.postgres import new_state
 
 TEA = {"messages": "I like tea.", "user_id": "ann", "infer": False}
 
 
-def a_row(project_id: str, **more: Any) -> Row:
-    at = now()
-    return Row(
-        id=str(uuid.uuid4()),
-        project_id=project_id,
-        event_type="ADD",
-        status="PENDING",
-        created_at=at,
-        updated_at=at,
-        **more,
-    )
-
-
 @pytest.fixture
 def kept(shared: AgentMemory, tmp_path: Path) -> Iterator[Running]:
     """A server with a state of its own."""
-    settings = ServerSettings(state_url=f"sqlite:///{tmp_path / 'state.db'}")
-    with running_app(create_app(shared, settings)) as server:
+    with serving(shared, tmp_path / "state.db") as server:
         yield server
 
 
@@ -62,9 +47,8 @@ def test_a_program_that_holds_the_file_does_not_make_requests_queue(
 ) -> None:
     """Each would wait until all before it had given up."""
     monkeypatch.setattr(states, "_BUSY_SECONDS", 1)
-    settings = ServerSettings(state_url=f"sqlite:///{tmp_path / 'state.db'}")
     with (
-        running_app(create_app(shared, settings)) as server,
+        serving(shared, tmp_path / "state.db") as server,
         server.new_project().http() as http,
         closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other,
         ThreadPoolExecutor(8) as clients,
@@ -129,24 +113,24 @@ def test_a_damaged_file_is_told_as_every_database_tells_it(tmp_path: Path) -> No
     with pytest.raises(DBAPIError), state.begin():
         pass
     with pytest.raises(DBAPIError):
-        insert(state, a_row("p"))
+        insert(state, new_row("p"))
 
 
 def test_a_fork_waits_for_nobody_it_left_behind(tmp_path: Path) -> None:
     """A lock that another thread held at the fork is never released in the child."""
     program = """
 import os, sys
-from tests.server.test_state import a_row
+from tests.servers.platform import new_row
 from mem0_integrations.server.events import insert
 from mem0_integrations.server.state import State
 state = State(sys.argv[1])
-insert(state, a_row("parent"))
+insert(state, new_row("parent"))
 with state._files["durable"]._lock:
     if (child := os.fork()) == 0:
-        insert(state, a_row("child"))
+        insert(state, new_row("child"))
         os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-insert(state, a_row("parent"))
+insert(state, new_row("parent"))
 """
     url = f"sqlite:///{tmp_path / 'state.db'}"
     done = subprocess.run(
@@ -194,7 +178,7 @@ def test_a_webhook_hears_of_all_that_ends_after_it_was_made(
     with running_app(app) as running:
         project = running.new_project()
         running.server.stop(5)
-        row = a_row(project.id)
+        row = new_row(project.id)
         insert(state, row)
         ending = threading.Thread(target=finish, args=(running.server, row, stored))
         hook = {"url": "http://127.0.0.1:9/", "name": "n", "event_types": ["memory_add"]}
@@ -210,7 +194,7 @@ def test_a_webhook_hears_of_all_that_ends_after_it_was_made(
             if kind == "sqlite":
                 ending.join(10)
                 http.post(path, json=hook).raise_for_status()
-                later = a_row(project.id)
+                later = new_row(project.id)
                 insert(state, later)
                 finish(running.server, later, stored)
         ending.join(10)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,8 @@ from mem0_integrations import AgentMemory
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.auth import create_key
 from mem0_integrations.server.dependencies import Server
+from mem0_integrations.server.events import Row
+from mem0_integrations.server.state import now
 
 COMMAND = Path(sys.executable).with_name("mem0-integrations")
 
@@ -63,6 +66,20 @@ class Project:
 
     def client(self) -> MemoryClient:
         return MemoryClient(api_key=self.key, host=self.url)
+
+
+def new_row(project_id: str, **more: Any) -> Row:
+    """An add that nobody has carried out yet, to be kept among the events."""
+    at = now()
+    return Row(
+        id=str(uuid.uuid4()),
+        project_id=project_id,
+        event_type="ADD",
+        status="PENDING",
+        created_at=at,
+        updated_at=at,
+        **more,
+    )
 
 
 @contextmanager
