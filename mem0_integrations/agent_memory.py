@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from mem0_integrations.backends.base import AddRequest, Backend, memories_as_said
+from mem0_integrations.backends.base import Backend, memories_as_said
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.errors import BackendError, ConfigurationError, ScopeError
 from mem0_integrations.memory_access import MemoryAccess
@@ -42,6 +42,7 @@ from mem0_integrations.records import (
     WriteResult,
 )
 from mem0_integrations.refining import Reranker
+from mem0_integrations.requests import AddRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 

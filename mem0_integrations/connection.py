@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from mem0_integrations.agent_memory import AgentMemory, _now, deliver
-from mem0_integrations.backends.base import AddRequest, Backend
+from mem0_integrations.backends.base import Backend
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.extraction import (
@@ -31,6 +31,7 @@ from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.ranking import Ranking
 from mem0_integrations.refining import Reranker
+from mem0_integrations.requests import AddRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 from mem0_integrations.shared import SharedResources

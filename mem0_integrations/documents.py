@@ -9,9 +9,10 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from mem0_integrations.backends.base import Address, Document, Documents
+from mem0_integrations.backends.base import Documents
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.guard import Guard
+from mem0_integrations.records import Address, Document
 
 __all__ = ["DocumentAccess"]
 

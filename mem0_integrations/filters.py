@@ -26,9 +26,17 @@ from datetime import UTC, date, datetime, time
 from typing import Final, TypeGuard
 
 from mem0_integrations.errors import InvalidFilterError
+from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS
 
-__all__ = ["Predicate", "compile_filters", "matches", "split_equalities", "validate_filters"]
+__all__ = [
+    "Predicate",
+    "compile_filters",
+    "matches",
+    "record_of",
+    "split_equalities",
+    "validate_filters",
+]
 
 Predicate = Callable[[Mapping[str, object]], bool]
 _Test = Callable[[object], bool]
@@ -134,6 +142,17 @@ def split_equalities(
         else:
             rest[key] = value
     return pushed, rest or None
+
+
+def record_of(memory: Memory) -> dict[str, object]:
+    """Return what a metadata filter can ask about a memory."""
+    return {
+        **memory.metadata,
+        "text": memory.text,
+        "categories": list(memory.categories),
+        "created_at": memory.created_at,
+        "updated_at": memory.updated_at,
+    }
 
 
 def _is_pushable(value: object) -> TypeGuard[str | int]:

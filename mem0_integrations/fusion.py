@@ -18,7 +18,7 @@ from mem0_integrations.lexical import words_to_find
 from mem0_integrations.ranking import CONVERSATION, Ranking
 
 if TYPE_CHECKING:
-    from mem0_integrations.backends.base import SearchRequest
+    from mem0_integrations.requests import SearchRequest
 
 __all__ = [
     "PLACE",

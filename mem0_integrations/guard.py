@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.outbox import Outbox
+from mem0_integrations.requests import AddRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 

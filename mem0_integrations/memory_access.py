@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TypeVar
 
-from mem0_integrations.backends.base import AddRequest, AsyncBackend, Backend, DocumentKind
+from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
@@ -18,7 +18,8 @@ from mem0_integrations.guard import Guard
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
-from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.records import DocumentKind, Memory, MemoryChange
+from mem0_integrations.requests import AddRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 from mem0_integrations.vectors import VectorAccess

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.dialect import record_of
 from mem0_integrations.errors import (
     ClosedError,
     ConfigurationError,
@@ -24,9 +23,9 @@ from mem0_integrations.errors import (
     OutboxFullError,
     ScopeError,
 )
-from mem0_integrations.filters import matches
-from mem0_integrations.graph.model import named, speaker_of
+from mem0_integrations.filters import matches, record_of
 from mem0_integrations.messages import Mem0Message, message_key
+from mem0_integrations.names import named, speaker_of
 from mem0_integrations.planning import check_metadata, check_search, check_timeout
 from mem0_integrations.records import Memory, Recall, Relation, WriteResult
 from mem0_integrations.rendering import quoted, recall_text

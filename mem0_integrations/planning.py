@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from threading import TIMEOUT_MAX
 from typing import Final, Literal
 
-from mem0_integrations.backends.base import AddRequest, SearchRequest
-from mem0_integrations.backends.dialect import RESERVED_METADATA, parse_time
 from mem0_integrations.dates import spans_of
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.filters import validate_filters
@@ -24,7 +22,9 @@ from mem0_integrations.messages import (
 )
 from mem0_integrations.ranking import Ranking
 from mem0_integrations.records import Memory
+from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import RESERVED_METADATA, parse_time
 
 __all__ = [
     "OnError",

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from mem0_integrations.backends.base import AsyncBackend, Backend, SearchRequest
+from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.backends.known import known_at
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
@@ -31,6 +31,7 @@ from mem0_integrations.refining import (
     with_relations,
     with_times,
 )
+from mem0_integrations.requests import SearchRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from mem0_integrations.scope import Scope
 
 __all__ = [
+    "Address",
     "BulkResult",
+    "Document",
+    "DocumentKind",
     "ForgetResult",
     "Memory",
     "MemoryChange",
     "Recall",
     "Relation",
+    "VectorMemory",
     "WriteResult",
     "WriteStatus",
 ]
@@ -213,3 +217,63 @@ class MemoryChange:
     old_text: str | None
     new_text: str | None
     at: datetime | None
+
+
+DocumentKind: TypeAlias = Literal["item", "message"]
+Address: TypeAlias = tuple[tuple[str, ...], str]
+"""A document's path and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Data with an address, beside the memories or among them: found exactly, and never inferred.
+
+    Attributes:
+        path: Where it lies, from the outermost label on.
+        key: Its name there.
+        value: What it holds, JSON-serialisable.
+        texts: What it is searched by; a document without is only listed.
+        scope: Whose it is, and with whom it is forgotten; None where the application keeps
+            users apart by the path.
+        created_at: When it was put first (aware UTC); kept by the later puts.
+        updated_at: When it was put last (aware UTC).
+        expires_at: When it may be swept (aware UTC); None for never.
+        ttl: Seconds that a read may prolong it by.
+        score: Nearness to the query in [0, 1], higher is nearer; None when not searched for.
+    """
+
+    path: tuple[str, ...]
+    key: str
+    value: Mapping[str, object]
+    created_at: datetime
+    updated_at: datetime
+    texts: tuple[str, ...] = ()
+    scope: Scope | None = None
+    expires_at: datetime | None = None
+    ttl: float | None = None
+    score: float | None = None
+
+    @property
+    def address(self) -> Address:
+        """The path and the key."""
+        return self.path, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class VectorMemory:
+    """A memory as somebody stores it who embeds and extracts himself.
+
+    Attributes:
+        id: Its id, a UUID.
+        text: The text.
+        metadata: JSON-serialisable values.
+        created_at: When it was first said (aware UTC).
+        vector: The text's vector, of the store's dimension; None to keep the one that the memory
+            has, or to have the text embedded.
+    """
+
+    id: str
+    text: str
+    metadata: Mapping[str, object]
+    created_at: datetime
+    vector: Sequence[float] | None = None

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, SupportsFloat, TypeGuard
 
-from mem0_integrations.backends.base import SearchRequest
 from mem0_integrations.ranking import neighbours_among, with_signal
 from mem0_integrations.records import Memory, Recall, Relation
+from mem0_integrations.requests import SearchRequest
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -190,14 +190,13 @@ def _is_share(score: object) -> TypeGuard[SupportsFloat]:
 
 
 def _names(request: SearchRequest) -> frozenset[str]:
-    from mem0_integrations.graph.model import name_key, speaker_of
-    from mem0_integrations.graph.reading import named_in
+    from mem0_integrations.names import name_key, named_in, speaker_of
 
     # Whoever speaks is in every other fact: that is no reason to show it.
     return frozenset(named_in([asked_of_graph(request)]) - {name_key(speaker_of(request.scope))})
 
 
 def _is_about(relation: Relation, names: frozenset[str]) -> bool:
-    from mem0_integrations.graph.model import name_key
+    from mem0_integrations.names import name_key
 
     return name_key(relation.source) in names or name_key(relation.target) in names

@@ -48,12 +48,19 @@ class Scope:
     agent_id: str | None = None
     run_id: str | None = None
     app_id: str | None = None
+    ids: dict[str, str] = field(init=False, repr=False, compare=False)
+    """The ids that are set, by key, in the order of `SCOPE_KEYS`; not to be changed."""
 
     def __post_init__(self) -> None:
         """Normalise and check the ids."""
+        ids: dict[str, str] = {}
         for key in SCOPE_KEYS:
-            object.__setattr__(self, key, _clean_id(key, getattr(self, key)))
-        if not (self.user_id or self.agent_id or self.run_id or self.app_id):
+            value = _clean_id(key, getattr(self, key))
+            object.__setattr__(self, key, value)
+            if value is not None:
+                ids[key] = value
+        object.__setattr__(self, "ids", ids)
+        if not ids:
             raise ScopeError(
                 "A scope needs at least one of user_id, agent_id, run_id, app_id: "
                 "say whose memories these are."
@@ -88,12 +95,6 @@ class Scope:
         if unknown := sorted(str(key) for key in value if key not in SCOPE_KEYS):
             raise ScopeError(f"Unknown scope keys {unknown}; use {', '.join(SCOPE_KEYS)}.")
         return cls(**{str(key): item for key, item in value.items()})
-
-    @property
-    def ids(self) -> dict[str, str]:
-        """The ids that are set, by key, in the order of `SCOPE_KEYS`."""
-        values = ((key, getattr(self, key)) for key in SCOPE_KEYS)
-        return {key: value for key, value in values if value is not None}
 
     def covers(self, other: Scope) -> bool:
         """Tell whether every id of this scope is also `other`'s.

@@ -16,7 +16,6 @@ from mem0_integrations import (
     InvalidMessageError,
     Scope,
 )
-from mem0_integrations.backends.dialect import RESERVED_METADATA
 from mem0_integrations.planning import (
     check_metadata,
     check_page,
@@ -26,6 +25,7 @@ from mem0_integrations.planning import (
     plan_search,
 )
 from mem0_integrations.ranking import Ranking
+from mem0_integrations.values import RESERVED_METADATA
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SCOPE = Scope(user_id="u")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from mem0_integrations import Memory, Ranking, Recall, Relation, Scope
-from mem0_integrations.backends.base import SearchRequest
 from mem0_integrations.refining import (
     asked_of_graph,
     best_of,
@@ -22,6 +21,7 @@ from mem0_integrations.refining import (
     with_relations,
     with_times,
 )
+from mem0_integrations.requests import SearchRequest
 
 SCOPE = Scope(user_id="priya")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

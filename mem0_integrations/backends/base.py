@@ -4,131 +4,41 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-import json
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final, Literal, Self, TypeAlias
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
 
-from mem0_integrations.backends.dialect import MEM0_THRESHOLD
 from mem0_integrations.extraction import Mem0Embedder, Mem0LLM
-from mem0_integrations.messages import Mem0Message
 from mem0_integrations.namespaces import NamespaceTemplate
-from mem0_integrations.ranking import Ranking
-from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.records import (
+    Address,
+    Document,
+    DocumentKind,
+    ForgetResult,
+    Memory,
+    MemoryChange,
+    VectorMemory,
+)
+from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
 
 __all__ = [
-    "AddRequest",
-    "Address",
     "AsyncBackend",
     "Backend",
-    "Document",
-    "DocumentKind",
     "Documents",
     "Follow",
     "Models",
-    "SearchRequest",
     "VectorMemories",
-    "VectorMemory",
     "memories_as_said",
 ]
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_RANKING: Final = Ranking()
-
-DocumentKind: TypeAlias = Literal["item", "message"]
-Address: TypeAlias = tuple[tuple[str, ...], str]
-"""A document's path and key."""
 
 Follow: TypeAlias = Callable[[Scope, Sequence[str]], AbstractContextManager[None]]
 """Takes note that memories of a scope change, by their ids, while it is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """What to search for.
-
-    Attributes:
-        query: The text.
-        scope: Whose memories.
-        limit: How many memories will be taken, more or less.
-        threshold: The least score in [0, 1]; None for Mem0's own default.
-        filters: Mem0's metadata filters, checked already.
-        as_of: Only what was known at that time (aware UTC).
-        accept: Which of them `AgentMemory` takes; None for all. A backend yields them all.
-        repeats: Whether it takes all of those that say the same.
-        spans: The times that the query names, from their start up to their end (aware UTC).
-        now: When it is asked (aware UTC).
-        ranking: What each signal counts.
-    """
-
-    query: str
-    scope: Scope
-    limit: int
-    threshold: float | None = None
-    filters: Mapping[str, object] | None = None
-    as_of: datetime | None = None
-    accept: Callable[[Memory], bool] | None = None
-    repeats: bool = False
-    spans: tuple[tuple[datetime, datetime], ...] = ()
-    now: datetime = _EPOCH
-    ranking: Ranking = _RANKING
-
-    @property
-    def least_score(self) -> float:
-        """The least score where signals are weighed; by default that of what Mem0 would find."""
-        if self.threshold is not None:
-            return self.threshold
-        return MEM0_THRESHOLD * self.ranking.vector
-
-
-@dataclass(frozen=True, slots=True)
-class AddRequest:
-    """What to store.
-
-    Attributes:
-        messages: The messages to learn from.
-        scope: Whose memories they become.
-        key: The idempotency key; what is stored carries it in its metadata.
-        created_at: When it was said (aware UTC).
-        infer: Whether statements are extracted, or the messages kept as they are.
-        metadata: The application's own values, JSON-serialisable, checked already.
-    """
-
-    messages: tuple[Mem0Message, ...]
-    scope: Scope
-    key: str
-    created_at: datetime
-    infer: bool = True
-    metadata: Mapping[str, object] = field(default_factory=dict)
-
-    def dump(self) -> str:
-        """Return it as JSON, but for the scope and the key."""
-        return json.dumps(
-            {
-                "messages": self.messages,
-                "created_at": self.created_at.isoformat(),
-                "infer": self.infer,
-                "metadata": self.metadata,
-            }
-        )
-
-    @classmethod
-    def load(cls, scope: Scope, key: str, body: str) -> Self:
-        """Read what `dump` returned."""
-        data = json.loads(body)
-        return cls(
-            messages=tuple(data["messages"]),
-            scope=scope,
-            key=key,
-            created_at=datetime.fromisoformat(data["created_at"]),
-            infer=data["infer"],
-            metadata=data["metadata"],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,41 +52,6 @@ class Models:
 
     llm: Mem0LLM | None
     embedder: Mem0Embedder | None
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """Data with an address, beside the memories or among them: found exactly, and never inferred.
-
-    Attributes:
-        path: Where it lies, from the outermost label on.
-        key: Its name there.
-        value: What it holds, JSON-serialisable.
-        texts: What it is searched by; a document without is only listed.
-        scope: Whose it is, and with whom it is forgotten; None where the application keeps
-            users apart by the path.
-        created_at: When it was put first (aware UTC); kept by the later puts.
-        updated_at: When it was put last (aware UTC).
-        expires_at: When it may be swept (aware UTC); None for never.
-        ttl: Seconds that a read may prolong it by.
-        score: Nearness to the query in [0, 1], higher is nearer; None when not searched for.
-    """
-
-    path: tuple[str, ...]
-    key: str
-    value: Mapping[str, object]
-    created_at: datetime
-    updated_at: datetime
-    texts: tuple[str, ...] = ()
-    scope: Scope | None = None
-    expires_at: datetime | None = None
-    ttl: float | None = None
-    score: float | None = None
-
-    @property
-    def address(self) -> Address:
-        """The path and the key."""
-        return self.path, self.key
 
 
 class Documents(ABC):
@@ -215,26 +90,6 @@ class Documents(ABC):
             query: A text.
             limit: How many will be taken, more or less.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class VectorMemory:
-    """A memory as somebody stores it who embeds and extracts himself.
-
-    Attributes:
-        id: Its id, a UUID.
-        text: The text.
-        metadata: JSON-serialisable values.
-        created_at: When it was first said (aware UTC).
-        vector: The text's vector, of the store's dimension; None to keep the one that the memory
-            has, or to have the text embedded.
-    """
-
-    id: str
-    text: str
-    metadata: Mapping[str, object]
-    created_at: datetime
-    vector: Sequence[float] | None = None
 
 
 class VectorMemories(ABC):

@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Final
 from urllib.parse import quote, unquote
 
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import MAX_ID_LENGTH, SCOPE_KEYS, Scope
+from mem0_integrations.values import INTERNAL_FIELDS, RESERVED_METADATA, clipped, parse_time
 
 __all__ = [
-    "DOCUMENT_FIELD",
-    "EXPIRES_AT_FIELD",
-    "EXPIRES_FIELD",
-    "KEY_FIELD",
-    "MEM0_THRESHOLD",
-    "PATH_FIELDS",
-    "RESERVED_METADATA",
-    "clipped",
-    "is_text",
-    "is_uuid",
     "item_of",
     "mem0_ids",
     "memory_of",
-    "parse_time",
-    "record_of",
     "scope_filters",
     "scope_of",
-    "storable",
 ]
 
-# The least cosine similarity of a search that does not say.
-MEM0_THRESHOLD: Final = 0.1
-KEY_FIELD: Final = "idempotency_key"
-DOCUMENT_FIELD: Final = "document_body"
-EXPIRES_FIELD: Final = "document_expires"
-EXPIRES_AT_FIELD: Final = "document_expires_at"
-# A store can only be asked for equal values: a document under ("a", "b") says [] in the first,
-# ["a"] in the second and ["a", "b"] in the third.
-PATH_FIELDS: Final = tuple(f"document_path_{depth}" for depth in range(4))
-_INTERNAL: Final = (KEY_FIELD, DOCUMENT_FIELD, EXPIRES_FIELD, EXPIRES_AT_FIELD, *PATH_FIELDS)
-RESERVED_METADATA: Final = frozenset(
-    {
-        *_INTERNAL,
-        *SCOPE_KEYS,
-        "actor_id",
-        "attributed_to",
-        "created_at",
-        "data",
-        "expiration_date",
-        "hash",
-        "id",
-        "role",
-        "text_lemmatized",
-        "updated_at",
-    }
-)
 _ESCAPED: Final = "mem0-integrations:"
 
 
@@ -96,7 +56,7 @@ def memory_of(item: Mapping[str, object]) -> Memory:
     """Read one result of `mem0.Memory` (`get`, `get_all`, `search`)."""
     extra = item.get("metadata")
     metadata = dict(extra) if isinstance(extra, Mapping) else {}
-    for key in _INTERNAL:
+    for key in INTERNAL_FIELDS:
         metadata.pop(key, None)
     app_id = metadata.pop("app_id", None)
     scope = scope_of(item.get("user_id"), item.get("agent_id"), item.get("run_id"), app_id)
@@ -135,72 +95,6 @@ def item_of(row_id: str, payload: Mapping[str, object], score: float | None) -> 
             if key == "app_id" or key not in RESERVED_METADATA
         },
     }
-
-
-def record_of(memory: Memory) -> dict[str, object]:
-    """Return what a metadata filter can ask about a memory."""
-    return {
-        **memory.metadata,
-        "text": memory.text,
-        "categories": list(memory.categories),
-        "created_at": memory.created_at,
-        "updated_at": memory.updated_at,
-    }
-
-
-def is_text(value: object) -> TypeGuard[str]:
-    """Tell whether a store can hold a value as text; half a surrogate pair is not UTF-8.
-
-    Args:
-        value: Any value.
-    """
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def storable(text: str) -> str:
-    r"""Return a text as every embedder and store takes it.
-
-    Half a surrogate pair, as a model leaves it when it is cut off within a character, is
-    replaced, and NUL is left out.
-
-    Example:
-        >>> storable("Likes\0 zebras \ud83d")
-        'Likes zebras ?'
-    """
-    return (text if is_text(text) else text.encode(errors="replace").decode()).replace("\0", "")
-
-
-def is_uuid(value: object) -> TypeGuard[str]:
-    """Tell whether something is the text of a UUID, spelled as the ids of memories are.
-
-    Stores do not agree on other spellings.
-
-    Args:
-        value: Any value.
-    """
-    try:
-        return isinstance(value, str) and str(uuid.UUID(value)) == value
-    except ValueError:
-        return False
-
-
-def clipped(score: float) -> float:
-    """Return a store's score as one in [0, 1]; higher is nearer."""
-    return min(1.0, max(0.0, float(score)))
-
-
-def parse_time(value: object) -> datetime | None:
-    """Read an ISO 8601 time as aware UTC; a time without a zone is UTC; None if it is none."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @lru_cache(maxsize=1024)

@@ -20,16 +20,8 @@ from typing import Any, Final, TypeAlias
 from mem0.embeddings.base import EmbeddingBase
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.base import Address, Document, Documents
-from mem0_integrations.backends.dialect import (
-    DOCUMENT_FIELD,
-    EXPIRES_AT_FIELD,
-    EXPIRES_FIELD,
-    PATH_FIELDS,
-    clipped,
-    mem0_ids,
-    parse_time,
-)
+from mem0_integrations.backends.base import Documents
+from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import (
     Payload,
@@ -41,7 +33,16 @@ from mem0_integrations.backends.rows import (
 )
 from mem0_integrations.backends.vector_stores import Row
 from mem0_integrations.errors import BackendError
+from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import (
+    DOCUMENT_FIELD,
+    EXPIRES_AT_FIELD,
+    EXPIRES_FIELD,
+    PATH_FIELDS,
+    clipped,
+    parse_time,
+)
 
 __all__ = ["NewRow", "RowDocuments", "body_of", "document_id", "packed", "path_filter"]
 

@@ -8,19 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from mem0_integrations.backends.base import (
-    AddRequest,
-    Backend,
-    DocumentKind,
-    Documents,
-    Follow,
-    Models,
-    SearchRequest,
-    VectorMemories,
-    VectorMemory,
-)
+from mem0_integrations.backends.base import Backend, Documents, Follow, Models, VectorMemories
 from mem0_integrations.namespaces import NamespaceTemplate
-from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange, VectorMemory
+from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
 
 __all__ = ["FollowedBackend"]

@@ -14,16 +14,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from mem0_integrations.backends.base import SearchRequest
-from mem0_integrations.backends.dialect import mem0_ids, record_of
+from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.backends.followed import FollowedBackend
 from mem0_integrations.backends.known import has_changed_since
 from mem0_integrations.backends.oss import OSSBackend
 from mem0_integrations.errors import Mem0IntegrationsError
-from mem0_integrations.filters import compile_filters
+from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.fusion import Query
 from mem0_integrations.records import ForgetResult, Memory
+from mem0_integrations.requests import SearchRequest
 from mem0_integrations.scope import Scope
 
 __all__ = ["IndexedBackend"]

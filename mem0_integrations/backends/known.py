@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from mem0_integrations.backends.dialect import parse_time
 from mem0_integrations.errors import MemoryNotFoundError
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import parse_time
 
 if TYPE_CHECKING:
     from mem0_integrations.backends.base import Backend

@@ -11,16 +11,8 @@ from typing import Final
 from mem0.embeddings.base import EmbeddingBase
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.base import Address, Document, Follow
-from mem0_integrations.backends.dialect import (
-    RESERVED_METADATA,
-    clipped,
-    is_text,
-    is_uuid,
-    mem0_ids,
-    parse_time,
-    scope_of,
-)
+from mem0_integrations.backends.base import Follow
+from mem0_integrations.backends.dialect import mem0_ids, scope_of
 from mem0_integrations.backends.documents import (
     NewRow,
     RowDocuments,
@@ -33,7 +25,9 @@ from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.vector_stores import Row
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import SCOPE_KEYS, Scope
+from mem0_integrations.values import RESERVED_METADATA, clipped, is_text, is_uuid, parse_time
 
 __all__ = ["MemoryDocuments"]
 

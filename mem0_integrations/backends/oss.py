@@ -15,24 +15,9 @@ from mem0.memory.main import Memory as Mem0
 from mem0.memory.main import _payload_is_expired as is_expired
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import (
-    AddRequest,
-    Backend,
-    DocumentKind,
-    Follow,
-    Models,
-    SearchRequest,
-)
+from mem0_integrations.backends.base import Backend, Follow, Models
 from mem0_integrations.backends.beside import Beside
-from mem0_integrations.backends.dialect import (
-    KEY_FIELD,
-    is_uuid,
-    item_of,
-    mem0_ids,
-    memory_of,
-    record_of,
-    scope_filters,
-)
+from mem0_integrations.backends.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.known import (
@@ -54,11 +39,13 @@ from mem0_integrations.extraction import (
     LangChainEmbedder,
     LangChainLLM,
 )
-from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.fusion import Query
 from mem0_integrations.namespaces import NamespaceTemplate
-from mem0_integrations.records import ForgetResult, Memory, MemoryChange
+from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
+from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import KEY_FIELD, is_uuid
 
 __all__ = ["OSSBackend"]
 

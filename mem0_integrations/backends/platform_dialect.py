@@ -10,16 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mem0_integrations.backends.dialect import (
-    KEY_FIELD,
-    clipped,
-    parse_time,
-    scope_filters,
-    scope_of,
-)
+from mem0_integrations.backends.dialect import scope_filters, scope_of
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
+from mem0_integrations.values import KEY_FIELD, clipped, parse_time
 
 __all__ = [
     "CREATED_FIELD",

@@ -14,8 +14,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
 
-from mem0_integrations.backends.base import AddRequest, SearchRequest
-from mem0_integrations.backends.dialect import is_uuid, record_of, scope_filters
+from mem0_integrations.backends.dialect import scope_filters
 from mem0_integrations.backends.known import (
     as_of,
     changes_of,
@@ -39,9 +38,11 @@ from mem0_integrations.backends.platform_dialect import (
     scope_metadata,
 )
 from mem0_integrations.errors import BackendError, BackendTimeoutError
-from mem0_integrations.filters import compile_filters, split_equalities
+from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import is_uuid
 
 __all__ = [
     "MOST_RESULTS",

@@ -15,13 +15,8 @@ from typing import Any, Final, cast
 
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.backends.base import Address, Follow
-from mem0_integrations.backends.dialect import (
-    PATH_FIELDS,
-    RESERVED_METADATA,
-    scope_filters,
-    scope_of,
-)
+from mem0_integrations.backends.base import Follow
+from mem0_integrations.backends.dialect import scope_filters, scope_of
 from mem0_integrations.backends.documents import NewRow, RowDocuments, body_of
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_dialect import (
@@ -45,7 +40,9 @@ from mem0_integrations.backends.platform_plans import (
 )
 from mem0_integrations.backends.rows import Payload
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.records import Address
 from mem0_integrations.scope import SCOPE_KEYS, Scope
+from mem0_integrations.values import PATH_FIELDS, RESERVED_METADATA
 
 __all__ = ["PlatformDocuments", "PlatformMemoryDocuments", "PlatformRows"]
 

@@ -13,11 +13,12 @@ from mem0.memory.main import Memory as Mem0
 from mem0.utils.lemmatization import lemmatize_for_bm25
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import AddRequest
-from mem0_integrations.backends.dialect import KEY_FIELD, mem0_ids
+from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.extraction import Extractor
 from mem0_integrations.records import Memory
+from mem0_integrations.requests import AddRequest
 from mem0_integrations.scope import SCOPE_KEYS, Scope
+from mem0_integrations.values import KEY_FIELD
 
 __all__ = ["StatementWriter", "history_entries", "memory_id_of", "text_fields", "text_hash"]
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from mem0.memory.main import Memory as Mem0
 
-from mem0_integrations.backends.base import VectorMemories, VectorMemory
+from mem0_integrations.backends.base import VectorMemories
 from mem0_integrations.backends.dialect import (
     item_of,
     mem0_ids,
@@ -29,7 +29,7 @@ from mem0_integrations.backends.rows import (
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.vector_stores import count_values
 from mem0_integrations.errors import ScopeError
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
 
 __all__ = ["OSSVectorMemories"]

@@ -10,9 +10,9 @@ from typing import Protocol
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.dialect import PATH_FIELDS
 from mem0_integrations.backends.mem0_config import store_place
 from mem0_integrations.errors import DimensionMismatchError
+from mem0_integrations.values import PATH_FIELDS
 
 __all__ = [
     "Row",

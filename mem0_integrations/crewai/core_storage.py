@@ -8,11 +8,10 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.base import VectorMemory
 from mem0_integrations.crewai.records import full_metadata
 from mem0_integrations.crewai.storage import Mem0Storage, UserId, scope_of_user
 from mem0_integrations.errors import ConfigurationError, MemoryNotFoundError
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
 from mem0_integrations.vectors import VectorAccess
 

@@ -10,7 +10,6 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.raw import RawText, messages_of
 from mem0_integrations.crewai.records import (
     alike_filter,
@@ -31,6 +30,7 @@ from mem0_integrations.planning import (
 )
 from mem0_integrations.rendering import facts_of_memories
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import storable
 
 __all__ = ["NOT_SAVED", "Mem0Engine"]
 

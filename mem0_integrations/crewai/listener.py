@@ -14,12 +14,12 @@ from crewai.events.types.task_events import TaskCompletedEvent
 from crewai.tasks.task_output import TaskOutput
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.raw import MOST_EXPLANATION
 from mem0_integrations.crewai.storage import UserId, scope_of_user
 from mem0_integrations.errors import InvalidInputError, ScopeError
 from mem0_integrations.messages import Mem0Message, message_key
 from mem0_integrations.planning import check_metadata
+from mem0_integrations.values import storable
 
 __all__ = ["Mem0TaskListener"]
 

@@ -25,7 +25,6 @@ from crewai.memory.utils import join_scope_paths
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.core_storage import CoreStorage
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
 from mem0_integrations.crewai.raw import RawText
@@ -34,6 +33,7 @@ from mem0_integrations.crewai.storage import Mem0Storage, UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.planning import OnError
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import storable
 
 __all__ = ["Mem0CrewMemory"]
 

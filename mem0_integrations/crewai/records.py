@@ -11,10 +11,10 @@ from typing import Any, Final
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.utils import normalize_scope_path
 
-from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import is_uuid
 
 __all__ = [
     "LAST_ACCESSED",

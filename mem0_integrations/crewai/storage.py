@@ -20,8 +20,6 @@ from crewai.rag.embeddings.providers.custom.embedding_callable import CustomEmbe
 from pydantic_core import SchemaSerializer, core_schema
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.base import VectorMemory
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.crewai.records import (
     LAST_ACCESSED,
     child_scopes,
@@ -39,8 +37,9 @@ from mem0_integrations.crewai.records import (
     selects,
 )
 from mem0_integrations.errors import ScopeError
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import storable
 
 __all__ = ["Mem0Storage", "UserId", "register", "scope_of_user"]
 

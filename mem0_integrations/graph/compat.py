@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.extraction import (
@@ -28,11 +27,13 @@ from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.config import graph_from_config, mem0_model
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
-from mem0_integrations.graph.model import Extracted, name_key, speaker_of
+from mem0_integrations.graph.model import Extracted
 from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.names import name_key, speaker_of
 from mem0_integrations.planning import check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import storable
 
 __all__ = ["MemoryGraph"]
 

@@ -15,15 +15,14 @@ from mem0_integrations.graph.engines.base import Statement
 from mem0_integrations.graph.model import (
     Edge,
     GraphEntity,
-    clean,
     digest_of,
     entity_id,
     memory_node_id,
-    name_key,
     owner_of,
     said_at,
     timestamp,
 )
+from mem0_integrations.names import clean, name_key
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 

@@ -32,7 +32,8 @@ from mem0_integrations.errors import (
     Mem0IntegrationsError,
 )
 from mem0_integrations.extraction import ChatModel, CheckedLLM, LangChainLLM, Mem0LLM
-from mem0_integrations.graph.model import Extracted, GraphEntity, Triple, clean, named
+from mem0_integrations.graph.model import Extracted, GraphEntity, Triple
+from mem0_integrations.names import clean, named
 from mem0_integrations.records import Relation
 from mem0_integrations.retry import is_retryable, retry_after_seconds
 

@@ -22,10 +22,11 @@ from mem0_integrations.graph.engines.base import (
     carry_out,
 )
 from mem0_integrations.graph.extraction import RelationExtractor
-from mem0_integrations.graph.model import said_at, speaker_of, timestamp
+from mem0_integrations.graph.model import said_at, timestamp
 from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.names import speaker_of
 from mem0_integrations.planning import check_integer, check_score
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike

@@ -47,14 +47,12 @@ from mem0_integrations.graph.model import (
     Extracted,
     GraphEntity,
     Triple,
-    clean,
     is_identifier,
-    name_key,
     predicate_of,
-    speaker_of,
 )
 from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.projection import changed_memories, project
+from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope, ScopeLike
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
+from mem0_integrations.names import clean, name_key
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
@@ -29,35 +28,26 @@ __all__ = [
     "GraphEntity",
     "Support",
     "Triple",
-    "clean",
     "digest_of",
     "edge_id",
     "edges_of",
     "entity_id",
     "is_identifier",
     "memory_node_id",
-    "name_key",
     "owner_of",
     "predicate_of",
     "relations_of",
     "said_at",
-    "speaker_of",
     "timeline",
     "timestamp",
 ]
 
 ALWAYS: Final = "9999-12-31T23:59:59.999999+00:00"
 """When an edge ends that holds; as text, for not every engine stores times."""
-_MAX_NAME: Final = 255
 _MAX_PREDICATE: Final = 100
 _LETTERS_OF_A_CODE: Final = 5
-# How a model may call whoever speaks.
-_SELF: Final = frozenset({"i", "me", "myself", "user", "the user"})
 # What a source can have one of at a time: the next one ends the last.
 EXCLUSIVE: Final = frozenset({"age", "lives_in", "married_to", "name", "works_as", "works_at"})
-# Of marks around a name these belong to it: C# is not C, A- not A, and 5% not 5.
-_OF_A_NAME: Final = frozenset("#%/@-")
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f\u2028\u2029]+")
 
 
 Support: TypeAlias = Literal["said", "changed", "deleted"]
@@ -159,36 +149,6 @@ class Edge:
         return self.source_id, self.predicate
 
 
-def clean(text: str, most: int = _MAX_NAME) -> str:
-    r"""Return a text that every engine can store, on one line.
-
-    Example:
-        >>> clean("  New\nYork\x00 ")
-        'New York'
-    """
-    whole = text[: 4 * most].encode("utf-8", "ignore").decode()
-    return " ".join(_CONTROL.sub(" ", whole).split())[:most].strip()
-
-
-@lru_cache(maxsize=16_384)
-def name_key(name: str) -> str:
-    """Return what two spellings of a name have in common.
-
-    Example:
-        >>> name_key("  'New  York'. ") == name_key("new_york")
-        True
-        >>> name_key("C++") == name_key("C")
-        False
-    """
-    plain = clean(unicodedata.normalize("NFKC", clean(name)).casefold())
-    start, end = 0, len(plain)
-    while start < end and _is_around_names(plain[start]):
-        start += 1
-    while start < end and _is_around_names(plain[end - 1]):
-        end -= 1
-    return clean(plain[start:end].replace("_", " ")) or plain
-
-
 def predicate_of(relationship: str) -> str:
     """Return a relationship as words joined by underscores, as Mem0 spells them.
 
@@ -217,26 +177,6 @@ def is_identifier(name: str) -> bool:
         or "://" in name
         or any(map(_is_code, name.split()))
     )
-
-
-def speaker_of(scope: Scope) -> str:
-    """Return the name of whoever says "I" in the memories of a scope.
-
-    Example:
-        >>> speaker_of(Scope(user_id="customer-1")), speaker_of(Scope(agent_id="bot"))
-        ('customer-1', 'user')
-    """
-    return clean(scope.user_id or "") or "user"
-
-
-def named(name: str, speaker: str) -> str:
-    """Return a name as a model gives it; the speaker's where it means whoever says "I".
-
-    Example:
-        >>> named("the user", "priya"), named("Oslo", "priya")
-        ('priya', 'Oslo')
-    """
-    return speaker if name.strip().casefold() in _SELF else name
 
 
 def owner_of(scope: Scope) -> dict[str, str]:
@@ -333,13 +273,6 @@ def timeline(edges: Iterable[Edge]) -> dict[str, str]:
 def _is_code(word: str) -> bool:
     """Tell whether a word is of capital letters, and not just a few as an abbreviation."""
     return word.isupper() and sum(map(str.isalpha, word)) >= _LETTERS_OF_A_CODE
-
-
-def _is_around_names(character: str) -> bool:
-    if character.isalnum() or character in _OF_A_NAME:
-        return False
-    category = unicodedata.category(character)
-    return category[0] in "CPZ" or category in {"Sk", "So"}
 
 
 def _ends(edge: Edge, slot: Sequence[Edge]) -> list[str]:

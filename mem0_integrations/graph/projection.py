@@ -20,16 +20,14 @@ from mem0_integrations.graph.model import (
     Extracted,
     GraphEntity,
     Support,
-    clean,
     edges_of,
     entity_id,
-    name_key,
     said_at,
-    speaker_of,
     timeline,
     timestamp,
 )
 from mem0_integrations.graph.names import EntityNames
+from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -10,7 +9,8 @@ from typing import Any, Final
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows
-from mem0_integrations.graph.model import name_key, relations_of, speaker_of, timestamp
+from mem0_integrations.graph.model import relations_of, timestamp
+from mem0_integrations.names import name_key, named_in, speaker_of
 from mem0_integrations.planning import aware, check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
@@ -20,10 +20,6 @@ __all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
 _MOST: Final = 10_000
 _DEEPEST: Final = 4
 _KNOWN: Final = 15
-# Names of more words are not looked for in a text.
-_WORDS_OF_A_NAME: Final = 4
-_MOST_WORDS: Final = 200
-_WORD: Final = re.compile(r"\S+")
 
 
 def facts(
@@ -108,24 +104,6 @@ def known_facts(scope: Scope, texts: Sequence[str]) -> Plan[list[Relation]]:
     names = named_in(texts) | {name_key(speaker_of(scope))}
     [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
     return relations_of(_latest_first(rows))
-
-
-def named_in(texts: Iterable[str]) -> set[str]:
-    """Return the keys of all names that texts may contain: every few words of theirs.
-
-    Example:
-        >>> sorted(named_in(["Ann Lee?"]))
-        ['ann', 'ann lee', 'lee']
-    """
-    keys: set[str] = set()
-    for text in texts:
-        words = _WORD.findall(text[:_MOST])[-_MOST_WORDS:]
-        for start in range(len(words)):
-            for length in range(1, _WORDS_OF_A_NAME + 1):
-                key = name_key(" ".join(words[start : start + length]))
-                keys.add(key.removesuffix("'s").removesuffix("’s"))
-                keys.add(key)
-    return keys - {""}
 
 
 def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Plan[Rows]:

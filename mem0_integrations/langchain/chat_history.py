@@ -18,10 +18,10 @@ from langchain_core.runnables import ensure_config
 from pydantic_core import to_jsonable_python
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.base import Document
-from mem0_integrations.backends.dialect import is_text
 from mem0_integrations.errors import InvalidInputError, InvalidMessageError
+from mem0_integrations.records import Document
 from mem0_integrations.scope import Scope, ScopeLike
+from mem0_integrations.values import is_text
 
 __all__ = ["Mem0ChatMessageHistory"]
 

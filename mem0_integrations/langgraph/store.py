@@ -23,7 +23,6 @@ from langgraph.store.base import (
 )
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.backends.base import Address, Document
 from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.langgraph.store_filters import passes_filter
 from mem0_integrations.langgraph.store_ops import (
@@ -40,6 +39,7 @@ from mem0_integrations.langgraph.sweeper import Sweeper
 from mem0_integrations.messages import last_words
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.planning import check_timeout
+from mem0_integrations.records import Address, Document
 
 __all__ = ["Mem0Store"]
 

@@ -22,9 +22,9 @@ from langgraph.store.base import (
     validate_op_namespace,
 )
 
-from mem0_integrations.backends.dialect import storable
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langgraph.store_filters import check_filter
+from mem0_integrations.values import storable
 
 __all__ = [
     "check_minutes",

@@ -14,7 +14,6 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from pydantic import BaseModel, JsonValue
 from starlette.concurrency import run_in_threadpool
 
-from mem0_integrations.backends.dialect import is_uuid
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
 from mem0_integrations.server import erasing, events, writes
@@ -58,6 +57,7 @@ from mem0_integrations.server.tenancy import (
     read_moment,
     shown,
 )
+from mem0_integrations.values import is_uuid
 
 __all__ = ["router"]
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final
 
-from mem0_integrations.backends.dialect import RESERVED_METADATA, is_text, parse_time
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
+from mem0_integrations.values import RESERVED_METADATA, is_text, parse_time
 
 __all__ = [
     "APP_FIELD",

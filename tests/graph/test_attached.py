@@ -193,7 +193,7 @@ def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> No
     from datetime import UTC, datetime
     from uuid import uuid4
 
-    from mem0_integrations.backends.base import VectorMemory
+    from mem0_integrations.records import VectorMemory
 
     vectors, made = memory.vectors(), str(uuid4())
     now = datetime.now(UTC)

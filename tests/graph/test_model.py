@@ -13,19 +13,17 @@ from mem0_integrations import Memory, Scope
 from mem0_integrations.graph.model import (
     ALWAYS,
     Edge,
-    clean,
     edge_id,
     entity_id,
     is_identifier,
     memory_node_id,
-    name_key,
     predicate_of,
     relations_of,
     said_at,
-    speaker_of,
     timeline,
     timestamp,
 )
+from mem0_integrations.names import clean, name_key, speaker_of
 from tests.graph.facts import START
 
 ANN = Scope(user_id="ann")

@@ -25,10 +25,10 @@ from mem0_integrations import (
     StorageError,
     WriteResult,
 )
-from mem0_integrations.backends.base import AddRequest
 from mem0_integrations.outbox import Outbox, OutboxCounts
 from mem0_integrations.outbox.lanes import Lanes, lane_of
 from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.requests import AddRequest
 
 ANN = Scope(user_id="ann")
 BOB = Scope(user_id="bob")

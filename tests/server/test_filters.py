@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mem0_integrations import Memory, Scope
-from mem0_integrations.backends.dialect import record_of
 from mem0_integrations.backends.platform_dialect import scope_filter
 from mem0_integrations.errors import InvalidFilterError, InvalidInputError
-from mem0_integrations.filters import compile_filters
+from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.server.filters import compile_query
 from mem0_integrations.server.tenancy import (
     Entities,

@@ -1,0 +1,104 @@
+"""What is asked of a Mem0: to search, to store. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from mem0_integrations.messages import Mem0Message
+from mem0_integrations.ranking import Ranking
+from mem0_integrations.records import Memory
+from mem0_integrations.scope import Scope
+
+__all__ = ["MEM0_THRESHOLD", "AddRequest", "SearchRequest"]
+
+# The least cosine similarity of a search that does not say.
+MEM0_THRESHOLD: Final = 0.1
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_RANKING: Final = Ranking()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What to search for.
+
+    Attributes:
+        query: The text.
+        scope: Whose memories.
+        limit: How many memories will be taken, more or less.
+        threshold: The least score in [0, 1]; None for Mem0's own default.
+        filters: Mem0's metadata filters, checked already.
+        as_of: Only what was known at that time (aware UTC).
+        accept: Which of them `AgentMemory` takes; None for all. A backend yields them all.
+        repeats: Whether it takes all of those that say the same.
+        spans: The times that the query names, from their start up to their end (aware UTC).
+        now: When it is asked (aware UTC).
+        ranking: What each signal counts.
+    """
+
+    query: str
+    scope: Scope
+    limit: int
+    threshold: float | None = None
+    filters: Mapping[str, object] | None = None
+    as_of: datetime | None = None
+    accept: Callable[[Memory], bool] | None = None
+    repeats: bool = False
+    spans: tuple[tuple[datetime, datetime], ...] = ()
+    now: datetime = _EPOCH
+    ranking: Ranking = _RANKING
+
+    @property
+    def least_score(self) -> float:
+        """The least score where signals are weighed; by default that of what Mem0 would find."""
+        if self.threshold is not None:
+            return self.threshold
+        return MEM0_THRESHOLD * self.ranking.vector
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """What to store.
+
+    Attributes:
+        messages: The messages to learn from.
+        scope: Whose memories they become.
+        key: The idempotency key; what is stored carries it in its metadata.
+        created_at: When it was said (aware UTC).
+        infer: Whether statements are extracted, or the messages kept as they are.
+        metadata: The application's own values, JSON-serialisable, checked already.
+    """
+
+    messages: tuple[Mem0Message, ...]
+    scope: Scope
+    key: str
+    created_at: datetime
+    infer: bool = True
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def dump(self) -> str:
+        """Return it as JSON, but for the scope and the key."""
+        return json.dumps(
+            {
+                "messages": self.messages,
+                "created_at": self.created_at.isoformat(),
+                "infer": self.infer,
+                "metadata": self.metadata,
+            }
+        )
+
+    @classmethod
+    def load(cls, scope: Scope, key: str, body: str) -> Self:
+        """Read what `dump` returned."""
+        data = json.loads(body)
+        return cls(
+            messages=tuple(data["messages"]),
+            scope=scope,
+            key=key,
+            created_at=datetime.fromisoformat(data["created_at"]),
+            infer=data["infer"],
+            metadata=data["metadata"],
+        )
