@@ -30,6 +30,7 @@ __all__ = [
     "LangChainLLM",
     "Mem0Embedder",
     "Mem0LLM",
+    "Models",
     "SentenceExtractor",
 ]
 
@@ -105,6 +106,19 @@ class Mem0Embedder(Protocol):
     ) -> Sequence[Sequence[float]]:
         """Embed many texts."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a Mem0 has that others can use.
+
+    Attributes:
+        llm: Its language model; None where it does without.
+        embedder: Its embedder; None where it does not show one.
+    """
+
+    llm: Mem0LLM | None
+    embedder: Mem0Embedder | None
 
 
 class Embeddings(Protocol):

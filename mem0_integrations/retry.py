@@ -122,13 +122,11 @@ class RetryPolicy:
             # Nearly always the only attempt: what tenacity needs is not built for it.
             return call()
         except Exception as error:
-            first_error: Exception | None = error
+            first = iter([error])
         limit = self.deadline if deadline is None else min(deadline, self.deadline)
 
         def attempt() -> T:
-            nonlocal first_error
-            if (error := first_error) is not None:
-                first_error = None
+            for error in first:
                 raise error
             return call()
 
@@ -136,8 +134,19 @@ class RetryPolicy:
 
     async def arun(self, call: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Async twin of `run`."""
+        began = time.monotonic()
+        try:
+            return await call()
+        except Exception as error:
+            first = iter([error])
         limit = self.deadline if deadline is None else min(deadline, self.deadline)
-        return await tenacity.AsyncRetrying(**self._options(time.monotonic(), limit))(call)
+
+        async def attempt() -> T:
+            for error in first:
+                raise error
+            return await call()
+
+        return await tenacity.AsyncRetrying(**self._options(began, limit))(attempt)
 
     def _options(self, began: float, limit: float) -> dict[str, Any]:
         def wait(state: tenacity.RetryCallState) -> float:

@@ -19,7 +19,7 @@ import httpx
 from mem0 import AsyncMemoryClient, MemoryClient
 
 from mem0_integrations.backends import platform_plans as plans
-from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, Models, VectorMemories
+from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, VectorMemories
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.platform_plans import Call, Done, Pause, Plan, advance
 from mem0_integrations.backends.platform_rows import (
@@ -29,6 +29,7 @@ from mem0_integrations.backends.platform_rows import (
 )
 from mem0_integrations.concurrency import LoopThread, call_within
 from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
+from mem0_integrations.extraction import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest

@@ -26,7 +26,7 @@ from mem0_integrations.connection import (
 )
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import Mem0IntegrationsError
-from mem0_integrations.graph.attaching import GraphLike
+from mem0_integrations.graph.follower import GraphLike
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.scope import Scope

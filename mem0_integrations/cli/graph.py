@@ -14,8 +14,8 @@ from rich.table import Column, Table
 
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError, StorageError
-from mem0_integrations.graph.attaching import GraphLike, open_graph
 from mem0_integrations.graph.config import embedded_path
+from mem0_integrations.graph.follower import GraphLike, open_graph
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, read_snapshot
 from mem0_integrations.records import Relation

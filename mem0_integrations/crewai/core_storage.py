@@ -50,7 +50,7 @@ class _CoreAccess(VectorAccess):
 
     def __init__(self, memory: AgentMemory) -> None:
         self._core = memory
-        self.guard = memory._guard
+        self.access = memory._access
 
     @property
     def dimension(self) -> int:

@@ -281,7 +281,7 @@ class Mem0Storage(_Kept):
 
     async def asave(self, records: list[MemoryRecord]) -> None:
         """Async twin of `save`."""
-        await self._vectors.guard.in_thread(partial(self._bound().save, records))
+        await self._vectors.access.in_thread(partial(self._bound().save, records))
 
     async def asearch(  # noqa: PLR0917  (CrewAI's signature)
         self,
@@ -294,7 +294,7 @@ class Mem0Storage(_Kept):
     ) -> list[tuple[MemoryRecord, float]]:
         """Async twin of `search`."""
         criteria = (query_embedding, scope_prefix, categories, metadata_filter, limit, min_score)
-        return await self._vectors.guard.in_thread(partial(self._bound().search, *criteria))
+        return await self._vectors.access.in_thread(partial(self._bound().search, *criteria))
 
     async def adelete(
         self,
@@ -306,7 +306,7 @@ class Mem0Storage(_Kept):
     ) -> int:
         """Async twin of `delete`."""
         criteria = (scope_prefix, categories, record_ids, older_than, metadata_filter)
-        return await self._vectors.guard.in_thread(partial(self._bound().delete, *criteria))
+        return await self._vectors.access.in_thread(partial(self._bound().delete, *criteria))
 
     @property
     def _scope(self) -> Scope:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
+from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.engines.base import (
     Batch,
@@ -40,7 +41,7 @@ _TURN: Final = 20
 _MANY: Final = 500
 
 
-class GraphMemory:
+class GraphMemory(KnowledgeGraph):
     """The knowledge graph of what is remembered: entities, facts, and the memories behind them.
 
     Give one to `connect(graph=...)`. From then on, `remember` adds to it, `recall` shows its

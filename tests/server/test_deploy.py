@@ -12,7 +12,7 @@ import yaml
 
 from mem0_integrations.cli import app
 from mem0_integrations.connection import outbox_path
-from mem0_integrations.graph.attaching import open_graph
+from mem0_integrations.graph.follower import open_graph
 from mem0_integrations.server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
