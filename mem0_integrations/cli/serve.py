@@ -25,13 +25,8 @@ from mem0_integrations.connection import OutboxOptions, connect
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.server.app import create_app, default_state_url
-from mem0_integrations.server.auth import (
-    create_key,
-    has_keys,
-    is_loopback,
-    list_keys,
-    revoke_key,
-)
+from mem0_integrations.server.auth import is_loopback
+from mem0_integrations.server.keys import create_key, has_keys, list_keys, revoke_key
 from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
 

@@ -1,4 +1,4 @@
-"""What happens around every request, whichever endpoint it is for."""
+"""Middleware: what happens around every request."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Observed", "SizeLimit", "TrailingSlash"]
 
 logger = logging.getLogger("mem0_integrations.server")
 
-# Of a body that is too large, read so that the client comes to hear of it.
+# How many times the limit is read of a body that is too large, so that the client gets the answer.
 _DRAINED: Final = 16
 _NOT_SLASHED: Final = ("/health", "/metrics", "/docs", "/redoc", "/openapi.json")
 
 
 class Observed:
-    """Counts and logs requests, and answers those that break.
+    """Counts and logs requests, and answers those that fail unexpectedly.
 
-    Neither the log nor the counters hold anything of what was sent, not even the path: it may
+    Neither the log nor the counters contain anything that was sent, not even the path: it may
     name a user.
 
     Args:
         app: The application inside.
-        metrics: Where requests are counted.
+        metrics: The metrics in which requests are counted.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -84,7 +84,7 @@ class Observed:
 
 
 class TrailingSlash:
-    """Lets a path of the protocol end with a slash, where the client left it out; others without.
+    """Adds the slash at the end of a path if the client left it out; removes it where none belongs.
 
     Args:
         app: The application inside.
@@ -111,16 +111,16 @@ def _as_routed(scope: Scope) -> str:
 
 
 class SizeLimit:
-    """Refuses bodies that are too large, whether they say so or come in chunks.
+    """Refuses bodies that are too large, with or without a `Content-Length`.
 
     Args:
         app: The application inside.
-        most: Bytes.
+        max_bytes: Maximum size of a body in bytes.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -132,7 +132,7 @@ class SizeLimit:
 
         async def drain() -> None:
             nonlocal read
-            while read < self._most * _DRAINED:
+            while read < self._max_bytes * _DRAINED:
                 message = await receive()
                 read += len(message.get("body", b""))
                 if not message.get("more_body"):
@@ -142,13 +142,13 @@ class SizeLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
+            if read > self._max_bytes:
                 if message.get("more_body"):
                     await drain()
                 raise HTTPException(413, self._sentence)
             return message
 
-        if said.isdecimal() and int(said) > self._most:
+        if said.isdecimal() and int(said) > self._max_bytes:
             await drain()
             await error_response(413, self._sentence)(scope, receive, send)
             return
@@ -156,4 +156,4 @@ class SizeLimit:
 
     @property
     def _sentence(self) -> str:
-        return f"The body is larger than the {self._most} bytes that this server accepts."
+        return f"The body is larger than the {self._max_bytes} bytes that this server accepts."

@@ -1,4 +1,4 @@
-"""Memories: add, list, search, get, change and delete them, as each version of the clients does."""
+"""The endpoints of memories: add, list, search, get, change, delete, for all client versions."""
 
 from __future__ import annotations
 
@@ -11,31 +11,26 @@ from functools import partial
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Header, HTTPException, Query
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
-from mem0_integrations.server import erasing, events, writes
-from mem0_integrations.server.adding import AddBody, changed_fields
+from mem0_integrations.server import erasure, events, writes
+from mem0_integrations.server.additions import changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
-from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.event_routes import HistoryEntry
-from mem0_integrations.server.filters import Query as CompiledQuery
-from mem0_integrations.server.filters import compile_query
-from mem0_integrations.server.projects import Done
-from mem0_integrations.server.reading import selected
-from mem0_integrations.server.shapes import (
+from mem0_integrations.server.bodies import (
     QUEUED,
+    AddBody,
     Added,
     AddResult,
-    Asked,
     BatchDelete,
     BatchUpdate,
     DeletedAll,
     DeletedMemory,
+    Done,
     Filters,
-    Found,
+    HistoryEntry,
     Item,
     ItemPage,
     ListBody,
@@ -43,19 +38,24 @@ from mem0_integrations.server.shapes import (
     OldListBody,
     OldResults,
     OldSearchBody,
+    QueryBody,
     Queued,
     RelationItem,
     SearchBody,
     SearchItem,
+    SearchResults,
     UpdateBody,
+    page_links,
 )
+from mem0_integrations.server.dependencies import Server, ServerDep
+from mem0_integrations.server.filters import MemoryQuery, compile_query
+from mem0_integrations.server.queries import selected
 from mem0_integrations.server.tenancy import (
     ENTITY_KEYS,
-    Entities,
-    Shown,
+    ClientMemory,
+    EntityIds,
     project_scope,
     read_moment,
-    shown,
 )
 from mem0_integrations.values import is_uuid
 
@@ -63,19 +63,45 @@ __all__ = ["router"]
 
 router: Final = APIRouter(tags=["memories"])
 
-_MOST_PAGE: Final = 200
-_DEFAULT_PAGE: Final = 100
-# An add that the client wants to see stored; a model may take long, and is not waited for longer.
+_MAX_PAGE_SIZE: Final = 200
+_DEFAULT_PAGE_SIZE: Final = 100
+# How long an add waits until its memories are stored; a model may take longer.
 _PATIENCE_SECONDS: Final = 30.0
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-686973746f72")
 _ENVELOPE: Final = "v1.1"
 
-PageNumber: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9)]
-PageSize: TypeAlias = Annotated[int | None, Query(ge=1, le=_MOST_PAGE)]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     Header(min_length=1, description="The same key and body: the same event, stored once."),
 ]
+
+
+class Paging(BaseModel):
+    """Which page of a list to return."""
+
+    page: Annotated[int | None, Field(ge=1, le=10**9)] = None
+    page_size: Annotated[int | None, Field(ge=1, le=_MAX_PAGE_SIZE)] = None
+
+
+class EntityQuery(BaseModel):
+    """The entities whose memories are meant."""
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    app_id: str | None = None
+    run_id: str | None = None
+
+
+class ListQuery(Paging, EntityQuery):
+    """Which memories to list, and which page of them."""
+
+    show_expired: bool = False
+
+
+class DeleteQuery(EntityQuery):
+    """Which memories to delete."""
+
+    metadata: Annotated[str | None, Field(description="A JSON object.")] = None
 
 
 # --- Add
@@ -85,7 +111,7 @@ IdempotencyKey: TypeAlias = Annotated[
 async def add(
     body: AddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
 ) -> Added:
-    """Remember a conversation: at once, as an event, with `infer`; else as it is."""
+    """Add a conversation: with `infer` in the background, as an event; else at once, as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
     said = Added(message=_said(event), status=event.status, event_id=event.id)
@@ -98,7 +124,7 @@ async def add(
 async def add_v1(
     body: OldAddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
 ) -> OldResults | list[AddResult | Queued]:
-    """Remember a conversation, and return what was stored, unless `async_mode` is set."""
+    """Add a conversation, and return what was stored, unless `async_mode` is set."""
     wait = None if body.async_mode else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
     if event.status == "FAILED":
@@ -113,18 +139,18 @@ async def add_v1(
 
 async def _accepted(
     server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
-) -> events.Row:
+) -> events.StoredEvent:
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
     if wait is None:
         return await run_in_threadpool(accept)
     return await asyncio.wrap_future(server.waiting.submit(accept))
 
 
-def _stored(event: events.Row) -> list[AddResult]:
+def _stored(event: events.StoredEvent) -> list[AddResult]:
     return [AddResult.model_validate(result) for result in json.loads(event.results)]
 
 
-def _said(event: events.Row) -> str:
+def _said(event: events.StoredEvent) -> str:
     match event.status:
         case "SUCCEEDED":
             return "Memory added successfully."
@@ -138,60 +164,34 @@ def _said(event: events.Row) -> str:
 
 @router.post("/v3/memories/", response_model_exclude_unset=True)
 def list_v3(
-    body: ListBody,
-    caller: CallerDep,
-    server: ServerDep,
-    page: PageNumber = None,
-    page_size: PageSize = None,
+    body: ListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
 ) -> ItemPage:
     """List memories, the newest first."""
     _refuse_top_level_ids(body)
     found = _listed(server, caller, body, body.filters)
-    return _page(found, "/v3/memories/", page, page_size, body.fields)
+    return _page(found, "/v3/memories/", paging, body.fields)
 
 
 @router.post("/v2/memories/", response_model_exclude_unset=True)
 def list_v2(
-    body: OldListBody,
-    caller: CallerDep,
-    server: ServerDep,
-    page: PageNumber = None,
-    page_size: PageSize = None,
+    body: OldListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
 ) -> ItemPage | list[Item]:
     """List memories: all of them, or a page in an envelope."""
     found = _listed(server, caller, body, body.all_filters(body.filters))
-    if page is None and page_size is None:
-        return [_item(memory, body.fields) for memory in found]
-    return _page(found, "/v2/memories/", page, page_size, body.fields)
+    return _all_or_page(found, "/v2/memories/", paging, body.fields)
 
 
 @router.get("/v1/memories/", response_model_exclude_unset=True)
-def list_v1(  # noqa: PLR0917  (what the query may hold)
-    caller: CallerDep,
-    server: ServerDep,
-    user_id: str | None = None,
-    agent_id: str | None = None,
-    app_id: str | None = None,
-    run_id: str | None = None,
-    page: PageNumber = None,
-    page_size: PageSize = None,
-    show_expired: bool = False,
+def list_v1(
+    caller: CallerDep, server: ServerDep, query: Annotated[ListQuery, Query()]
 ) -> ItemPage | list[Item]:
     """List the memories of an entity: all of them, or a page in an envelope."""
-    body = OldListBody(
-        user_id=user_id,
-        agent_id=agent_id,
-        app_id=app_id,
-        run_id=run_id,
-        show_expired=show_expired,
-    )
+    body = OldListBody(**query.model_dump(exclude=set(Paging.model_fields)))
     found = _listed(server, caller, body, body.all_filters(None))
-    if page is None and page_size is None:
-        return [_item(memory, None) for memory in found]
-    return _page(found, "/v1/memories/", page, page_size, None)
+    return _all_or_page(found, "/v1/memories/", query, None)
 
 
-def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) -> list[Shown]:
+def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) -> list[ClientMemory]:
     more: list[JsonValue] = []
     if body.start_date is not None:
         more.append({"created_at": {"gte": body.start_date}})
@@ -200,7 +200,7 @@ def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) ->
     if body.keywords:
         more.append({"keywords": {"icontains": body.keywords}})
     query = _query(caller, body, filters, more)
-    return [shown(memory) for memory in selected(server, query)]
+    return [ClientMemory.of(memory) for memory in selected(server, query)]
 
 
 def _until(end: str) -> Filters:
@@ -210,19 +210,22 @@ def _until(end: str) -> Filters:
     return {"lte": datetime.combine(moment, time.max, UTC).isoformat()}
 
 
+def _all_or_page(
+    found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
+) -> ItemPage | list[Item]:
+    if paging.page is None and paging.page_size is None:
+        return [_item(memory, fields) for memory in found]
+    return _page(found, path, paging, fields)
+
+
 def _page(
-    found: Sequence[Shown],
-    path: str,
-    page: int | None,
-    page_size: int | None,
-    fields: Sequence[str] | None,
+    found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
 ) -> ItemPage:
-    number, size = page or 1, page_size or _DEFAULT_PAGE
+    number, size = paging.page or 1, paging.page_size or _DEFAULT_PAGE_SIZE
     start, end = (number - 1) * size, number * size
     return ItemPage(
         count=len(found),
-        next=f"{path}?page={number + 1}&page_size={size}" if end < len(found) else None,
-        previous=f"{path}?page={number - 1}&page_size={size}" if number > 1 else None,
+        **page_links(f"{path}?page={{}}&page_size={size}", number, more=end < len(found)),
         results=[_item(memory, fields) for memory in found[start:end]],
     )
 
@@ -231,8 +234,8 @@ def _page(
 
 
 @router.post("/v3/memories/search/", response_model_exclude_unset=True)
-async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> Found:
-    """Find memories about a text, nearest first."""
+async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> SearchResults:
+    """Search for memories, the most similar first."""
     _refuse_top_level_ids(body)
     return await _search(server, caller, body, body.filters, body.top_k)
 
@@ -241,8 +244,8 @@ async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> F
 @router.post("/v1/memories/search/", response_model_exclude_unset=True)
 async def search_older(
     body: OldSearchBody, caller: CallerDep, server: ServerDep
-) -> Found | list[SearchItem]:
-    """Find memories about a text: a bare list, unless the envelope is asked for."""
+) -> SearchResults | list[SearchItem]:
+    """Search for memories; the answer is a bare list, unless the envelope is asked for."""
     filters = body.all_filters(body.filters)
     found = await _search(server, caller, body, filters, body.limit or body.top_k)
     return found if body.output_format == _ENVELOPE else found.results
@@ -250,10 +253,10 @@ async def search_older(
 
 async def _search(
     server: Server, caller: Caller, body: SearchBody, filters: Filters, top_k: int
-) -> Found:
+) -> SearchResults:
     more: list[JsonValue] = [{"metadata": body.metadata}] if body.metadata else []
     query = _query(caller, body, filters, more)
-    # Without a thread that waits for the one that searches.
+    # Awaited, so that no thread waits for the one that searches.
     recall = await server.memory.arecall(
         body.query,
         scope=query.scope,
@@ -264,10 +267,10 @@ async def _search(
         repeats=not body.latest_only,
         on_error="raise",
     )
-    results = [_search_item(shown(memory), body.fields) for memory in recall.memories]
+    results = [_search_item(ClientMemory.of(memory), body.fields) for memory in recall.memories]
     if not server.memory.has_graph:
-        return Found(results=results)
-    return Found(
+        return SearchResults(results=results)
+    return SearchResults(
         results=results,
         relations=[
             RelationItem(source=one.source, relationship=one.relationship, target=one.target)
@@ -277,12 +280,12 @@ async def _search(
 
 
 def _query(
-    caller: Caller, body: Asked, filters: Filters, more: Sequence[JsonValue]
-) -> CompiledQuery:
+    caller: Caller, body: QueryBody, filters: Filters, more: Sequence[JsonValue]
+) -> MemoryQuery:
     categories: list[JsonValue] = (
         [{"categories": {"in": list(body.categories)}}] if body.categories else []
     )
-    # As they are where there is nothing else: a mistake is then named by its own path.
+    # Unchanged where there is nothing else, so that an error names its own path.
     both: Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
     query = compile_query(
         both if filters else None, caller.project_id, show_expired=bool(body.show_expired)
@@ -306,7 +309,7 @@ def _refuse_top_level_ids(body: BaseModel) -> None:
 @router.get("/v1/memories/{memory_id}/")
 def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> Item:
     """Return a memory."""
-    return _item(shown(_require(server, caller, memory_id)), None)
+    return _item(ClientMemory.of(_require(server, caller, memory_id)), None)
 
 
 @router.put("/v1/memories/{memory_id}/")
@@ -314,16 +317,16 @@ def update_memory(memory_id: str, body: UpdateBody, caller: CallerDep, server: S
     """Change a memory."""
     given = body.model_dump(exclude_unset=True)
     old = _require(server, caller, memory_id)
-    return _item(shown(_updated(server, caller, [(old, given)])[0]), None)
+    return _item(ClientMemory.of(_updated(server, caller, [(old, given)])[0]), None)
 
 
 @router.delete("/v1/memories/{memory_id}/", response_model_exclude_unset=True)
 def delete_memory(
     memory_id: str, caller: CallerDep, server: ServerDep, delete_linked: bool = False
 ) -> DeletedMemory:
-    """Delete a memory. There are no older ones that it superseded."""
+    """Delete a memory; `delete_linked` has no effect, since no older versions are kept."""
     memory = _require(server, caller, memory_id)
-    erasing.delete_memories(server, caller.project_id, [memory])
+    erasure.delete_memories(server, caller.project_id, [memory])
     said = "Memory deleted successfully!"
     return (
         DeletedMemory(message=said, cascade_count=0)
@@ -334,14 +337,14 @@ def delete_memory(
 
 @router.get("/v1/memories/{memory_id}/history/")
 def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[HistoryEntry]:
-    """Return the changes of a memory, oldest first, also of one that was deleted."""
+    """Return the changes of a memory, oldest first, even if it was deleted."""
     _check_uuid(memory_id)
     scope = project_scope(caller.project_id)
     changes = server.memory.history(memory_id, scope=scope)
     memory = server.memory.get(memory_id, scope=scope)
-    seen = None if memory is None else shown(memory)
+    seen = None if memory is None else ClientMemory.of(memory)
     entities = (
-        events.deleted_entities(server, caller.project_id, memory_id) or Entities()
+        events.deleted_entities(server, caller.project_id, memory_id) or EntityIds()
         if seen is None
         else seen.entities
     )
@@ -369,30 +372,23 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[Histor
 
 
 @router.delete("/v1/memories/")
-def delete_all(  # noqa: PLR0917  (what the query may hold)
-    caller: CallerDep,
-    server: ServerDep,
-    user_id: str | None = None,
-    agent_id: str | None = None,
-    app_id: str | None = None,
-    run_id: str | None = None,
-    metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
+def delete_all(
+    caller: CallerDep, server: ServerDep, query: Annotated[DeleteQuery, Query()]
 ) -> DeletedAll:
     """Delete all memories of entities; `*` stands for any id."""
-    given = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
-    filters: Filters = {key: value for key, value in given.items() if value is not None}
-    if metadata is not None:
+    filters: Filters = query.model_dump(exclude_none=True)
+    if query.metadata is not None:
         try:
-            filters["metadata"] = json.loads(metadata)
+            filters["metadata"] = json.loads(query.metadata)
         except ValueError:
             raise InvalidInputError("metadata must be a JSON object.") from None
-    event_id = erasing.erase(server, caller.project_id, filters)
+    event_id = erasure.erase(server, caller.project_id, filters)
     return DeletedAll(message="Memories deleted successfully!", event_id=event_id)
 
 
 @router.put("/v1/batch/")
 def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done:
-    """Change many memories; nothing is changed when one of them is not there."""
+    """Change many memories; if one of them does not exist, none is changed."""
     changes = [
         (
             _require(server, caller, change.memory_id),
@@ -406,17 +402,17 @@ def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done
 
 @router.delete("/v1/batch/")
 def delete_many(body: BatchDelete, caller: CallerDep, server: ServerDep) -> Done:
-    """Delete many memories; nothing is deleted when one of them is not there."""
+    """Delete many memories; if one of them does not exist, none is deleted."""
     wanted = {one.memory_id: one for one in body.memories}
     memories = [_require(server, caller, memory_id) for memory_id in wanted]
-    erasing.delete_memories(server, caller.project_id, memories)
+    erasure.delete_memories(server, caller.project_id, memories)
     return Done(message=f"Successfully deleted {len(memories)} memories")
 
 
 def _updated(
     server: Server, caller: Caller, changes: Sequence[tuple[Memory, Mapping[str, object]]]
 ) -> list[Memory]:
-    plans = []
+    wanted = []
     for old, given in changes:
         text, metadata = given.get("text"), changed_fields(given)
         if text is None and not metadata:
@@ -424,14 +420,16 @@ def _updated(
                 "There is nothing to change: give a text, metadata, a timestamp or an "
                 "expiration_date."
             )
-        plans.append((old, text if isinstance(text, str) else None, metadata or None))
-    noted: list[tuple[Entities, events.Change]] = []
+        wanted.append((old, text if isinstance(text, str) else None, metadata or None))
+    noted: list[tuple[EntityIds, events.Change]] = []
     updated: list[Memory] = []
     try:
-        for old, new_text, values in plans:
+        for old, new_text, values in wanted:
             new = server.memory.update(old.id, scope=old.scope, text=new_text, metadata=values)
             updated.append(new)
-            noted.append((shown(new).entities, events.Change(new.id, "UPDATE", new.text, old.text)))
+            noted.append(
+                (ClientMemory.of(new).entities, events.Change(new.id, "UPDATE", new.text, old.text))
+            )
     finally:
         events.record(server, caller.project_id, noted)
     return updated
@@ -450,15 +448,15 @@ def _check_uuid(memory_id: str) -> None:
         raise InvalidInputError("memory_id should be a valid UUID")
 
 
-def _item(memory: Shown, fields: Sequence[str] | None) -> Item:
+def _item(memory: ClientMemory, fields: Sequence[str] | None) -> Item:
     return Item.model_validate(_fields(memory, fields))
 
 
-def _search_item(memory: Shown, fields: Sequence[str] | None) -> SearchItem:
+def _search_item(memory: ClientMemory, fields: Sequence[str] | None) -> SearchItem:
     return SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
 
 
-def _fields(memory: Shown, fields: Sequence[str] | None) -> dict[str, object]:
+def _fields(memory: ClientMemory, fields: Sequence[str] | None) -> dict[str, object]:
     found: dict[str, object] = {
         "id": memory.id,
         "memory": memory.text,

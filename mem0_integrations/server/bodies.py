@@ -1,29 +1,27 @@
-"""What the endpoints of memories are sent, and what they answer."""
+"""The bodies of requests and answers: those of the memories, and what several endpoints share."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictFloat, StrictInt
 
-from mem0_integrations.server.adding import AddBody, EntityId, Time
-from mem0_integrations.server.events import Status
-from mem0_integrations.server.projects import Done
 from mem0_integrations.server.tenancy import ENTITY_KEYS
 
 __all__ = [
     "QUEUED",
+    "AddBody",
     "AddResult",
     "Added",
-    "Asked",
     "BatchChange",
     "BatchDelete",
     "BatchUpdate",
     "DeletedAll",
     "DeletedMemory",
+    "Done",
     "Filters",
-    "Found",
+    "HistoryEntry",
     "Item",
     "ItemPage",
     "ListBody",
@@ -32,12 +30,18 @@ __all__ = [
     "OldListBody",
     "OldResults",
     "OldSearchBody",
+    "Page",
+    "PageLinks",
+    "QueryBody",
     "Queued",
     "Reference",
     "RelationItem",
     "SearchBody",
     "SearchItem",
+    "SearchResults",
+    "Status",
     "UpdateBody",
+    "page_links",
 ]
 
 _MOST_RESULTS: Final = 1_000
@@ -46,10 +50,53 @@ _DEFAULT_RESULTS: Final = 10
 QUEUED: Final = "Memory processing has been queued for background execution"
 
 Filters: TypeAlias = dict[str, JsonValue]
+Status: TypeAlias = Literal["PENDING", "RUNNING", "FAILED", "SUCCEEDED"]
+# `true` is neither an id nor a time.
+EntityId: TypeAlias = str | StrictInt
+Time: TypeAlias = StrictInt | StrictFloat | str
+
+
+class Done(BaseModel):
+    """Confirms that the request was carried out."""
+
+    message: str
+
+
+class Page(BaseModel):
+    """What pages of any kind have in common."""
+
+    count: int
+    next: str | None
+    previous: str | None
+
+
+class PageLinks(TypedDict):
+    """The links of a page to its neighbours; None where there is none."""
+
+    next: str | None
+    previous: str | None
+
+
+def page_links(path: str, page: int, *, more: bool) -> PageLinks:
+    """Return the links of a page to the pages after and before it.
+
+    Args:
+        path: The path of a page, with `{}` in place of its number.
+        page: The number of this page, from 1.
+        more: Whether there is a page after this one.
+
+    Example:
+        >>> page_links("/v1/events/?page={}", 1, more=True)
+        {'next': '/v1/events/?page=2', 'previous': None}
+    """
+    return {
+        "next": path.format(page + 1) if more else None,
+        "previous": path.format(page - 1) if page > 1 else None,
+    }
 
 
 class Item(BaseModel):
-    """A memory; with `fields`, only some of this."""
+    """A memory; if the request has `fields`, only those."""
 
     id: str
     memory: str
@@ -73,12 +120,9 @@ class SearchItem(Item):
     score: float | None = None
 
 
-class ItemPage(BaseModel):
+class ItemPage(Page):
     """A page of memories, the newest first."""
 
-    count: int
-    next: str | None
-    previous: str | None
     results: list[Item]
 
 
@@ -90,12 +134,12 @@ class RelationItem(BaseModel):
     target: str
 
 
-class Found(BaseModel):
-    """What a search found, nearest first."""
+class SearchResults(BaseModel):
+    """The results of a search, the most similar first."""
 
     results: list[SearchItem]
     relations: Annotated[
-        list[RelationItem] | None, Field(description="Where a knowledge graph is attached.")
+        list[RelationItem] | None, Field(description="Only if a knowledge graph is attached.")
     ] = None
 
 
@@ -109,7 +153,7 @@ class AddResult(BaseModel):
 
 
 class Added(BaseModel):
-    """What became of an add: with `infer`, it is under way."""
+    """The state of an add; with `infer`, it goes on in the background."""
 
     message: str
     status: Status
@@ -118,7 +162,7 @@ class Added(BaseModel):
 
 
 class Queued(BaseModel):
-    """An add that is under way."""
+    """An add that goes on in the background."""
 
     message: str = QUEUED
     status: Status
@@ -131,20 +175,79 @@ class OldResults(BaseModel):
     results: list[AddResult | Queued]
 
 
+class HistoryEntry(BaseModel):
+    """One change of one memory."""
+
+    id: str
+    memory_id: str
+    input: list[dict[str, JsonValue]]
+    old_memory: str | None
+    new_memory: str | None
+    user_id: str | None
+    agent_id: str | None
+    app_id: str | None
+    session_id: str | None
+    event: str
+    metadata: dict[str, JsonValue] | None
+    categories: list[str] | None = None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
 class DeletedAll(Done):
-    """What was done, and the event that says so."""
+    """Confirms a deletion; the event records it."""
 
     event_id: str
 
 
 class DeletedMemory(Done):
-    """What was done."""
+    """Confirms that a memory was deleted."""
 
     cascade_count: int | None = None
 
 
+class ChatMessage(BaseModel):
+    """A message of a conversation, as of chat models; its other fields are ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: str
+    content: str | dict[str, JsonValue] | list[JsonValue] | None = None
+    name: str | None = None
+
+
+class AddBody(BaseModel):
+    """Messages to remember, and the entities to which the memories belong.
+
+    Other fields of the Platform (custom instructions and categories, schemas) are ignored: what
+    is extracted is up to the memory behind the server.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    messages: list[ChatMessage] | ChatMessage | str
+    user_id: EntityId | None = None
+    agent_id: EntityId | None = None
+    app_id: EntityId | None = None
+    run_id: EntityId | None = None
+    filters: Annotated[
+        dict[str, JsonValue] | None, Field(description="May hold the ids as well.")
+    ] = None
+    metadata: dict[str, JsonValue] | None = None
+    infer: bool = True
+    timestamp: Annotated[
+        Time | None,
+        Field(description="When it was said: seconds since the epoch, or ISO 8601."),
+    ] = None
+    expiration_date: Annotated[
+        str | None, Field(description="The last day on which it is found: YYYY-MM-DD.")
+    ] = None
+    categories: list[str] | None = None
+    structured_attributes: dict[str, JsonValue] | None = None
+
+
 class OldAddBody(AddBody):
-    """The same as of version 3, for older clients."""
+    """Messages to remember, from older clients."""
 
     output_format: str | None = None
     async_mode: Annotated[
@@ -152,8 +255,8 @@ class OldAddBody(AddBody):
     ] = False
 
 
-class Asked(BaseModel):
-    """What listing and searching have in common; what else the Platform accepts is not read."""
+class QueryBody(BaseModel):
+    """What listing and searching have in common; other fields of the Platform are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -162,7 +265,7 @@ class Asked(BaseModel):
     show_expired: bool | None = None
 
 
-class ListBody(Asked):
+class ListBody(QueryBody):
     """Which memories to list."""
 
     filters: Filters
@@ -171,7 +274,7 @@ class ListBody(Asked):
     keywords: Annotated[str | None, Field(description="A part of the text.")] = None
 
 
-class SearchBody(Asked):
+class SearchBody(QueryBody):
     """What to search for."""
 
     query: str
@@ -180,12 +283,12 @@ class SearchBody(Asked):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     metadata: Filters | None = None
     latest_only: Annotated[
-        bool | None, Field(description="Of those that say the same, only the newest.")
+        bool | None, Field(description="Of memories that say the same, only the newest.")
     ] = None
 
 
 class OldIds(BaseModel):
-    """The ids where older clients put them."""
+    """The ids of entities where older clients send them: beside the filter."""
 
     user_id: EntityId | None = None
     agent_id: EntityId | None = None
@@ -216,7 +319,7 @@ class OldSearchBody(SearchBody, OldIds):
 
 
 class UpdateBody(BaseModel):
-    """What to change; metadata that is left out stays as it is."""
+    """What to change; fields and metadata that are left out stay as they are."""
 
     text: str | None = None
     metadata: dict[str, JsonValue] | None = None
@@ -225,7 +328,7 @@ class UpdateBody(BaseModel):
 
 
 class BatchChange(BaseModel):
-    """What to change of one memory."""
+    """What to change in one memory."""
 
     memory_id: str
     text: str | None = None
@@ -233,7 +336,7 @@ class BatchChange(BaseModel):
 
 
 class BatchUpdate(BaseModel):
-    """What to change."""
+    """What to change in several memories."""
 
     memories: Annotated[list[BatchChange], Field(min_length=1, max_length=_MOST_BATCH)]
 
@@ -245,6 +348,6 @@ class Reference(BaseModel):
 
 
 class BatchDelete(BaseModel):
-    """What to delete."""
+    """Which memories to delete."""
 
     memories: Annotated[list[Reference], Field(min_length=1, max_length=_MOST_BATCH)]

@@ -1,0 +1,112 @@
+"""The members of a project: their table, and its endpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+import sqlalchemy as sa
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, Field
+
+from mem0_integrations.scope import MAX_ID_LENGTH
+from mem0_integrations.server.auth import CallerDep, check_project
+from mem0_integrations.server.bodies import Done
+from mem0_integrations.server.dependencies import ServerDep, change
+from mem0_integrations.server.routes.projects import PROJECT
+from mem0_integrations.server.state import TABLES, Moment, now
+
+__all__ = ["members", "router"]
+
+router: Final = APIRouter(tags=["projects"])
+
+_MEMBERS: Final = f"{PROJECT}members/"
+
+members: Final = sa.Table(
+    "members",
+    TABLES,
+    sa.Column("project_id", sa.String(255), sa.ForeignKey("projects.id"), primary_key=True),
+    sa.Column("email", sa.String(255), primary_key=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+)
+
+
+Role: TypeAlias = Literal["READER", "OWNER"]
+Email: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+
+
+class Member(BaseModel):
+    """A member to add or change; a role grants nothing, since only keys do."""
+
+    email: Email
+    role: Role = "READER"
+
+
+class MemberItem(BaseModel):
+    """A member in the form that clients see."""
+
+    username: str
+    role: Role
+
+
+class Members(BaseModel):
+    """The members of a project."""
+
+    members: list[MemberItem]
+
+
+@router.get(_MEMBERS)
+def get_members(org_id: str, project_id: str, caller: CallerDep, server: ServerDep) -> Members:
+    """Return the members of a project."""
+    check_project(caller, project_id, org_id)
+    with server.state.reading() as connection:
+        rows = connection.execute(
+            members.select()
+            .where(members.c.project_id == caller.project_id)
+            .order_by(members.c.created_at)
+        ).all()
+    return Members(members=[MemberItem(username=row.email, role=row.role) for row in rows])
+
+
+@router.post(_MEMBERS)
+def add_member(
+    org_id: str, project_id: str, body: Member, caller: CallerDep, server: ServerDep
+) -> Done:
+    """Add a member."""
+    check_project(caller, project_id, org_id)
+    mine = {"project_id": caller.project_id, "email": body.email}
+    with server.state.begin() as connection:
+        if connection.execute(members.select().filter_by(**mine)).first():
+            raise HTTPException(409, "The project has this member already.")
+        connection.execute(members.insert().values(**mine, role=body.role, created_at=now()))
+    return Done(message="User added to the project successfully.")
+
+
+@router.put(_MEMBERS)
+def update_member(
+    org_id: str, project_id: str, body: Member, caller: CallerDep, server: ServerDep
+) -> Done:
+    """Change the role of a member."""
+    check_project(caller, project_id, org_id)
+    change(
+        server,
+        members.update()
+        .filter_by(project_id=caller.project_id, email=body.email)
+        .values(role=body.role),
+        missing="The project has no such member.",
+    )
+    return Done(message="User role updated successfully.")
+
+
+@router.delete(_MEMBERS)
+def remove_member(
+    org_id: str, project_id: str, email: str, caller: CallerDep, server: ServerDep
+) -> Done:
+    """Remove a member."""
+    check_project(caller, project_id, org_id)
+    change(
+        server,
+        members.delete().filter_by(project_id=caller.project_id, email=email),
+        missing="The project has no such member.",
+    )
+    return Done(message="User removed from the project successfully.")
