@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -18,34 +18,21 @@ import mem0_integrations
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.server import deliveries, exports, routes, writes
+from mem0_integrations.server import deliveries, exports, writes
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.errors import ERRORS, answer_errors
 from mem0_integrations.server.events import count_events
 from mem0_integrations.server.metrics import Metrics
 from mem0_integrations.server.middleware import Observed, SizeLimit, TrailingSlash
 from mem0_integrations.server.rates import Limiter
+from mem0_integrations.server.routes import ROUTERS
+from mem0_integrations.server.routes.health import count_writes
 from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
 from mem0_integrations.server.workers import Worker
 
 __all__ = ["create_app", "default_state_url"]
 
-# They are tried in order, and most requests are for memories.
-_ROUTERS: Final[tuple[APIRouter, ...]] = (
-    # Before the memories, one of whose paths would match a path of the events.
-    routes.events.router,
-    routes.memories.router,
-    # Before the entities, for the same reason.
-    routes.profiles.router,
-    routes.entities.router,
-    routes.exports.router,
-    routes.insights.router,
-    routes.projects.router,
-    routes.members.router,
-    routes.webhooks.router,
-    routes.health.router,
-)
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS: Final = (
     "Authorization",
@@ -131,7 +118,7 @@ def create_app(
             await run_in_threadpool(partial(_stop, server, close_memory=close_memory))
 
     metrics = Metrics(
-        outbox=partial(routes.health.count_writes, server),
+        outbox=partial(count_writes, server),
         events=partial(count_events, state),
     )
     app = _Application(
@@ -157,7 +144,7 @@ def create_app(
     app.state.server = server
     app.state.metrics = metrics
     answer_errors(app)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
     return app
 

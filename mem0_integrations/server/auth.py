@@ -23,7 +23,14 @@ from mem0_integrations.server.projects import (
     projects,
 )
 
-__all__ = ["Caller", "CallerDep", "check_org", "check_project", "is_loopback"]
+__all__ = [
+    "Caller",
+    "CallerDep",
+    "ProjectCallerDep",
+    "check_org",
+    "check_project",
+    "is_loopback",
+]
 
 _SCHEMES: Final = frozenset({"token", "bearer"})
 _AUTHORIZATION: Final = APIKeyHeader(
@@ -75,14 +82,22 @@ async def caller(
 CallerDep = Annotated[Caller, Depends(caller)]
 
 
-def check_project(caller: Caller, project_id: str, org_id: str | None = None) -> None:
-    """Refuse a project, or an organization, that is not the caller's.
+async def project_caller(org_id: str, project_id: str, caller: CallerDep) -> Caller:
+    """Return the caller if the project of the path is theirs."""
+    check_org(caller, org_id)
+    check_project(caller, project_id)
+    return caller
+
+
+ProjectCallerDep = Annotated[Caller, Depends(project_caller)]
+
+
+def check_project(caller: Caller, project_id: str) -> None:
+    """Refuse a project that is not the caller's.
 
     Raises:
         HTTPException: 404: callers do not learn whether others have it.
     """
-    if org_id is not None:
-        check_org(caller, org_id)
     if project_id != caller.project_id:
         raise HTTPException(404, "The key does not belong to this project.")
 

@@ -20,13 +20,15 @@ __all__ = [
     "DeletedAll",
     "DeletedMemory",
     "Done",
+    "EntityFields",
+    "EntityQuery",
     "Filters",
     "HistoryEntry",
     "Item",
     "ItemPage",
+    "JsonObject",
     "ListBody",
     "OldAddBody",
-    "OldIds",
     "OldListBody",
     "OldResults",
     "OldSearchBody",
@@ -49,7 +51,8 @@ _MOST_BATCH: Final = 1_000
 _DEFAULT_RESULTS: Final = 10
 QUEUED: Final = "Memory processing has been queued for background execution"
 
-Filters: TypeAlias = dict[str, JsonValue]
+JsonObject: TypeAlias = dict[str, JsonValue]
+Filters: TypeAlias = JsonObject
 Status: TypeAlias = Literal["PENDING", "RUNNING", "FAILED", "SUCCEEDED"]
 # `true` is neither an id nor a time.
 EntityId: TypeAlias = str | StrictInt
@@ -105,9 +108,9 @@ class Item(BaseModel):
     app_id: str | None = None
     run_id: str | None = None
     session_id: Annotated[str | None, Field(description="The same as run_id.")] = None
-    metadata: dict[str, JsonValue] | None = None
+    metadata: JsonObject | None = None
     categories: list[str] | None = None
-    structured_attributes: dict[str, JsonValue] | None = None
+    structured_attributes: JsonObject | None = None
     expiration_date: date | None = None
     role: Annotated[str | None, Field(description="Who said it, as Mem0's own code tells.")] = None
     created_at: datetime | None = None
@@ -118,6 +121,15 @@ class SearchItem(Item):
     """A memory that was found."""
 
     score: float | None = None
+
+
+class EntityQuery(BaseModel):
+    """The entities whose memories are meant."""
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    app_id: str | None = None
+    run_id: str | None = None
 
 
 class ItemPage(Page):
@@ -149,7 +161,7 @@ class AddResult(BaseModel):
     id: str
     event: str
     memory: str
-    data: dict[str, JsonValue]
+    data: JsonObject
 
 
 class Added(BaseModel):
@@ -180,7 +192,7 @@ class HistoryEntry(BaseModel):
 
     id: str
     memory_id: str
-    input: list[dict[str, JsonValue]]
+    input: list[JsonObject]
     old_memory: str | None
     new_memory: str | None
     user_id: str | None
@@ -188,7 +200,7 @@ class HistoryEntry(BaseModel):
     app_id: str | None
     session_id: str | None
     event: str
-    metadata: dict[str, JsonValue] | None
+    metadata: JsonObject | None
     categories: list[str] | None = None
     created_at: datetime | None
     updated_at: datetime | None
@@ -206,17 +218,34 @@ class DeletedMemory(Done):
     cascade_count: int | None = None
 
 
+class EntityFields(BaseModel):
+    """The ids of entities; older clients send them beside a filter."""
+
+    user_id: EntityId | None = None
+    agent_id: EntityId | None = None
+    app_id: EntityId | None = None
+    run_id: EntityId | None = None
+
+    def all_filters(self, filters: Filters | None) -> Filters:
+        """Return the ids and a filter as one filter."""
+        ids: list[JsonValue] = [
+            {key: value} for key in ENTITY_KEYS if (value := getattr(self, key)) is not None
+        ]
+        given: list[JsonValue] = [filters] if filters else []
+        return {"AND": [*ids, *given]} if ids or given else {}
+
+
 class ChatMessage(BaseModel):
     """A message of a conversation, as of chat models; its other fields are ignored."""
 
     model_config = ConfigDict(extra="allow")
 
     role: str
-    content: str | dict[str, JsonValue] | list[JsonValue] | None = None
+    content: str | JsonObject | list[JsonValue] | None = None
     name: str | None = None
 
 
-class AddBody(BaseModel):
+class AddBody(EntityFields):
     """Messages to remember, and the entities to which the memories belong.
 
     Other fields of the Platform (custom instructions and categories, schemas) are ignored: what
@@ -226,14 +255,8 @@ class AddBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     messages: list[ChatMessage] | ChatMessage | str
-    user_id: EntityId | None = None
-    agent_id: EntityId | None = None
-    app_id: EntityId | None = None
-    run_id: EntityId | None = None
-    filters: Annotated[
-        dict[str, JsonValue] | None, Field(description="May hold the ids as well.")
-    ] = None
-    metadata: dict[str, JsonValue] | None = None
+    filters: Annotated[JsonObject | None, Field(description="May hold the ids as well.")] = None
+    metadata: JsonObject | None = None
     infer: bool = True
     timestamp: Annotated[
         Time | None,
@@ -243,7 +266,7 @@ class AddBody(BaseModel):
         str | None, Field(description="The last day on which it is found: YYYY-MM-DD.")
     ] = None
     categories: list[str] | None = None
-    structured_attributes: dict[str, JsonValue] | None = None
+    structured_attributes: JsonObject | None = None
 
 
 class OldAddBody(AddBody):
@@ -287,30 +310,13 @@ class SearchBody(QueryBody):
     ] = None
 
 
-class OldIds(BaseModel):
-    """The ids of entities where older clients send them: beside the filter."""
-
-    user_id: EntityId | None = None
-    agent_id: EntityId | None = None
-    app_id: EntityId | None = None
-    run_id: EntityId | None = None
-
-    def all_filters(self, filters: Filters | None) -> Filters:
-        """Return the ids and a filter as one filter."""
-        ids: list[JsonValue] = [
-            {key: value} for key in ENTITY_KEYS if (value := getattr(self, key)) is not None
-        ]
-        given: list[JsonValue] = [filters] if filters else []
-        return {"AND": [*ids, *given]} if ids or given else {}
-
-
-class OldListBody(ListBody, OldIds):
+class OldListBody(ListBody, EntityFields):
     """Which memories to list, for older clients."""
 
     filters: Filters = {}
 
 
-class OldSearchBody(SearchBody, OldIds):
+class OldSearchBody(SearchBody, EntityFields):
     """What to search for, for older clients."""
 
     filters: Filters = {}
@@ -322,7 +328,7 @@ class UpdateBody(BaseModel):
     """What to change; fields and metadata that are left out stay as they are."""
 
     text: str | None = None
-    metadata: dict[str, JsonValue] | None = None
+    metadata: JsonObject | None = None
     timestamp: Time | None = None
     expiration_date: Annotated[str | None, Field(description="None to clear it.")] = None
 
@@ -332,7 +338,7 @@ class BatchChange(BaseModel):
 
     memory_id: str
     text: str | None = None
-    metadata: dict[str, JsonValue] | None = None
+    metadata: JsonObject | None = None
 
 
 class BatchUpdate(BaseModel):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 
 from mem0_integrations.server.dependencies import Server
+from mem0_integrations.server.projects import project_column, project_rows
 from mem0_integrations.server.queries import matching
 from mem0_integrations.server.state import TABLES, Moment, now
 from mem0_integrations.server.tenancy import ClientMemory
@@ -32,7 +33,7 @@ ENTITY_TYPES: Final[tuple[EntityType, ...]] = get_args(EntityType)
 entities: Final = sa.Table(
     "entities",
     TABLES,
-    sa.Column("project_id", sa.String(255), sa.ForeignKey("projects.id"), primary_key=True),
+    project_column(primary_key=True),
     sa.Column("type", sa.String(8), primary_key=True),
     sa.Column("name", sa.String(255), primary_key=True),
     sa.Column("metadata", sa.JSON, nullable=False),
@@ -74,13 +75,9 @@ def find_entities(
     """
     if memories is None:
         memories = matching(server, project_id, show_expired=True)
-    with server.state.reading() as connection:
-        rows = connection.execute(
-            entities.select().where(entities.c.project_id == project_id)
-        ).all()
     found: FoundEntities = {
         (row.type, row.name): FoundEntity(row.created_at, row.updated_at, row.metadata)
-        for row in rows
+        for row in project_rows(server.state, entities, project_id)
     }
     for memory in memories:
         _count(memory, found)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.errors import log_failure
+from mem0_integrations.server.projects import project_column
 from mem0_integrations.server.queries import matching
 from mem0_integrations.server.state import TABLES, Moment, State, now
 from mem0_integrations.server.tenancy import ENTITY_KEYS, ClientMemory
@@ -27,9 +28,7 @@ exports: Final = sa.Table(
     "exports",
     TABLES,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column(
-        "project_id", sa.String(255), sa.ForeignKey("projects.id"), nullable=False, index=True
-    ),
+    project_column(),
     sa.Column("schema", sa.JSON, nullable=False),
     sa.Column("filters", sa.JSON, nullable=False),
     sa.Column("filters_hash", sa.String(64), nullable=False),

@@ -15,7 +15,12 @@ import sqlalchemy as sa
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.scope import MAX_ID_LENGTH
-from mem0_integrations.server.projects import checked_project, create_project, projects
+from mem0_integrations.server.projects import (
+    checked_project,
+    create_project,
+    project_column,
+    projects,
+)
 from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
 
 __all__ = [
@@ -39,13 +44,7 @@ keys: Final = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("prefix", sa.String(16), nullable=False, index=True),
     sa.Column("hash", sa.String(64), nullable=False),
-    sa.Column(
-        "project_id",
-        sa.String(255),
-        sa.ForeignKey("projects.id"),
-        nullable=False,
-        index=True,
-    ),
+    project_column(),
     sa.Column("name", sa.String(255)),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("revoked_at", Moment),

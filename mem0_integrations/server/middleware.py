@@ -23,7 +23,21 @@ _DRAINED: Final = 16
 _NOT_SLASHED: Final = ("/health", "/metrics", "/docs", "/redoc", "/openapi.json")
 
 
-class Observed:
+class _HTTPMiddleware:
+    """Handles HTTP requests, and lets everything else pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handle = self._handle if scope["type"] == "http" else self._app
+        await handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class Observed(_HTTPMiddleware):
     """Counts and logs requests, and answers those that fail unexpectedly.
 
     Neither the log nor the counters contain anything that was sent, not even the path: it may
@@ -35,14 +49,10 @@ class Observed:
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
+        super().__init__(app)
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status = 0
 
@@ -83,20 +93,15 @@ class Observed:
         )
 
 
-class TrailingSlash:
+class TrailingSlash(_HTTPMiddleware):
     """Adds the slash at the end of a path if the client left it out; removes it where none belongs.
 
     Args:
         app: The application inside.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] == "http":
-            scope["path"] = _as_routed(scope)
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = _as_routed(scope)
         await self._app(scope, receive, send)
 
 
@@ -110,7 +115,7 @@ def _as_routed(scope: Scope) -> str:
     return path if sent.endswith(b"/") else f"{path}/"
 
 
-class SizeLimit:
+class SizeLimit(_HTTPMiddleware):
     """Refuses bodies that are too large, with or without a `Content-Length`.
 
     Args:
@@ -119,14 +124,10 @@ class SizeLimit:
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
+        super().__init__(app)
         self._max_bytes = max_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
         said = Headers(scope=scope).get("content-length", "")
 

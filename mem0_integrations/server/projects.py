@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.scope import Scope
-from mem0_integrations.server.state import TABLES, Moment, now
+from mem0_integrations.server.state import TABLES, Moment, State, now
 
-__all__ = ["DEFAULT_ORG", "DEFAULT_PROJECT", "checked_project", "create_project", "projects"]
+__all__ = [
+    "DEFAULT_ORG",
+    "DEFAULT_PROJECT",
+    "checked_project",
+    "create_project",
+    "project_column",
+    "project_rows",
+    "projects",
+]
 
 DEFAULT_PROJECT: Final = "default"
 DEFAULT_ORG: Final = "default"
@@ -27,6 +36,25 @@ projects: Final = sa.Table(
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("created_at", Moment, nullable=False),
 )
+
+
+def project_column(*, primary_key: bool = False) -> sa.Column[str]:
+    """Return the column of another table that names the project of a row."""
+    return sa.Column(
+        "project_id",
+        sa.String(255),
+        sa.ForeignKey("projects.id"),
+        nullable=False,
+        primary_key=primary_key,
+        index=not primary_key,
+    )
+
+
+def project_rows(state: State, table: sa.Table, project_id: str) -> Sequence[sa.Row[Any]]:
+    """Return the rows of a table that belong to a project, oldest first."""
+    mine = table.select().filter_by(project_id=project_id).order_by(table.c.created_at)
+    with state.reading() as connection:
+        return connection.execute(mine).all()
 
 
 def create_project(

@@ -6,6 +6,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from mem0_integrations.server.projects import project_column
 from mem0_integrations.server.state import TABLES, Moment
 
 __all__ = ["any_listening", "webhooks"]
@@ -14,9 +15,7 @@ webhooks: Final = sa.Table(
     "webhooks",
     TABLES,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column(
-        "project_id", sa.String(255), sa.ForeignKey("projects.id"), nullable=False, index=True
-    ),
+    project_column(),
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("event_types", sa.JSON, nullable=False),

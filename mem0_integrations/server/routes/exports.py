@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.server.auth import CallerDep
+from mem0_integrations.server.bodies import EntityQuery
 from mem0_integrations.server.dependencies import ServerDep
 from mem0_integrations.server.exports import RETENTION, exports
 from mem0_integrations.server.filters import compile_query
@@ -33,14 +34,10 @@ _PATIENCE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
 
-class _Selection(BaseModel):
+class _Selection(EntityQuery):
     """Which memories to export: a filter, ids beside it, or both."""
 
     filters: dict[str, JsonValue] | None = None
-    user_id: str | None = None
-    agent_id: str | None = None
-    app_id: str | None = None
-    run_id: str | None = None
 
     @property
     def all_filters(self) -> dict[str, JsonValue]:

@@ -9,9 +9,10 @@ from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, Field
 
 from mem0_integrations.scope import MAX_ID_LENGTH
-from mem0_integrations.server.auth import CallerDep, check_project
+from mem0_integrations.server.auth import ProjectCallerDep
 from mem0_integrations.server.bodies import Done
 from mem0_integrations.server.dependencies import ServerDep, change
+from mem0_integrations.server.projects import project_column, project_rows
 from mem0_integrations.server.routes.projects import PROJECT
 from mem0_integrations.server.state import TABLES, Moment, now
 
@@ -24,7 +25,7 @@ _MEMBERS: Final = f"{PROJECT}members/"
 members: Final = sa.Table(
     "members",
     TABLES,
-    sa.Column("project_id", sa.String(255), sa.ForeignKey("projects.id"), primary_key=True),
+    project_column(primary_key=True),
     sa.Column("email", sa.String(255), primary_key=True),
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
@@ -56,24 +57,15 @@ class Members(BaseModel):
 
 
 @router.get(_MEMBERS)
-def get_members(org_id: str, project_id: str, caller: CallerDep, server: ServerDep) -> Members:
+def get_members(caller: ProjectCallerDep, server: ServerDep) -> Members:
     """Return the members of a project."""
-    check_project(caller, project_id, org_id)
-    with server.state.reading() as connection:
-        rows = connection.execute(
-            members.select()
-            .where(members.c.project_id == caller.project_id)
-            .order_by(members.c.created_at)
-        ).all()
+    rows = project_rows(server.state, members, caller.project_id)
     return Members(members=[MemberItem(username=row.email, role=row.role) for row in rows])
 
 
 @router.post(_MEMBERS)
-def add_member(
-    org_id: str, project_id: str, body: Member, caller: CallerDep, server: ServerDep
-) -> Done:
+def add_member(body: Member, caller: ProjectCallerDep, server: ServerDep) -> Done:
     """Add a member."""
-    check_project(caller, project_id, org_id)
     mine = {"project_id": caller.project_id, "email": body.email}
     with server.state.begin() as connection:
         if connection.execute(members.select().filter_by(**mine)).first():
@@ -83,11 +75,8 @@ def add_member(
 
 
 @router.put(_MEMBERS)
-def update_member(
-    org_id: str, project_id: str, body: Member, caller: CallerDep, server: ServerDep
-) -> Done:
+def update_member(body: Member, caller: ProjectCallerDep, server: ServerDep) -> Done:
     """Change the role of a member."""
-    check_project(caller, project_id, org_id)
     change(
         server,
         members.update()
@@ -99,11 +88,8 @@ def update_member(
 
 
 @router.delete(_MEMBERS)
-def remove_member(
-    org_id: str, project_id: str, email: str, caller: CallerDep, server: ServerDep
-) -> Done:
+def remove_member(email: str, caller: ProjectCallerDep, server: ServerDep) -> Done:
     """Remove a member."""
-    check_project(caller, project_id, org_id)
     change(
         server,
         members.delete().filter_by(project_id=caller.project_id, email=email),

@@ -16,37 +16,9 @@ from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
-from mem0_integrations.server import erasure, events, writes
+from mem0_integrations.server import bodies, erasure, events, writes
 from mem0_integrations.server.additions import changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
-from mem0_integrations.server.bodies import (
-    QUEUED,
-    AddBody,
-    Added,
-    AddResult,
-    BatchDelete,
-    BatchUpdate,
-    DeletedAll,
-    DeletedMemory,
-    Done,
-    Filters,
-    HistoryEntry,
-    Item,
-    ItemPage,
-    ListBody,
-    OldAddBody,
-    OldListBody,
-    OldResults,
-    OldSearchBody,
-    QueryBody,
-    Queued,
-    RelationItem,
-    SearchBody,
-    SearchItem,
-    SearchResults,
-    UpdateBody,
-    page_links,
-)
 from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.filters import MemoryQuery, compile_query
 from mem0_integrations.server.queries import selected
@@ -83,22 +55,13 @@ class Paging(BaseModel):
     page_size: Annotated[int | None, Field(ge=1, le=_MAX_PAGE_SIZE)] = None
 
 
-class EntityQuery(BaseModel):
-    """The entities whose memories are meant."""
-
-    user_id: str | None = None
-    agent_id: str | None = None
-    app_id: str | None = None
-    run_id: str | None = None
-
-
-class ListQuery(Paging, EntityQuery):
+class ListQuery(Paging, bodies.EntityQuery):
     """Which memories to list, and which page of them."""
 
     show_expired: bool = False
 
 
-class DeleteQuery(EntityQuery):
+class DeleteQuery(bodies.EntityQuery):
     """Which memories to delete."""
 
     metadata: Annotated[str | None, Field(description="A JSON object.")] = None
@@ -109,12 +72,15 @@ class DeleteQuery(EntityQuery):
 
 @router.post("/v3/memories/add/", response_model_exclude_unset=True)
 async def add(
-    body: AddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
-) -> Added:
+    body: bodies.AddBody,
+    caller: CallerDep,
+    server: ServerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> bodies.Added:
     """Add a conversation: with `infer` in the background, as an event; else at once, as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
-    said = Added(message=_said(event), status=event.status, event_id=event.id)
+    said = bodies.Added(message=_said(event), status=event.status, event_id=event.id)
     if not body.infer:
         said.results = _stored(event)
     return said
@@ -122,23 +88,26 @@ async def add(
 
 @router.post("/v1/memories/")
 async def add_v1(
-    body: OldAddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
-) -> OldResults | list[AddResult | Queued]:
+    body: bodies.OldAddBody,
+    caller: CallerDep,
+    server: ServerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> bodies.OldResults | list[bodies.AddResult | bodies.Queued]:
     """Add a conversation, and return what was stored, unless `async_mode` is set."""
     wait = None if body.async_mode else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
     if event.status == "FAILED":
         raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
-    results: list[AddResult | Queued] = (
+    results: list[bodies.AddResult | bodies.Queued] = (
         [*_stored(event)]
         if event.status == "SUCCEEDED"
-        else [Queued(status=event.status, event_id=event.id)]
+        else [bodies.Queued(status=event.status, event_id=event.id)]
     )
-    return OldResults(results=results) if body.output_format == _ENVELOPE else results
+    return bodies.OldResults(results=results) if body.output_format == _ENVELOPE else results
 
 
 async def _accepted(
-    server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
+    server: Server, caller: Caller, body: bodies.AddBody, key: str | None, wait: float | None
 ) -> events.StoredEvent:
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
     if wait is None:
@@ -146,8 +115,8 @@ async def _accepted(
     return await asyncio.wrap_future(server.waiting.submit(accept))
 
 
-def _stored(event: events.StoredEvent) -> list[AddResult]:
-    return [AddResult.model_validate(result) for result in json.loads(event.results)]
+def _stored(event: events.StoredEvent) -> list[bodies.AddResult]:
+    return [bodies.AddResult.model_validate(result) for result in json.loads(event.results)]
 
 
 def _said(event: events.StoredEvent) -> str:
@@ -156,7 +125,7 @@ def _said(event: events.StoredEvent) -> str:
             return "Memory added successfully."
         case "FAILED":
             return "The memory could not be added; the event says why."
-    return QUEUED
+    return bodies.QUEUED
 
 
 # --- List
@@ -164,8 +133,8 @@ def _said(event: events.StoredEvent) -> str:
 
 @router.post("/v3/memories/", response_model_exclude_unset=True)
 def list_v3(
-    body: ListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
-) -> ItemPage:
+    body: bodies.ListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
+) -> bodies.ItemPage:
     """List memories, the newest first."""
     _refuse_top_level_ids(body)
     found = _listed(server, caller, body, body.filters)
@@ -174,8 +143,11 @@ def list_v3(
 
 @router.post("/v2/memories/", response_model_exclude_unset=True)
 def list_v2(
-    body: OldListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
-) -> ItemPage | list[Item]:
+    body: bodies.OldListBody,
+    caller: CallerDep,
+    server: ServerDep,
+    paging: Annotated[Paging, Query()],
+) -> bodies.ItemPage | list[bodies.Item]:
     """List memories: all of them, or a page in an envelope."""
     found = _listed(server, caller, body, body.all_filters(body.filters))
     return _all_or_page(found, "/v2/memories/", paging, body.fields)
@@ -184,14 +156,16 @@ def list_v2(
 @router.get("/v1/memories/", response_model_exclude_unset=True)
 def list_v1(
     caller: CallerDep, server: ServerDep, query: Annotated[ListQuery, Query()]
-) -> ItemPage | list[Item]:
+) -> bodies.ItemPage | list[bodies.Item]:
     """List the memories of an entity: all of them, or a page in an envelope."""
-    body = OldListBody(**query.model_dump(exclude=set(Paging.model_fields)))
+    body = bodies.OldListBody(**query.model_dump(exclude=set(Paging.model_fields)))
     found = _listed(server, caller, body, body.all_filters(None))
     return _all_or_page(found, "/v1/memories/", query, None)
 
 
-def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) -> list[ClientMemory]:
+def _listed(
+    server: Server, caller: Caller, body: bodies.ListBody, filters: bodies.Filters
+) -> list[ClientMemory]:
     more: list[JsonValue] = []
     if body.start_date is not None:
         more.append({"created_at": {"gte": body.start_date}})
@@ -203,7 +177,7 @@ def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) ->
     return [ClientMemory.of(memory) for memory in selected(server, query)]
 
 
-def _until(end: str) -> Filters:
+def _until(end: str) -> bodies.Filters:
     moment = read_moment(end)
     if moment is None or len(end) > len("YYYY-MM-DD"):
         return {"lte": end}
@@ -212,7 +186,7 @@ def _until(end: str) -> Filters:
 
 def _all_or_page(
     found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
-) -> ItemPage | list[Item]:
+) -> bodies.ItemPage | list[bodies.Item]:
     if paging.page is None and paging.page_size is None:
         return [_item(memory, fields) for memory in found]
     return _page(found, path, paging, fields)
@@ -220,12 +194,12 @@ def _all_or_page(
 
 def _page(
     found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
-) -> ItemPage:
+) -> bodies.ItemPage:
     number, size = paging.page or 1, paging.page_size or _DEFAULT_PAGE_SIZE
     start, end = (number - 1) * size, number * size
-    return ItemPage(
+    return bodies.ItemPage(
         count=len(found),
-        **page_links(f"{path}?page={{}}&page_size={size}", number, more=end < len(found)),
+        **bodies.page_links(f"{path}?page={{}}&page_size={size}", number, more=end < len(found)),
         results=[_item(memory, fields) for memory in found[start:end]],
     )
 
@@ -234,7 +208,9 @@ def _page(
 
 
 @router.post("/v3/memories/search/", response_model_exclude_unset=True)
-async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> SearchResults:
+async def search_v3(
+    body: bodies.SearchBody, caller: CallerDep, server: ServerDep
+) -> bodies.SearchResults:
     """Search for memories, the most similar first."""
     _refuse_top_level_ids(body)
     return await _search(server, caller, body, body.filters, body.top_k)
@@ -243,8 +219,8 @@ async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> S
 @router.post("/v2/memories/search/", response_model_exclude_unset=True)
 @router.post("/v1/memories/search/", response_model_exclude_unset=True)
 async def search_older(
-    body: OldSearchBody, caller: CallerDep, server: ServerDep
-) -> SearchResults | list[SearchItem]:
+    body: bodies.OldSearchBody, caller: CallerDep, server: ServerDep
+) -> bodies.SearchResults | list[bodies.SearchItem]:
     """Search for memories; the answer is a bare list, unless the envelope is asked for."""
     filters = body.all_filters(body.filters)
     found = await _search(server, caller, body, filters, body.limit or body.top_k)
@@ -252,8 +228,8 @@ async def search_older(
 
 
 async def _search(
-    server: Server, caller: Caller, body: SearchBody, filters: Filters, top_k: int
-) -> SearchResults:
+    server: Server, caller: Caller, body: bodies.SearchBody, filters: bodies.Filters, top_k: int
+) -> bodies.SearchResults:
     more: list[JsonValue] = [{"metadata": body.metadata}] if body.metadata else []
     query = _query(caller, body, filters, more)
     # Awaited, so that no thread waits for the one that searches.
@@ -269,24 +245,24 @@ async def _search(
     )
     results = [_search_item(ClientMemory.of(memory), body.fields) for memory in recall.memories]
     if not server.memory.has_graph:
-        return SearchResults(results=results)
-    return SearchResults(
+        return bodies.SearchResults(results=results)
+    return bodies.SearchResults(
         results=results,
         relations=[
-            RelationItem(source=one.source, relationship=one.relationship, target=one.target)
+            bodies.RelationItem(source=one.source, relationship=one.relationship, target=one.target)
             for one in recall.relations
         ],
     )
 
 
 def _query(
-    caller: Caller, body: QueryBody, filters: Filters, more: Sequence[JsonValue]
+    caller: Caller, body: bodies.QueryBody, filters: bodies.Filters, more: Sequence[JsonValue]
 ) -> MemoryQuery:
     categories: list[JsonValue] = (
         [{"categories": {"in": list(body.categories)}}] if body.categories else []
     )
     # Unchanged where there is nothing else, so that an error names its own path.
-    both: Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
+    both: bodies.Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
     query = compile_query(
         both if filters else None, caller.project_id, show_expired=bool(body.show_expired)
     )
@@ -307,13 +283,15 @@ def _refuse_top_level_ids(body: BaseModel) -> None:
 
 
 @router.get("/v1/memories/{memory_id}/")
-def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> Item:
+def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> bodies.Item:
     """Return a memory."""
     return _item(ClientMemory.of(_require(server, caller, memory_id)), None)
 
 
 @router.put("/v1/memories/{memory_id}/")
-def update_memory(memory_id: str, body: UpdateBody, caller: CallerDep, server: ServerDep) -> Item:
+def update_memory(
+    memory_id: str, body: bodies.UpdateBody, caller: CallerDep, server: ServerDep
+) -> bodies.Item:
     """Change a memory."""
     given = body.model_dump(exclude_unset=True)
     old = _require(server, caller, memory_id)
@@ -323,20 +301,20 @@ def update_memory(memory_id: str, body: UpdateBody, caller: CallerDep, server: S
 @router.delete("/v1/memories/{memory_id}/", response_model_exclude_unset=True)
 def delete_memory(
     memory_id: str, caller: CallerDep, server: ServerDep, delete_linked: bool = False
-) -> DeletedMemory:
+) -> bodies.DeletedMemory:
     """Delete a memory; `delete_linked` has no effect, since no older versions are kept."""
     memory = _require(server, caller, memory_id)
     erasure.delete_memories(server, caller.project_id, [memory])
     said = "Memory deleted successfully!"
     return (
-        DeletedMemory(message=said, cascade_count=0)
+        bodies.DeletedMemory(message=said, cascade_count=0)
         if delete_linked
-        else DeletedMemory(message=said)
+        else bodies.DeletedMemory(message=said)
     )
 
 
 @router.get("/v1/memories/{memory_id}/history/")
-def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[HistoryEntry]:
+def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[bodies.HistoryEntry]:
     """Return the changes of a memory, oldest first, even if it was deleted."""
     _check_uuid(memory_id)
     scope = project_scope(caller.project_id)
@@ -349,7 +327,7 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[Histor
         else seen.entities
     )
     return [
-        HistoryEntry(
+        bodies.HistoryEntry(
             id=str(uuid.uuid5(_NAMESPACE, f"{memory_id}\n{index}")),
             memory_id=memory_id,
             input=[],
@@ -374,20 +352,20 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[Histor
 @router.delete("/v1/memories/")
 def delete_all(
     caller: CallerDep, server: ServerDep, query: Annotated[DeleteQuery, Query()]
-) -> DeletedAll:
+) -> bodies.DeletedAll:
     """Delete all memories of entities; `*` stands for any id."""
-    filters: Filters = query.model_dump(exclude_none=True)
+    filters: bodies.Filters = query.model_dump(exclude_none=True)
     if query.metadata is not None:
         try:
             filters["metadata"] = json.loads(query.metadata)
         except ValueError:
             raise InvalidInputError("metadata must be a JSON object.") from None
     event_id = erasure.erase(server, caller.project_id, filters)
-    return DeletedAll(message="Memories deleted successfully!", event_id=event_id)
+    return bodies.DeletedAll(message="Memories deleted successfully!", event_id=event_id)
 
 
 @router.put("/v1/batch/")
-def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done:
+def update_many(body: bodies.BatchUpdate, caller: CallerDep, server: ServerDep) -> bodies.Done:
     """Change many memories; if one of them does not exist, none is changed."""
     changes = [
         (
@@ -397,16 +375,16 @@ def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done
         for change in body.memories
     ]
     _updated(server, caller, changes)
-    return Done(message=f"Successfully updated {len(changes)} memories")
+    return bodies.Done(message=f"Successfully updated {len(changes)} memories")
 
 
 @router.delete("/v1/batch/")
-def delete_many(body: BatchDelete, caller: CallerDep, server: ServerDep) -> Done:
+def delete_many(body: bodies.BatchDelete, caller: CallerDep, server: ServerDep) -> bodies.Done:
     """Delete many memories; if one of them does not exist, none is deleted."""
     wanted = {one.memory_id: one for one in body.memories}
     memories = [_require(server, caller, memory_id) for memory_id in wanted]
     erasure.delete_memories(server, caller.project_id, memories)
-    return Done(message=f"Successfully deleted {len(memories)} memories")
+    return bodies.Done(message=f"Successfully deleted {len(memories)} memories")
 
 
 def _updated(
@@ -448,12 +426,12 @@ def _check_uuid(memory_id: str) -> None:
         raise InvalidInputError("memory_id should be a valid UUID")
 
 
-def _item(memory: ClientMemory, fields: Sequence[str] | None) -> Item:
-    return Item.model_validate(_fields(memory, fields))
+def _item(memory: ClientMemory, fields: Sequence[str] | None) -> bodies.Item:
+    return bodies.Item.model_validate(_fields(memory, fields))
 
 
-def _search_item(memory: ClientMemory, fields: Sequence[str] | None) -> SearchItem:
-    return SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
+def _search_item(memory: ClientMemory, fields: Sequence[str] | None) -> bodies.SearchItem:
+    return bodies.SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
 
 
 def _fields(memory: ClientMemory, fields: Sequence[str] | None) -> dict[str, object]:

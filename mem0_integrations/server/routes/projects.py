@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from mem0_integrations.scope import MAX_ID_LENGTH
-from mem0_integrations.server.auth import CallerDep, check_org, check_project
+from mem0_integrations.server.auth import CallerDep, ProjectCallerDep, check_org
 from mem0_integrations.server.bodies import Done
 from mem0_integrations.server.dependencies import ServerDep
 from mem0_integrations.server.keys import keys
@@ -99,14 +99,11 @@ def create(org_id: str, body: NewProject, caller: CallerDep, server: ServerDep) 
 
 @router.get(PROJECT)
 def get(
-    org_id: str,
-    project_id: str,
-    caller: CallerDep,
+    caller: ProjectCallerDep,
     server: ServerDep,
     fields: Annotated[list[str] | None, Query()] = None,
 ) -> dict[str, JsonValue]:
     """Return a project, or some fields of it."""
-    check_project(caller, project_id, org_id)
     with server.state.reading() as connection:
         row = connection.execute(projects.select().where(projects.c.id == caller.project_id)).one()
     whole: dict[str, JsonValue] = {
@@ -125,11 +122,8 @@ def get(
 
 
 @router.patch(PROJECT)
-def update(
-    org_id: str, project_id: str, body: ProjectSettings, caller: CallerDep, server: ServerDep
-) -> Done:
+def update(body: ProjectSettings, caller: ProjectCallerDep, server: ServerDep) -> Done:
     """Change some settings of a project."""
-    check_project(caller, project_id, org_id)
     with server.state.begin() as connection:
         mine = projects.c.id == caller.project_id
         settings: Mapping[str, JsonValue] = connection.execute(
@@ -141,9 +135,8 @@ def update(
 
 
 @router.delete(PROJECT)
-def delete(org_id: str, project_id: str, caller: CallerDep, server: ServerDep) -> Done:
+def delete(caller: ProjectCallerDep, server: ServerDep) -> Done:
     """Erase a project with all its data, and revoke its keys."""
-    check_project(caller, project_id, org_id)
     # Twice: until everything is erased, the key stays valid, so that a failed call can be repeated.
     for last in (False, True):
         with server.state.begin() as connection:

@@ -14,6 +14,7 @@ from pydantic import AnyHttpUrl, BaseModel, Field
 from mem0_integrations.server.auth import Caller, CallerDep, check_project
 from mem0_integrations.server.bodies import Done
 from mem0_integrations.server.dependencies import ServerDep, change
+from mem0_integrations.server.projects import project_rows
 from mem0_integrations.server.state import now
 from mem0_integrations.server.webhooks import webhooks
 
@@ -82,12 +83,7 @@ class WebhookCreated(Webhook):
 def get_webhooks(project_id: str, caller: CallerDep, server: ServerDep) -> list[Webhook]:
     """Return the webhooks of a project."""
     check_project(caller, project_id)
-    with server.state.reading() as connection:
-        rows = connection.execute(
-            webhooks.select()
-            .where(webhooks.c.project_id == caller.project_id)
-            .order_by(webhooks.c.created_at)
-        ).all()
+    rows = project_rows(server.state, webhooks, caller.project_id)
     return [Webhook(**_fields(row, caller)) for row in rows]
 
 
