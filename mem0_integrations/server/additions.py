@@ -53,11 +53,7 @@ class Addition:
 
 
 def read_addition(project_id: str, body: AddBody) -> Addition:
-    """Check the body of an add request, and translate it.
-
-    Args:
-        project_id: The caller's project.
-        body: The body of the request.
+    """Check the body of an add request in a project, and translate it.
 
     Raises:
         InvalidInputError: The body is malformed, or names no entity.
@@ -116,9 +112,7 @@ def read_addition(project_id: str, body: AddBody) -> Addition:
 def changed_fields(given: Mapping[str, object]) -> dict[str, object]:
     """Return the metadata that an update of a memory sets.
 
-    Args:
-        given: The fields that the client sent, among `metadata`, `timestamp` and
-            `expiration_date` (None to clear it).
+    Of what the client sent, `metadata`, `timestamp` and `expiration_date` (None to clear it) count.
 
     Raises:
         InvalidInputError: A value is malformed.

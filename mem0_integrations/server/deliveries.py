@@ -51,15 +51,9 @@ deliveries: Final = sa.Table(
 def enqueue(
     connection: sa.Connection, project_id: str, changes: Sequence[Mapping[str, JsonValue]]
 ) -> bool:
-    """Store what the webhooks of a project are to be told.
+    """Store what the webhooks of a project are to be told; returns whether there is anything.
 
-    Args:
-        connection: The connection whose transaction it becomes part of.
-        project_id: The project.
-        changes: The changes, each with `id`, `event` and `data`.
-
-    Returns:
-        Whether there is anything to deliver.
+    It becomes part of the connection's transaction. Each change has `id`, `event` and `data`.
     """
     if not changes:
         return False

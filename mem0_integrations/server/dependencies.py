@@ -76,13 +76,8 @@ ServerDep = Annotated[Server, Depends(server_of)]
 def change(server: Server, statement: sa.Update | sa.Delete, *, missing: str) -> None:
     """Change or delete rows of the state.
 
-    Args:
-        server: The server with the state.
-        statement: The update or deletion.
-        missing: The detail of the answer if there is no such row.
-
     Raises:
-        HTTPException: 404: there is no such row.
+        HTTPException: 404, with the sentence `missing`: there is no such row.
     """
     with server.state.begin() as connection:
         changed = connection.execute(statement).rowcount

@@ -68,10 +68,7 @@ def find_entities(
 ) -> FoundEntities:
     """Return the entities of a project by type and name.
 
-    Args:
-        server: The server with the entities.
-        project_id: The project.
-        memories: All memories of the project, if they have been read already.
+    All memories of the project are read, unless they are given.
     """
     if memories is None:
         memories = matching(server, project_id, show_expired=True)

@@ -77,13 +77,9 @@ def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> 
 def delete_memories(
     server: Server, project_id: str, memories: Iterable[Memory], *, keep_text: bool = True
 ) -> None:
-    """Delete memories one by one, record it, and tell the webhooks.
+    """Delete memories of a project one by one, record it, and tell the webhooks.
 
-    Args:
-        server: The server with the memories.
-        project_id: The project.
-        memories: Memories of the project; those that no longer exist are skipped.
-        keep_text: Whether the project's events keep the texts of the memories.
+    Memories that no longer exist are skipped. The events keep the texts only with `keep_text`.
     """
     deleted: list[tuple[EntityIds, events.Change]] = []
     try:

@@ -200,12 +200,7 @@ def record(
 ) -> None:
     """Record completed changes of single memories, and tell the webhooks.
 
-    Args:
-        server: The server with the memories.
-        project_id: The project.
-        changes: For each memory, whose it was and what happened.
-        keep_text: Whether the events keep the texts of the memories; the webhooks get them in any
-            case.
+    The webhooks always get the texts of the memories, the events only with `keep_text`.
     """
     recorded = [
         _completed(
@@ -223,15 +218,9 @@ def record(
 
 
 def record_erasure(server: Server, project_id: str, changes: Sequence[Change]) -> str:
-    """Record that the memories of entities were erased, and tell the webhooks which.
+    """Record that the memories of entities were erased, and return the id of the event.
 
-    Args:
-        server: The server with the memories.
-        project_id: The project.
-        changes: The deletions; only the webhooks are told, the event does not keep them.
-
-    Returns:
-        The id of the event.
+    Only the webhooks are told the changes; the event does not keep them.
     """
     event = _completed(project_id, "DELETE_ALL")
     _record(server, project_id, [event], changes)
@@ -239,12 +228,7 @@ def record_erasure(server: Server, project_id: str, changes: Sequence[Change]) -
 
 
 def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEvent | None:
-    """End an event, unless it has ended already, and tell the webhooks.
-
-    Args:
-        server: The server with the event.
-        event: The event, as it was read.
-        found: The outcome of the write, which the outbox stores as well.
+    """End an event with the outcome of its write, and tell the webhooks.
 
     Returns:
         The ended event; None when another thread or process has ended it.
@@ -275,13 +259,9 @@ def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEven
 
 
 def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: datetime) -> None:
-    """Erase the content of the events of entities; those that have not ended fail.
+    """Erase the content of the events that belong to all of the given entities.
 
-    Args:
-        server: The server with the events.
-        project_id: The project.
-        ids: The ids of the entities, all of which an event must have.
-        until: Only events created by then (aware UTC).
+    Events that have not ended fail; those created after `until` are left alone.
     """
     at = now()
     which = of_entities(project_id, ids) & (events.c.created_at <= until)

@@ -46,12 +46,7 @@ def worker(server: Server) -> Worker:
 
 
 def forget(server: Server, project_id: str) -> None:
-    """Erase the exports of a project, and start those again that are being made.
-
-    Args:
-        server: The server with the exports.
-        project_id: A project whose memories were erased.
-    """
+    """Erase the exports of a project, and start those again that are being made."""
     with server.state.begin() as connection:
         connection.execute(exports.delete().filter_by(project_id=project_id, status="done"))
         connection.execute(
@@ -62,12 +57,10 @@ def forget(server: Server, project_id: str) -> None:
 
 
 def shape(memories: Sequence[ClientMemory], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return memories with the fields that a schema asks for.
+    """Return memories with the fields that a JSON schema asks for.
 
-    Args:
-        memories: The memories.
-        schema: A JSON schema whose `properties` name fields of a memory, or keys of its metadata;
-            if none of them does, all fields are returned.
+    Its `properties` name fields of a memory, or keys of its metadata; if none of them does, all
+    fields are returned.
 
     Example:
         >>> from mem0_integrations.server.tenancy import EntityIds

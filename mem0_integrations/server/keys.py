@@ -159,12 +159,7 @@ def lookup_values(key: str) -> dict[str, str]:
 
 
 def matching_row(key: str, rows: Iterable[Sequence[Any]]) -> Sequence[Any] | None:
-    """Return the row that belongs to a key, or None.
-
-    Args:
-        key: The key, as a client sent it.
-        rows: Rows of keys with the same prefix; the hash is the first column.
-    """
+    """Return the row of a key among rows of `VALID_KEYS`, or None."""
     digest = _digest(key)
     return next((row for row in rows if hmac.compare_digest(row[0], digest)), None)
 

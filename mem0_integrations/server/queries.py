@@ -16,10 +16,6 @@ __all__ = ["matching", "selected"]
 def selected(server: Server, query: MemoryQuery) -> list[Memory]:
     """Return all memories that meet a compiled filter, newest first.
 
-    Args:
-        server: The server with the memories.
-        query: The compiled filter.
-
     Raises:
         BackendError: The memory could not be read.
     """
@@ -34,13 +30,7 @@ def matching(
     *,
     show_expired: bool = False,
 ) -> list[ClientMemory]:
-    """Return all memories of a project that meet a filter, newest first.
-
-    Args:
-        server: The server with the memories.
-        project_id: The project.
-        filters: The filter that a client sent; None for all memories.
-        show_expired: Whether to include expired memories.
+    """Return all memories of a project that meet a client's filter, newest first.
 
     Raises:
         InvalidFilterError: The filter is malformed.

@@ -76,10 +76,7 @@ class EntityIds:
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> EntityIds:
-        """Read the ids in what a client sent.
-
-        Args:
-            given: The ids by key; those that are None, and other keys, are ignored.
+        """Read the ids in what a client sent; those that are None, and other keys, are ignored.
 
         Raises:
             InvalidInputError: An id is malformed.
@@ -170,11 +167,7 @@ class ClientMemory:
 
 
 def checked_id(key: str, value: object) -> str:
-    """Return an id of an entity in the form in which it is stored.
-
-    Args:
-        key: The kind of id, such as `user_id`.
-        value: The id that a client sent.
+    """Return an id of an entity in the form in which it is stored; the key is its kind.
 
     Raises:
         InvalidInputError: The id is malformed.
@@ -191,24 +184,15 @@ def checked_id(key: str, value: object) -> str:
 
 
 def project_scope(project_id: str, **ids: str) -> Scope:
-    """Return the scope of a project, or of some of its entities.
-
-    Args:
-        project_id: The project.
-        ids: Ids among `user_id` and `agent_id`.
-    """
+    """Return the scope of a project, or of a `user_id` and `agent_id` in it."""
     return Scope(run_id=project_id, **ids)
 
 
 def write_scope(project_id: str, entities: EntityIds) -> Scope:
     """Return the scope under which a client's memory is stored.
 
-    Args:
-        project_id: The project.
-        entities: The entities to which it belongs.
-
     Raises:
-        InvalidInputError: There are none.
+        InvalidInputError: It belongs to no entity.
 
     Example:
         >>> write_scope("p", EntityIds(user_id="ann")).ids
@@ -245,8 +229,7 @@ def own_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
 def internal_metadata(**fields: object) -> dict[str, object]:
     """Return the metadata in which fields are stored that the core does not have.
 
-    Args:
-        fields: The fields under the names that clients use; None to clear one.
+    The fields have the names that clients use; None clears one.
     """
     return {_FIELDS[name]: _stored(value) for name, value in fields.items()}
 
@@ -256,10 +239,9 @@ def _stored(value: object) -> object:
 
 
 def read_moment(value: object) -> datetime | None:
-    """Read a time that a client sent; None if the value is not a time.
+    """Read a time: ISO 8601, in UTC unless it has a time zone, or seconds since the epoch.
 
-    Args:
-        value: ISO 8601 (in UTC unless it has a time zone), or seconds since the epoch.
+    Returns None for a value that is not a time.
 
     Example:
         >>> read_moment(0), read_moment("yesterday")

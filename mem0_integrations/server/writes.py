@@ -108,13 +108,7 @@ def current(server: Server, project_id: str, event_id: str) -> StoredEvent:
 
 
 def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
-    """Wait until an event has ended.
-
-    Args:
-        server: The server with the event.
-        event: The event, as it was read.
-        timeout: Maximum number of seconds to wait.
-    """
+    """Wait until an event has ended, at most for a number of seconds."""
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
     while _settle(server, event) != "ended" and time.monotonic() < deadline:
@@ -125,11 +119,7 @@ def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
 def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout: float) -> None:
     """Wait until the writes to entities that were accepted so far have ended.
 
-    Args:
-        server: The server with the writes.
-        project_id: The project.
-        ids: The ids of the entities.
-        timeout: Maximum number of seconds to wait for all of them together.
+    The timeout is in seconds, for all of them together.
     """
     deadline = time.monotonic() + timeout
     with server.state.reading() as connection:
@@ -200,13 +190,8 @@ def _settle(
 ) -> Literal["ended", "queued", "absent"]:
     """End an event if its write has ended; accept the write again if the outbox lacks it.
 
-    Args:
-        server: The server with the event.
-        event: The event, as it was read.
-        patient: Whether to leave a new event to the request that is about to accept its write.
-
-    Returns:
-        The state of the event; `absent` when its write is not accepted yet.
+    With `patient`, a new event is left to the request that is about to accept its write; then the
+    state is `absent`.
     """
     try:
         addition = _addition(event)

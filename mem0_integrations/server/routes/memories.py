@@ -80,7 +80,7 @@ async def add(
     """Add a conversation: with `infer` in the background, as an event; else at once, as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
-    said = bodies.Added(message=_said(event), status=event.status, event_id=event.id)
+    said = bodies.Added(message=_message(event), status=event.status, event_id=event.id)
     if not body.infer:
         said.results = _stored(event)
     return said
@@ -119,7 +119,7 @@ def _stored(event: events.StoredEvent) -> list[bodies.AddResult]:
     return [bodies.AddResult.model_validate(result) for result in json.loads(event.results)]
 
 
-def _said(event: events.StoredEvent) -> str:
+def _message(event: events.StoredEvent) -> str:
     match event.status:
         case "SUCCEEDED":
             return "Memory added successfully."
@@ -305,12 +305,10 @@ def delete_memory(
     """Delete a memory; `delete_linked` has no effect, since no older versions are kept."""
     memory = _require(server, caller, memory_id)
     erasure.delete_memories(server, caller.project_id, [memory])
-    said = "Memory deleted successfully!"
-    return (
-        bodies.DeletedMemory(message=said, cascade_count=0)
-        if delete_linked
-        else bodies.DeletedMemory(message=said)
-    )
+    deleted = bodies.DeletedMemory(message="Memory deleted successfully!")
+    if delete_linked:
+        deleted.cascade_count = 0
+    return deleted
 
 
 @router.get("/v1/memories/{memory_id}/history/")

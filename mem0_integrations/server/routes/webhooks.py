@@ -107,7 +107,7 @@ def create_webhook(
             )
         )
         row = connection.execute(webhooks.select().where(webhooks.c.id == made)).one()
-    return WebhookCreated(**_fields(row, caller), secret=row.secret)
+    return WebhookCreated(**_fields(row, caller))
 
 
 @router.put("/api/v1/webhooks/{webhook_id}/")
@@ -138,14 +138,6 @@ def delete_webhook(webhook_id: str, caller: CallerDep, server: ServerDep) -> Don
 
 
 def _fields(row: sa.Row[Any], caller: Caller) -> dict[str, Any]:
-    return {
-        "webhook_id": row.id,
-        "name": row.name,
-        "url": row.url,
-        "event_types": row.event_types,
-        "owner": caller.user_email,
-        "is_active": row.is_active,
-        "project": row.project_id,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-    }
+    """Return the fields of a webhook, and others, which the answer does not take over."""
+    names = {"webhook_id": row.id, "project": row.project_id, "owner": caller.user_email}
+    return {**row._mapping, **names}
