@@ -152,11 +152,11 @@ def serve(
     graph: Annotated[
         bool, typer.Option("--graph", help="With the embedded graph; else that of the config.")
     ] = False,
+    data_dir: DataDir = None,
+    state_url: StateUrl = None,
     model: Annotated[
         str | None, typer.Option(help="Extracts what is remembered; named as for chat.")
     ] = None,
-    data_dir: DataDir = None,
-    state_url: StateUrl = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="An origin whose pages may call it, or * for all; may be repeated."),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictFloat, StrictInt
 
-from mem0_integrations.server.tenancy import ENTITY_KEYS
+from mem0_integrations.server.tenancy import ENTITY_KEYS, read_moment
 
 __all__ = [
     "QUEUED",
@@ -124,7 +124,10 @@ class SearchItem(Item):
 
 
 class EntityQuery(BaseModel):
-    """The entities whose memories are meant."""
+    """The entities whose memories are meant.
+
+    For deletions, `*` stands for any id.
+    """
 
     user_id: str | None = None
     agent_id: str | None = None
@@ -295,6 +298,21 @@ class ListBody(QueryBody):
     start_date: str | None = None
     end_date: Annotated[str | None, Field(description="A day counts to its end.")] = None
     keywords: Annotated[str | None, Field(description="A part of the text.")] = None
+
+    @property
+    def conditions(self) -> list[JsonValue]:
+        """The conditions beside the filter, as filters."""
+        found: list[JsonValue] = []
+        if self.start_date is not None:
+            found.append({"created_at": {"gte": self.start_date}})
+        if self.end_date is not None:
+            end, day = self.end_date, read_moment(self.end_date)
+            if day is not None and len(end) <= len("YYYY-MM-DD"):
+                end = datetime.combine(day, time.max, UTC).isoformat()
+            found.append({"created_at": {"lte": end}})
+        if self.keywords:
+            found.append({"keywords": {"icontains": self.keywords}})
+        return found
 
 
 class SearchBody(QueryBody):

@@ -83,12 +83,12 @@ class StoredEvent:
     project_id: str
     event_type: str
     status: Status
+    payload: str = "{}"
     user_id: str | None = None
     agent_id: str | None = None
     app_id: str | None = None
     run_id: str | None = None
     memory_id: str | None = None
-    payload: str = "{}"
     idempotency: str | None = None
     fingerprint: str | None = None
     results: str = "[]"

@@ -135,12 +135,12 @@ class _Reader:
         self.names_entity = False
 
     def read(self, filters: object, path: str, depth: int, *, certain: bool) -> dict[str, object]:
-        if depth > _MAX_DEPTH:
-            raise InvalidFilterError(f"{path}: nested deeper than {_MAX_DEPTH} levels")
         if not isinstance(filters, Mapping):
             raise InvalidFilterError(f"{path}: expected an object, got {type(filters).__name__}")
         if not filters and depth > 1:
             raise InvalidFilterError(f"{path}: an empty filter says nothing; leave it out")
+        if depth > _MAX_DEPTH:
+            raise InvalidFilterError(f"{path}: nested deeper than {_MAX_DEPTH} levels")
         parts = [
             self._entry(_CAMEL.get(str(key), str(key)), value, f"{path}.{key}", depth, certain)
             for key, value in filters.items()

@@ -42,10 +42,6 @@ class Observed(_HTTPMiddleware):
 
     Neither the log nor the counters contain anything that was sent, not even the path: it may
     name a user.
-
-    Args:
-        app: The application inside.
-        metrics: The metrics in which requests are counted.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -94,11 +90,7 @@ class Observed(_HTTPMiddleware):
 
 
 class TrailingSlash(_HTTPMiddleware):
-    """Adds the slash at the end of a path if the client left it out; removes it where none belongs.
-
-    Args:
-        app: The application inside.
-    """
+    """Adds the slash at the end of a path if it is missing, or removes it where none belongs."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path"] = _as_routed(scope)
@@ -116,15 +108,11 @@ def _as_routed(scope: Scope) -> str:
 
 
 class SizeLimit(_HTTPMiddleware):
-    """Refuses bodies that are too large, with or without a `Content-Length`.
-
-    Args:
-        app: The application inside.
-        max_bytes: Maximum size of a body in bytes.
-    """
+    """Refuses bodies that have too many bytes, with or without a `Content-Length`."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         super().__init__(app)
+        self._sentence = f"The body is larger than the {max_bytes} bytes that this server accepts."
         self._max_bytes = max_bytes
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +142,3 @@ class SizeLimit(_HTTPMiddleware):
             await error_response(413, self._sentence)(scope, receive, send)
             return
         await self._app(scope, counted, send)
-
-    @property
-    def _sentence(self) -> str:
-        return f"The body is larger than the {self._max_bytes} bytes that this server accepts."

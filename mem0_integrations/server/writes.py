@@ -228,9 +228,9 @@ def _remember(
         infer=addition.infer,
         metadata=addition.metadata,
         key=event_id,
+        created_at=addition.created_at or at,
         background=wait is None,
         timeout=wait,
-        created_at=addition.created_at or at,
         on_error="degrade",
     )
 
@@ -239,7 +239,6 @@ def _new_event(project_id: str, addition: Addition, body: AddBody, key: str | No
     (payload, digest), entities, at = fingerprint(body), addition.entities, now()
     return StoredEvent(
         id=str(uuid.uuid4()),
-        idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         project_id=project_id,
         event_type="ADD",
         status="PENDING",
@@ -247,6 +246,7 @@ def _new_event(project_id: str, addition: Addition, body: AddBody, key: str | No
         agent_id=entities.agent_id,
         app_id=entities.app_id,
         run_id=entities.run_id,
+        idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         payload=payload,
         fingerprint=digest,
         created_at=at,

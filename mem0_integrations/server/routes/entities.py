@@ -174,11 +174,11 @@ def _create(
 def _entity(caller: Caller, kind: EntityType, name: str, found: FoundEntity) -> Entity:
     return Entity(
         id=_id(caller, kind, name),
-        name=name,
-        type=kind,
         owner=caller.user_email,
         organization=caller.org_id,
         total_memories=found.memories,
+        name=name,
+        type=kind,
         metadata=found.metadata,
         created_at=found.created_at,
         updated_at=found.updated_at,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
 from functools import partial
 from typing import Annotated, Final, TypeAlias
 
@@ -22,13 +21,7 @@ from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.filters import MemoryQuery, compile_query
 from mem0_integrations.server.queries import selected
-from mem0_integrations.server.tenancy import (
-    ENTITY_KEYS,
-    ClientMemory,
-    EntityIds,
-    project_scope,
-    read_moment,
-)
+from mem0_integrations.server.tenancy import ENTITY_KEYS, ClientMemory, EntityIds, project_scope
 from mem0_integrations.values import is_uuid
 
 __all__ = ["router"]
@@ -166,22 +159,8 @@ def list_v1(
 def _listed(
     server: Server, caller: Caller, body: bodies.ListBody, filters: bodies.Filters
 ) -> list[ClientMemory]:
-    more: list[JsonValue] = []
-    if body.start_date is not None:
-        more.append({"created_at": {"gte": body.start_date}})
-    if body.end_date is not None:
-        more.append({"created_at": _until(body.end_date)})
-    if body.keywords:
-        more.append({"keywords": {"icontains": body.keywords}})
-    query = _query(caller, body, filters, more)
+    query = _query(caller, body, filters, body.conditions)
     return [ClientMemory.of(memory) for memory in selected(server, query)]
-
-
-def _until(end: str) -> bodies.Filters:
-    moment = read_moment(end)
-    if moment is None or len(end) > len("YYYY-MM-DD"):
-        return {"lte": end}
-    return {"lte": datetime.combine(moment, time.max, UTC).isoformat()}
 
 
 def _all_or_page(
