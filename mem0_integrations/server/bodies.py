@@ -46,8 +46,8 @@ __all__ = [
     "page_links",
 ]
 
-_MOST_RESULTS: Final = 1_000
-_MOST_BATCH: Final = 1_000
+_MAX_RESULTS: Final = 1_000
+_MAX_BATCH: Final = 1_000
 _DEFAULT_RESULTS: Final = 10
 QUEUED: Final = "Memory processing has been queued for background execution"
 
@@ -320,7 +320,7 @@ class SearchBody(QueryBody):
 
     query: str
     filters: Filters
-    top_k: Annotated[int, Field(ge=1, le=_MOST_RESULTS)] = _DEFAULT_RESULTS
+    top_k: Annotated[int, Field(ge=1, le=_MAX_RESULTS)] = _DEFAULT_RESULTS
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     metadata: Filters | None = None
     latest_only: Annotated[
@@ -338,7 +338,7 @@ class OldSearchBody(SearchBody, EntityFields):
     """What to search for, for older clients."""
 
     filters: Filters = {}
-    limit: Annotated[int, Field(ge=1, le=_MOST_RESULTS)] | None = None
+    limit: Annotated[int, Field(ge=1, le=_MAX_RESULTS)] | None = None
     output_format: str | None = None
 
 
@@ -362,7 +362,7 @@ class BatchChange(BaseModel):
 class BatchUpdate(BaseModel):
     """What to change in several memories."""
 
-    memories: Annotated[list[BatchChange], Field(min_length=1, max_length=_MOST_BATCH)]
+    memories: Annotated[list[BatchChange], Field(min_length=1, max_length=_MAX_BATCH)]
 
 
 class Reference(BaseModel):
@@ -374,4 +374,4 @@ class Reference(BaseModel):
 class BatchDelete(BaseModel):
     """Which memories to delete."""
 
-    memories: Annotated[list[Reference], Field(min_length=1, max_length=_MOST_BATCH)]
+    memories: Annotated[list[Reference], Field(min_length=1, max_length=_MAX_BATCH)]

@@ -246,7 +246,7 @@ def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEven
         updated_at=at,
     )
     values = _values(ended, _ENDING) | {"event_id": event.id}
-    # Elsewhere, somebody may begin to listen while it waits for the row.
+    # On PostgreSQL, a webhook may be created while this waits for the row.
     if server.state.single_writer and server.state.run(_END_UNHEARD, values, repeatable=True):
         return ended
     with server.state.repeating() as connection:
@@ -349,9 +349,9 @@ def count_events(state: State) -> dict[str, int]:
     """Count the events of all projects by status."""
     with state.reading() as connection:
         rows = connection.execute(
-            sa.select(events.c.status, sa.func.count()).group_by(events.c.status)
-        )
-        return dict(rows.tuples())
+            sa.select(events.c.status, sa.func.count().label("number")).group_by(events.c.status)
+        ).all()
+    return {row.status: row.number for row in rows}
 
 
 def _completed(project_id: str, event_type: str, **more: Any) -> StoredEvent:

@@ -160,7 +160,7 @@ class _Reader:
                 for i, part in enumerate(listed)
             ]
             if certain and key == "OR" and (entity := _extracted_of(listed)) is not None:
-                # The Platform stores what two have said under either id, this server under both.
+                # The Platform stores a memory of two entities under one of the ids, this server under both.
                 self.certain.setdefault(*entity)
             return {key: parts}
         if key in ENTITY_KEYS:
@@ -196,7 +196,7 @@ class _Reader:
         condition = _each(value, path, id_of)
         only = condition.get("eq") if len(condition) == 1 else None
         if certain and isinstance(only, str):
-            # A second one for the same key can only find nothing; the condition sees to it.
+            # With a second id for the same key nothing is found; the condition itself ensures that.
             self.certain.setdefault(key, only)
         return {_name(key): condition}
 
@@ -206,7 +206,7 @@ class _Reader:
         parts: list[dict[str, object]] = []
         for key, wanted in value.items():
             if key in ("eq", "ne", "contains") and isinstance(wanted, Mapping):
-                # The operator may stand before the keys, too.
+                # The operator may also come before the keys.
                 inner = {
                     name: item if key == "ne" else {key: item} for name, item in wanted.items()
                 }
@@ -301,7 +301,7 @@ def _categories(value: object, path: str) -> dict[str, object]:
                 condition[of_any] = _list(condition.pop(operator))
         parts: list[dict[str, object]] = [{"categories": condition}] if condition else []
         if part is not None:
-            # A part of one of them; they are asked for as one text.
+            # Part of a category: the categories are searched as one text.
             parts.append({"category_text": {"icontains": part}})
         return _all_of(parts)
     if value == "*":

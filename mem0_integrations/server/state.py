@@ -48,7 +48,7 @@ _WRITE: Final = "BEGIN IMMEDIATE"
 _DURABLE: Final = ("PRAGMA synchronous = FULL", _WRITE)
 # On disk a little later, in the order of the commits.
 _REPEATABLE: Final = ("PRAGMA synchronous = NORMAL", _WRITE)
-# Who only reads does not wait for who writes.
+# Readers do not wait for writers.
 _READING: Final = ("BEGIN",)
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
@@ -275,7 +275,7 @@ class State:
         try:
             return self._files["read"].run(prepared, values) if self._files else None
         except OperationalError:
-            # Whoever asks again with patience hears of what lasts.
+            # A lasting failure shows when the caller reads again, and waits.
             return None
 
     def close(self) -> None:

@@ -41,7 +41,7 @@ from mem0_integrations.server.workers import Worker
 __all__ = ["accept", "current", "settle_all", "wait_for", "worker"]
 
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-6576656e7473")
-# By then, whoever wrote the row has accepted the write, or died.
+# By then, the process that stored the event has accepted the write, or died.
 _ABANDONED: Final = timedelta(seconds=5)
 _PRUNE_SECONDS: Final = 3600.0
 _FIRST_PAUSE: Final = 0.02
@@ -87,7 +87,7 @@ def accept(
         if ended is not None:
             return ended
     elif wait is not None and result.status == "duplicate":
-        # Somebody else has asked for it, and may be waiting, too.
+        # Another request with the same key may be waiting as well.
         wait_for(server, event, wait)
     else:
         server.wake("events")
@@ -130,11 +130,11 @@ def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout:
 
 def worker(server: Server) -> Worker:
     """Return the worker that follows the open events; one for each process is enough."""
-    return Worker("events", _Follower(server))
+    return Worker("events", _Settler(server))
 
 
-class _Follower:
-    """Follows the events that have not ended, more often while some of them end."""
+class _Settler:
+    """Ends the events whose writes have ended, and looks more often while there are some."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -153,7 +153,7 @@ class _Follower:
             except BackendError as error:
                 if error.retryable:
                     raise
-                # Of this one alone: those behind it must not wait for it.
+                # It concerns this event alone: the others must not wait for it.
                 failure = error
         self._note_begun([event.id for event in open_events if not event.started_at], came_to)
         if failure is not None:
@@ -208,10 +208,10 @@ def _settle(
                 else WriteResult("failed", error=FORGOTTEN)
             )
     except ValueError as error:
-        # Bad input, by what holds now; or what cannot be read any more.
+        # Input that is no longer valid, or can no longer be read.
         found = WriteResult("failed", error=str(error))
     except HTTPException:
-        # It was taken back meanwhile.
+        # It was withdrawn in the meantime.
         return "ended"
     if found.status in ("queued", "duplicate"):
         return "queued"
@@ -263,7 +263,7 @@ def _insert(server: Server, event: StoredEvent) -> StoredEvent:
             known = select(connection, events.c.idempotency == event.idempotency)
         if known:
             return known[0]
-        # It was forgotten in between.
+        # It was forgotten in the meantime.
         insert(server.state, event)
     return event
 
