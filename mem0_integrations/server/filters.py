@@ -160,7 +160,7 @@ class _Reader:
                 for i, part in enumerate(listed)
             ]
             if certain and key == "OR" and (entity := _extracted_of(listed)) is not None:
-                # The Platform stores a memory of two entities under one of the ids, this server under both.
+                # The Platform stores what two entities share under one id, this server under both.
                 self.certain.setdefault(*entity)
             return {key: parts}
         if key in ENTITY_KEYS:
