@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from mem0_integrations.agent_memory import AgentMemory, utc_now
 from mem0_integrations.backends.base import Backend
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
 __all__ = ["OutboxOptions", "connect"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _EMBEDDED: Final = "embedded"
 _OUTBOX: Final = "outbox.db"
@@ -393,8 +395,10 @@ class _Opened:
         return dataclasses.replace(self, followers=(*self.followers, follower), close=close)
 
 
-def _without_graph(target: object, graph: GraphLike | None) -> tuple[object, GraphLike | None]:
-    """Take the `graph_store` out of a Mem0 config."""
+def split_graph(
+    target: T, graph: GraphLike | None = None
+) -> tuple[T | dict[str, Any], GraphLike | None]:
+    """Take the `graph_store` out of a Mem0 config; returns the rest, and the graph to attach."""
     if not isinstance(target, Mapping) or "graph_store" not in target:
         return target, graph
     if graph is not None:
@@ -409,7 +413,7 @@ def _open_all(
     target: object, graph: GraphLike | None, folder: Path, options: OutboxOptions, **parts: Any
 ) -> _Opened:
     """Open a memory and, where there is one, its graph; say where their outboxes lie."""
-    target, graph = _without_graph(target, graph)
+    target, graph = split_graph(target, graph)
     with ExitStack() as undo:
         own = None
         if graph is not None and graph is not False:

@@ -100,9 +100,12 @@ class RetryPolicy:
         """
         if attempt >= self.attempts or not is_retryable(error, idempotent=True):
             return None
-        backoff = random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
-        delay = max(backoff, retry_after_seconds(error) or 0.0)
+        delay = max(self.backoff(attempt), retry_after_seconds(error) or 0.0)
         return None if spent + delay > self.deadline else delay
+
+    def backoff(self, attempt: int) -> float:
+        """Return a random number of seconds to wait after a failed attempt, counted from 1."""
+        return random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
 
     def run(self, call: Callable[[], T], *, deadline: float | None = None) -> T:
         """Call an idempotent operation, again while its failures may pass.

@@ -101,7 +101,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
         ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),
         (
-            "from mem0_integrations.cli.agent import chat_model; chat_model('openai:gpt-test')",
+            "from mem0_integrations.cli.models import chat_model; chat_model('openai:gpt-test')",
             "langchain",
         ),
     ],

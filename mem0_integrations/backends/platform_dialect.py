@@ -7,14 +7,14 @@ package stores carries its whole scope in the metadata, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mem0_integrations.backends.dialect import scope_filters, scope_of
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
-from mem0_integrations.values import KEY_FIELD, clipped, parse_time
+from mem0_integrations.values import KEY_FIELD, OWN, clipped, parse_time
 
 __all__ = [
     "CREATED_FIELD",
@@ -27,7 +27,6 @@ __all__ = [
     "all_of",
     "any_of",
     "covers",
-    "entity_of",
     "kept_metadata",
     "memory_of",
     "metadata_is",
@@ -36,9 +35,6 @@ __all__ = [
     "scope_filter",
     "scope_metadata",
 ]
-
-OWN: Final = "mem0_integrations_"
-"""What the metadata of this package's own begins with."""
 
 CREATED_FIELD: Final = f"{OWN}created_at"
 KEY_METADATA: Final = f"{OWN}{KEY_FIELD}"
@@ -87,27 +83,6 @@ def scope_filter(scope: Scope) -> dict[str, object]:
         apart = all_of({other: ids.get(other, "*")}, metadata_is(OWN + first, ids[first]))
         parts.insert(0, any_of({first: ids[first]}, apart))
     return all_of(*parts)
-
-
-def entity_of(alternatives: Sequence[object]) -> tuple[str, str] | None:
-    """Return the id that the alternatives in a `scope_filter` stand for.
-
-    Args:
-        alternatives: Those of any filter.
-
-    Returns:
-        The key and the id; None where they are not such.
-
-    Example:
-        >>> entity_of(scope_filter(Scope(user_id="u"))["AND"][0]["OR"])
-        ('user_id', 'u')
-    """
-    match alternatives:
-        case [{**asked}, {"AND": [{**_other}, {"metadata": {**said}}]}] if len(asked) == 1:
-            ((key, value),) = asked.items()
-            if key in _SPLIT and isinstance(value, str) and said == {f"{OWN}{key}": value}:
-                return str(key), value
-    return None
 
 
 def scope_metadata(scope: Scope) -> dict[str, str]:

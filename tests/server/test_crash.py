@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.keys import create_key
 from mem0_integrations.server.state import State
 from tests.servers.platform import served
 

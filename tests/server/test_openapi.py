@@ -16,7 +16,7 @@ from schemathesis.schemas import APIOperation
 
 from mem0_integrations import AgentMemory
 from mem0_integrations.server import ServerSettings, create_app
-from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.keys import create_key
 
 CHECKS = {
     "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "501"]},
