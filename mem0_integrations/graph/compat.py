@@ -16,19 +16,13 @@ from typing import Any, Final, TypeAlias
 
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
-from mem0_integrations.extraction import (
-    ChatModel,
-    Embeddings,
-    LangChainEmbedder,
-    Mem0Embedder,
-    Mem0LLM,
-)
 from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.config import graph_from_config, mem0_model
 from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import Extracted
 from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.models import ChatModel, Embeddings, LangChainEmbedder, Mem0Embedder, Mem0LLM
 from mem0_integrations.names import name_key, speaker_of
 from mem0_integrations.planning import check_integer
 from mem0_integrations.records import Memory, Relation
@@ -300,7 +294,7 @@ def _extractor(
 
 def _embedder(embedder: Mapping[str, Any] | None) -> Mem0Embedder:
     if not embedder or not embedder.get("provider"):
-        from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+        from mem0_integrations.minilm import MiniLMEmbedder
 
         return MiniLMEmbedder()
     from mem0.utils.factory import EmbedderFactory

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.engines.base import (
     Batch,
@@ -26,6 +25,7 @@ from mem0_integrations.graph.model import said_at, timestamp
 from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.models import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.names import speaker_of
 from mem0_integrations.planning import check_integer, check_score
 from mem0_integrations.records import Memory, Relation

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mem0_integrations.backends.embedded.matrices import Matrix
-from mem0_integrations.extraction import Mem0Embedder
 from mem0_integrations.graph.model import is_identifier
+from mem0_integrations.models import Mem0Embedder
 from mem0_integrations.scope import Scope
 
 __all__ = ["EntityNames"]

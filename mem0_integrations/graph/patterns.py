@@ -35,11 +35,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from mem0_integrations import phrases
 from mem0_integrations.graph.model import EXCLUSIVE, Extracted, GraphEntity, Triple, predicate_of
+from mem0_integrations.learning import phrases
+from mem0_integrations.learning.sentences import statements
 from mem0_integrations.names import name_key
 from mem0_integrations.records import Relation
-from mem0_integrations.sentences import statements
 
 __all__ = ["PatternRelationExtractor"]
 
