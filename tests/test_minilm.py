@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mem0_integrations.backends.embedded import embedder as module
+from mem0_integrations import minilm as module
 from mem0_integrations.errors import ConfigurationError, MissingExtraError
 from mem0_integrations.minilm import MiniLMEmbedder
 

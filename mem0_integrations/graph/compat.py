@@ -18,13 +18,14 @@ from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.config import graph_from_config, mem0_model
-from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import Extracted
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import ChatModel, Embeddings, LangChainEmbedder, Mem0Embedder, Mem0LLM
 from mem0_integrations.names import name_key, speaker_of
 from mem0_integrations.planning import check_integer
+from mem0_integrations.plans import run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
@@ -112,7 +113,7 @@ class MemoryGraph:
         # Said again, it holds again: as the next memory of that text.
         said = _memory(scope, data, len(known))
         self.graph.sync(scope, [said])
-        added, ended = carry_out(self.graph.engine, _outcome(scope, said.id))
+        added, ended = run(_outcome(scope, said.id), self.graph.engine.run)
         return {
             "deleted_entities": [[row] for row in _rows(ended)],
             "added_entities": [[row] for row in _rows(added)],
@@ -129,7 +130,7 @@ class MemoryGraph:
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
         plan = reading.related(scope, _text("query", query), [], None, limit)
-        found = carry_out(self.graph.engine, plan)
+        found = run(plan, self.graph.engine.run)
         speaker = speaker_of(scope)
         if reading.named_in([query]) & {*_SELF, name_key(speaker)}:
             found += self.graph.relations(speaker, scope=scope, limit=limit)
@@ -213,7 +214,7 @@ def _scope(filters: Mapping[str, Any]) -> Scope:
     return Scope(**{key: value for key, value in filters.items() if value is not None})
 
 
-def _outcome(scope: Scope, memory_id: str) -> Plan[tuple[Rows, Rows]]:
+def _outcome(scope: Scope, memory_id: str) -> GraphPlan[tuple[Rows, Rows]]:
     """Read what a memory has added, and what has ended through it."""
     [rows] = yield Batch([cypher.edges_of_memories(scope, [memory_id])])
     own = {row["id"]: row for row in rows}

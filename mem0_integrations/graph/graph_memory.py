@@ -16,9 +16,7 @@ from mem0_integrations.graph import cypher, reading
 from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
-    Plan,
-    acarry_out,
-    carry_out,
+    GraphPlan,
 )
 from mem0_integrations.graph.extraction import RelationExtractor
 from mem0_integrations.graph.model import said_at, timestamp
@@ -28,6 +26,7 @@ from mem0_integrations.graph.projection import changed_memories, project, remove
 from mem0_integrations.models import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.names import speaker_of
 from mem0_integrations.planning import check_integer, check_score
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike
 
@@ -329,14 +328,14 @@ class GraphMemory:
                 )
             self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
 
-    def _run(self, plan: Plan[T]) -> T:
+    def _run(self, plan: GraphPlan[T]) -> T:
         self._prepare()
-        return carry_out(self.engine, plan)
+        return run(plan, self.engine.run)
 
-    async def _arun(self, plan: Plan[T]) -> T:
+    async def _arun(self, plan: GraphPlan[T]) -> T:
         if not self._prepared:
             await asyncio.to_thread(self._prepare)
-        return await acarry_out(self.engine, plan)
+        return await arun(plan, self.engine.arun)
 
     def _prepare(self) -> None:
         if not self._prepared:
@@ -373,13 +372,13 @@ class _Turns:
         return not any(own.overlaps(other) for other in before)
 
 
-def _forget(scope: Scope) -> Plan[int]:
+def _forget(scope: Scope) -> GraphPlan[int]:
     [rows] = yield Batch([cypher.count_facts(scope)])
     yield from _erase(Batch(cypher.erasing_scope(scope), write=True))
     return int(rows[0]["facts"])
 
 
-def _erase(some: Batch) -> Plan[None]:
+def _erase(some: Batch) -> GraphPlan[None]:
     remain = True
     while remain:
         found = yield some

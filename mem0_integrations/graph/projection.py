@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, Plan, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Statement
 from mem0_integrations.graph.model import (
     ALWAYS,
     Edge,
@@ -39,7 +39,7 @@ T = TypeVar("T")
 _ROWS: Final = 500
 
 
-def changed_memories(scope: Scope, memories: Sequence[Memory]) -> Plan[list[Memory]]:
+def changed_memories(scope: Scope, memories: Sequence[Memory]) -> GraphPlan[list[Memory]]:
     """Return the memories whose text is not the one that the graph was made from."""
     [rows] = yield Batch([cypher.known_memories(scope, [memory.id for memory in memories])])
     digests = {str(row["memory_id"]): row["digest"] for row in rows}
@@ -50,7 +50,7 @@ def changed_memories(scope: Scope, memories: Sequence[Memory]) -> Plan[list[Memo
 
 def project(
     scope: Scope, found: Sequence[tuple[Memory, Extracted]], names: EntityNames
-) -> Plan[list[Edge]]:
+) -> GraphPlan[list[Edge]]:
     """Let the graph say what memories say, and nothing that they said before.
 
     Args:
@@ -123,7 +123,7 @@ def project(
 
 def remove(
     scope: Scope, memory_ids: Sequence[str], now: datetime, names: EntityNames
-) -> Plan[None]:
+) -> GraphPlan[None]:
     """Take back what memories supported that are no longer there.
 
     Args:
@@ -155,7 +155,7 @@ def remove(
 
 def _resolved(
     scope: Scope, new: Sequence[str], names: EntityNames
-) -> Plan[tuple[dict[str, str], dict[str, str]]]:
+) -> GraphPlan[tuple[dict[str, str], dict[str, str]]]:
     """Find which nodes stand for names that have none; see `EntityNames.resolve`."""
     if not new:
         return {}, {}
@@ -174,7 +174,7 @@ def _resolved(
 
 def _settled(
     scope: Scope, edges: Mapping[str, Edge], retired: Sequence[Edge]
-) -> Plan[tuple[list[Edge], list[Edge], dict[str, str]]]:
+) -> GraphPlan[tuple[list[Edge], list[Edge], dict[str, str]]]:
     """Find out when edges hold.
 
     Args:

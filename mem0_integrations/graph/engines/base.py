@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Batch", "GraphEngine", "Plan", "Rows", "Statement", "acarry_out", "carry_out"]
+from mem0_integrations.plans import Plan
+
+__all__ = ["Batch", "GraphEngine", "GraphPlan", "Rows", "Statement"]
 
 T = TypeVar("T")
 
@@ -45,8 +47,8 @@ class Batch:
     write: bool = False
 
 
-Plan: TypeAlias = Generator[Batch, list[Rows], T]
-"""What to run; it is sent the rows of each statement, and returns a result."""
+GraphPlan: TypeAlias = Plan[Batch, list[Rows], T]
+"""Asks for batches, and is sent the rows of each query."""
 
 
 class GraphEngine(ABC):
@@ -86,27 +88,3 @@ class GraphEngine(ABC):
     async def aclose(self) -> None:
         """Async twin of `close`."""
         self.close()
-
-
-def carry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Run a plan on an engine and return its result."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = engine.run(batch)
-
-
-async def acarry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Async twin of `carry_out`."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = await engine.arun(batch)
