@@ -40,8 +40,9 @@ from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
     GraphPlan,
-    Statement,
+    Query,
 )
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.model import (
     Extracted,
     GraphEntity,
@@ -49,7 +50,6 @@ from mem0_integrations.graph.model import (
     is_identifier,
     predicate_of,
 )
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.projection import changed_memories, project
 from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.plans import run
@@ -231,7 +231,7 @@ def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
     """Find out whose relationships there are; returns also how many are nobody's."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
-        [Statement(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
+        [Query(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
     )
     found: dict[Scope, _Found] = {}
     left_out = 0
@@ -270,12 +270,12 @@ def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> GraphPlan[tuple[list[_Fa
     return sorted(facts.values(), key=lambda fact: fact.since), left_out
 
 
-def _page(group: _OwnedBy, start: int) -> Statement:
+def _page(group: _OwnedBy, start: int) -> Query:
     owned = " AND ".join(
         f"{one} IS NULL" if value is None else f"{one} = ${_column(one)}"
         for one, value in zip(_OWNERS, group, strict=True)
     )
-    return Statement(
+    return Query(
         f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} AND {owned} "
         "RETURN a.name AS source, type(r) AS predicate, b.name AS target, "
         "labels(a) AS source_labels, labels(b) AS target_labels, r.valid AS valid, "

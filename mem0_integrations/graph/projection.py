@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, GraphPlan, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Query
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.model import (
     ALWAYS,
     Edge,
@@ -26,7 +27,6 @@ from mem0_integrations.graph.model import (
     timeline,
     timestamp,
 )
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -35,7 +35,7 @@ __all__ = ["changed_memories", "project", "remove"]
 
 T = TypeVar("T")
 
-# Rows of one statement.
+# Rows of one query.
 _ROWS: Final = 500
 
 
@@ -284,5 +284,5 @@ def _edges(rows: Iterable[dict[str, Any]]) -> dict[str, Edge]:
     return {row["id"]: Edge(**row) for row in rows}
 
 
-def _chunked(rows: Sequence[T], statement: Callable[[Sequence[T]], Statement]) -> list[Statement]:
-    return [statement(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]
+def _chunked(rows: Sequence[T], query: Callable[[Sequence[T]], Query]) -> list[Query]:
+    return [query(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

@@ -17,7 +17,7 @@ from mem0_integrations.errors import (
     MissingExtraError,
     ScopeError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
 from mem0_integrations.planning import check_timeout
@@ -198,7 +198,7 @@ def _neo4j(engine: Any, timeout: float) -> Neo4jGraph:
             "the engine with a url, or the Neo4jGraph yourself."
         )
     # With the errors of the house, where it cannot be reached.
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
+    engine.run(Batch([Query("RETURN 1 AS one")]))
     username, password = engine._auth or ("", "")
     graph = _ReadOnlyNeo4jGraph(
         engine._url,
@@ -218,7 +218,7 @@ def _neptune(engine: Any) -> NeptuneAnalyticsGraph | NeptuneGraph:
         from langchain_aws.graphs import NeptuneAnalyticsGraph, NeptuneGraph
     except ImportError as error:
         raise MissingExtraError("LangChain's graphs on Neptune", "langchain-graph") from error
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
+    engine.run(Batch([Query("RETURN 1 AS one")]))
     if hasattr(engine, "graph_identifier"):
         return NeptuneAnalyticsGraph(engine.graph_identifier, client=engine._client)
     return NeptuneGraph(engine.host, engine.port, client=engine._client)

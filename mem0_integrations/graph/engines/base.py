@@ -9,24 +9,24 @@ from typing import Any, TypeAlias, TypeVar
 
 from mem0_integrations.plans import Plan
 
-__all__ = ["Batch", "GraphEngine", "GraphPlan", "Rows", "Statement"]
+__all__ = ["Batch", "GraphEngine", "GraphPlan", "Query", "Rows"]
 
 T = TypeVar("T")
 
 Rows: TypeAlias = list[dict[str, Any]]
-"""What a statement returns: a mapping for each row."""
+"""What a query returns: a mapping for each row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement in the Cypher that all engines understand.
+class Query:
+    """One query in the Cypher that all engines understand.
 
     It uses UNWIND of maps, MERGE of single nodes on one key or of relationships between bound
     nodes, scalar properties, and named columns; no procedure, temporal function or subquery.
     The key of a node is written `` `~id` ``, as Neptune wants it; an engine puts its own there.
 
     Attributes:
-        text: The statement; whatever comes from outside is in the parameters.
+        text: The query; whatever comes from outside is in the parameters.
         parameters: Texts, numbers, booleans, None, and lists and mappings of them.
     """
 
@@ -36,14 +36,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Statements to be run one after the other, in one transaction where there are any.
+    """Queries to be run one after the other, in one transaction where there are any.
 
     Attributes:
-        statements: The statements. All that write are idempotent: a batch may be repeated.
+        queries: The queries. All that write are idempotent: a batch may be repeated.
         write: Whether one of them writes.
     """
 
-    statements: Sequence[Statement]
+    queries: Sequence[Query]
     write: bool = False
 
 
@@ -63,7 +63,7 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch and return the rows of each statement."""
+        """Run a batch and return the rows of each query."""
 
     @abstractmethod
     async def arun(self, batch: Batch) -> list[Rows]:
@@ -74,7 +74,7 @@ class GraphEngine(ABC):
         """Create what is not there yet, where the engine has such things.
 
         Args:
-            schema: Neo4j's statements for constraints and indexes, each `IF NOT EXISTS`.
+            schema: Neo4j's queries for constraints and indexes, each `IF NOT EXISTS`.
         """
 
     @abstractmethod

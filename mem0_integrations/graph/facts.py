@@ -1,4 +1,4 @@
-"""From the graph to facts: around names, between two of them, beside memories. Pure plans."""
+"""Plans that read facts: of a scope, around a name, between two of them, beside memories. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mem0_integrations.planning import aware, check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 
-__all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
+__all__ = ["history", "known", "path", "related", "relations"]
 
 _MOST: Final = 10_000
 _DEEPEST: Final = 4
 _KNOWN: Final = 15
 
 
-def facts(
+def relations(
     scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
 ) -> GraphPlan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
@@ -87,11 +87,11 @@ def related(
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}
-    statements = [cypher.facts_of_memories(scope, order, at)] if memories else []
-    statements += [cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
-    if not statements:
+    queries = [cypher.facts_of_memories(scope, order, at)] if memories else []
+    queries += [cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
+    if not queries:
         return []
-    [rows] = yield Batch([cypher.union(*statements)])
+    [rows] = yield Batch([cypher.union(*queries)])
     latest = _latest_first(rows)
     supported = [row for row in latest if row["memory_id"] in order]
     about = [row for row in latest if row["memory_id"] not in order]
@@ -99,7 +99,7 @@ def related(
     return relations_of([*supported, *about])[:limit]
 
 
-def known_facts(scope: Scope, texts: Sequence[str]) -> GraphPlan[list[Relation]]:
+def known(scope: Scope, texts: Sequence[str]) -> GraphPlan[list[Relation]]:
     """Read what is known about what texts name, and about who speaks."""
     names = named_in(texts) | {name_key(speaker_of(scope))}
     [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
