@@ -123,11 +123,7 @@ def text_digest(text: str) -> str:
 
 def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read the digests of the memories that the graph has."""
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} RETURN m.memory_id AS memory_id, m.digest AS digest",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    return _memories(scope, memory_ids, "RETURN m.memory_id AS memory_id, m.digest AS digest")
 
 
 def known_entities(scope: Scope, keys: Iterable[str]) -> Query:
@@ -176,11 +172,7 @@ def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Query:
 
 def endings(scope: Scope, source_ids: Iterable[str]) -> Query:
     """Read for which predicates facts about entities can end."""
-    return Query(
-        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
-        "RETURN e.`~id` AS id, e.ending AS ending",
-        {**scope.ids, "ids": list(source_ids)},
-    )
+    return _entities(scope, source_ids, "RETURN e.`~id` AS id, e.ending AS ending")
 
 
 def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
@@ -337,21 +329,14 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
 
 def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Delete the nodes of memories."""
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} DETACH DELETE m",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    return _memories(scope, memory_ids, "DETACH DELETE m")
 
 
 def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
     """Delete those of some entities that nothing mentions, and no fact knows."""
-    return Query(
-        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
-        # Not DETACH: what another writer links at this moment is not to be lost.
-        "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e",
-        {**scope.ids, "ids": list(ids)},
-    )
+    # Not DETACH: what another writer links at this moment is not to be lost.
+    unused = "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e"
+    return _entities(scope, ids, unused)
 
 
 def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Query:
@@ -379,7 +364,7 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
     wanted = [_named_in(scope.ids[own], key) for key in keys]
     parameters = {**scope.ids, "wanted": wanted, "at": at or _NOW}
     ends = f"{_covered('a', scope)} AND {_covered('b', scope)}"
-    # IN and not UNWIND: a plan that Neo4j made while the graph was small would go on reading the
+    # IN and not UNWIND: what Neo4j compiled while the graph was small would go on reading the
     # whole index once for each name.
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
     return union(
@@ -418,12 +403,8 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
 def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read what memories say, and whose they are."""
     owner = ", ".join(f"m.{key} AS {key}" for key in SCOPE_KEYS)
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} "
-        f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    said = f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}"
+    return _memories(scope, memory_ids, said)
 
 
 def count_facts(scope: Scope) -> Query:
@@ -470,6 +451,24 @@ def union(*queries: Query) -> Query:
     return Query(" UNION ALL ".join(one.text for one in queries), parameters)
 
 
+def _memories(scope: Scope, memory_ids: Iterable[str], rest: str) -> Query:
+    """Do something with the nodes `m` of memories."""
+    return Query(
+        "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one}) "
+        f"WHERE {_covered('m', scope)} {rest}",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def _entities(scope: Scope, ids: Iterable[str], rest: str) -> Query:
+    """Do something with the nodes `e` of entities."""
+    return Query(
+        "UNWIND $ids AS wanted MATCH (e:Entity {`~id`: wanted}) "
+        f"WHERE {_covered('e', scope)} {rest}",
+        {**scope.ids, "ids": list(ids)},
+    )
+
+
 def _from_memories(
     scope: Scope,
     memory_ids: Iterable[str],
@@ -489,14 +488,8 @@ def _from_memories(
         f"AND {_covered('b', scope)} RETURN {columns}"
     )
     return union(
-        Query(
-            f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}",
-            parameters,
-        ),
-        Query(
-            f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}",
-            parameters,
-        ),
+        Query(f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}", parameters),
+        Query(f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}", parameters),
     )
 
 

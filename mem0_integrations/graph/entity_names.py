@@ -33,7 +33,7 @@ class EntityNames:
         threshold: The least cosine similarity, in [0, 1], of two names for one thing.
     """
 
-    def __init__(self, embedder: Mem0Embedder | None, threshold: float) -> None:
+    def __init__(self, embedder: Mem0Embedder | None, threshold: float = 1.0) -> None:
         self._embedder = embedder
         # Where an embedder knows no words, other names are near, too, and some the same.
         self._knows_script: Callable[[str], bool] = getattr(
@@ -44,9 +44,9 @@ class EntityNames:
         self._lock = threading.Lock()
 
     def knows(self, scope: Scope) -> bool:
-        """Tell whether the names of a scope are kept."""
+        """Tell whether the names of a scope are kept, as far as they are needed."""
         with self._lock:
-            return scope in self._tables
+            return self._embedder is None or scope in self._tables
 
     def load(self, scope: Scope, nodes: Iterable[tuple[str, str]]) -> None:
         """Keep the names of a scope.

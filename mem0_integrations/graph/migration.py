@@ -298,7 +298,7 @@ def _write(scope: Scope, facts: Sequence[_Fact]) -> GraphPlan[int]:
     found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
     changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])
     if changed:
-        yield from project(scope, [found[memory.id] for memory in changed], _KeptApart())
+        yield from project(scope, [found[memory.id] for memory in changed], EntityNames(None))
     new = [found[memory.id][1].triples[0] for memory in changed]
     return len({(one.source, one.relationship, one.target) for one in new})
 
@@ -385,19 +385,3 @@ def _batches(facts: Sequence[_Fact]) -> Iterator[Sequence[_Fact]]:
 
 def _column(owner: str) -> str:
     return owner.replace(".", "_")
-
-
-class _KeptApart(EntityNames):
-    """No name stands for another one."""
-
-    def __init__(self) -> None:
-        """Need nothing."""
-
-    def knows(self, scope: Scope) -> bool:
-        return True
-
-    def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-        return {}, {}
-
-    def drop(self, scope: Scope) -> None:
-        pass

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,6 +18,7 @@ from mem0_integrations.errors import (
     MissingExtraError,
 )
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
+from mem0_integrations.retry import RetryPolicy
 
 try:
     import neo4j
@@ -32,9 +30,6 @@ __all__ = ["Neo4jEngine"]
 
 logger = logging.getLogger(__name__)
 
-# Two that create the same node at once: one of them is told so, and finds it the next time.
-_CLASHES: Final = 5
-_SECONDS_BETWEEN: Final = 0.05
 _PASSING: Final = (
     exceptions.ConnectionAcquisitionTimeoutError,
     exceptions.ServiceUnavailable,
@@ -46,6 +41,23 @@ _COMPONENTS: Final = (
     "RETURN 'Neo4j ' + versions[0] + ' ' + edition AS product"
 )
 _TIMED_OUT: Final = "Neo.ClientError.Transaction.TransactionTimedOut"
+
+
+class _ClashError(BackendError):
+    """Another transaction created the same node at the same time."""
+
+
+class _ClashRetry(RetryPolicy):
+    """Tries again what clashed; the driver has tried everything else again itself."""
+
+    def delay(self, attempt: int, error: BaseException, *, spent: float) -> float | None:
+        return (
+            super().delay(attempt, error, spent=spent) if isinstance(error, _ClashError) else None
+        )
+
+
+# The next time, the node is there.
+_CLASHES: Final = _ClashRetry(attempts=5, base=0.1)
 
 
 class Neo4jEngine(GraphEngine):
@@ -121,16 +133,11 @@ class Neo4jEngine(GraphEngine):
                 for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated(), self._session() as session:
-                    run = session.execute_write if batch.write else session.execute_read
-                    return run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                time.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-        raise AssertionError("unreachable")
+        def attempt() -> list[Rows]:
+            with self._translated(), self._session() as session:
+                return (session.execute_write if batch.write else session.execute_read)(work)
+
+        return _CLASHES.run(attempt)
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, with the driver's own asynchronous connections.
@@ -153,24 +160,21 @@ class Neo4jEngine(GraphEngine):
                 for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated():
-                    if self._async_driver is None:
-                        self._async_driver = neo4j.AsyncGraphDatabase.driver(
-                            str(self._url), auth=self._auth, **self._options
-                        )
-                    async with self._async_driver.session(database=self._database) as session:
-                        run = session.execute_write if batch.write else session.execute_read
-                        return await run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                await asyncio.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-            except asyncio.CancelledError:
-                self._check_open()
-                raise
-        raise AssertionError("unreachable")
+        async def attempt() -> list[Rows]:
+            with self._translated():
+                if self._async_driver is None:
+                    self._async_driver = neo4j.AsyncGraphDatabase.driver(
+                        str(self._url), auth=self._auth, **self._options
+                    )
+                async with self._async_driver.session(database=self._database) as session:
+                    run = session.execute_write if batch.write else session.execute_read
+                    return await run(work)
+
+        try:
+            return await _CLASHES.arun(attempt)
+        except asyncio.CancelledError:
+            self._check_open()
+            raise
 
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the constraints and indexes that are missing, as far as the server has such."""
@@ -268,10 +272,6 @@ def _check_url(url: str) -> None:
             "url must be such as neo4j+s://host or bolt://host:7687; username and password are "
             "arguments of their own."
         )
-
-
-class _ClashError(BackendError):
-    """Another transaction created the same node at the same time."""
 
 
 def _spelled(query: Query) -> tuple[str, dict[str, object]]:
