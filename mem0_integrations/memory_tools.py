@@ -1,7 +1,7 @@
-"""What an agent's memory tools do, whichever framework offers them: plans, without I/O.
+"""What an agent's memory tools do, in any framework.
 
-A plan is a generator that yields the steps it needs of the memory and returns the answer for the
-model. A framework's adapter carries it out, sync or async.
+A plan asks for the steps that it needs of the memory and returns the answer for the model;
+`answer` and `aanswer` carry it out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 ToolName: TypeAlias = Literal["search", "add", "update", "delete", "list", "graph"]
 
-# Characters that the memories of one answer share.
+# Maximum number of characters of all memories in one answer.
 _ROOM: Final = 8_000
 _LEAST_ROOM: Final = 200
 # Of the time budget; the rest is for telling that a write was accepted but is not done yet.
@@ -63,12 +63,12 @@ class ToolOptions:
     """What the application has decided for its tools.
 
     Args:
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds.
-        filters: Mem0's metadata filters; to the tools, other memories do not exist.
+        limit: Maximum number of memories in an answer.
+        threshold: Minimum score of what a search finds, in [0, 1].
+        filters: Mem0's metadata filters; memories that they exclude do not exist for the tools.
         infer: Whether to extract statements from what is added.
-        metadata: Values of the application for each memory that is added.
-        timeout: Seconds that a call may take.
+        metadata: The application's own metadata for each memory that is added.
+        timeout: Maximum time of a call, in seconds.
 
     Raises:
         InvalidInputError: A value is malformed.
@@ -92,13 +92,13 @@ class ToolOptions:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a plan has to know about the call that it is made for.
+    """What a plan needs to know about its call.
 
     Attributes:
-        options: The application's.
+        options: The application's options.
         scope: Whose memories.
         thread_id: The conversation, if known.
-        id: The id of the call, if it has one: the same when it is repeated.
+        id: The id of the call, if it has one; the same when the call is repeated.
     """
 
     options: ToolOptions
@@ -131,13 +131,13 @@ ToolPlan: TypeAlias = Plan[Step, Any, str]
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool: what the model reads about it, what it may say, and the plan.
+    """A tool: its description and arguments for the model, and its plan.
 
     Attributes:
         name: What the model calls it by.
         description: When to use it.
-        arguments: The schema of the arguments; they are those of the plan.
-        plan: Makes the plan of a call.
+        arguments: The schema of its arguments, which are those of `plan`.
+        plan: Makes the plan for a call.
     """
 
     name: str
@@ -167,16 +167,16 @@ async def aanswer(memory: AgentMemory, plan: ToolPlan) -> str:
 def specs_of(
     include: Sequence[ToolName] | None, memory: AgentMemory, options: ToolOptions
 ) -> list[ToolSpec]:
-    """Return the tools that an application wants, each once.
+    """Return the tools that an application asks for, each once.
 
     Args:
-        include: Their names; None for all that the memory has something for.
+        include: Their names; None for all that the memory supports.
         memory: The memory.
         options: What the application has decided.
 
     Raises:
         InvalidInputError: There is no such tool, or none at all.
-        ConfigurationError: The graph is asked for, and there is none, or it cannot be filtered.
+        ConfigurationError: The graph is asked for, but there is none, or it cannot be filtered.
     """
     graph = memory.has_graph and not options.filters
     if include is None:
@@ -194,7 +194,7 @@ def specs_of(
 
 
 def answered(tool: str, error: Exception) -> str:
-    """Log what is not the model's affair, without content, and return what it is told."""
+    """Log an error that does not concern the model, without content; return what to tell it."""
     if isinstance(error, ScopeError):
         logger.error("%s has no scope: %s", tool, error)
     elif not isinstance(error, InvalidInputError | MemoryNotFoundError):
@@ -203,7 +203,7 @@ def answered(tool: str, error: Exception) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Say what happened and what to do; details only of what the model can mend.
+    """Say what happened and what to do, with details only if the model can mend it.
 
     Example:
         >>> explained(OutboxFullError("2 writes wait"))

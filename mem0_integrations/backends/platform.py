@@ -60,7 +60,7 @@ class PlatformBackend(Backend, AsyncBackend):
         client: Mem0's client. An `AsyncMemoryClient` with the same key and host is made when
             it is needed; its connections belong to one event loop, so it gets a loop of its own.
             Requests of a client with Mem0's own time-out, five minutes, end after 30 seconds.
-        models: For a graph beside it; the Platform shows no models of its own.
+        models: Models for a graph; the Platform exposes none of its own.
         owned: Whether `close` closes the client.
     """
 
@@ -84,7 +84,7 @@ class PlatformBackend(Backend, AsyncBackend):
         """Accept every scope: all of them can be kept apart."""
 
     def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, nearest first, as many as are taken."""
+        """Yield the memories of the scope, nearest first; pages are fetched as they are needed."""
         seen: set[str] = set()
         top_k: int | None = plans.top_k_of(request)
         while top_k is not None:
@@ -92,7 +92,7 @@ class PlatformBackend(Backend, AsyncBackend):
             yield from found
 
     async def asearch(self, request: SearchRequest) -> AsyncIterator[list[Memory]]:
-        """Yield the memories of the scope in pages, nearest first, as many as are taken."""
+        """Yield pages of the scope's memories, nearest first; each is fetched when it is needed."""
         seen: set[str] = set()
         top_k: int | None = plans.top_k_of(request)
         while top_k is not None:
@@ -110,7 +110,7 @@ class PlatformBackend(Backend, AsyncBackend):
         ]
 
     def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back what a write has stored whose scope was forgotten meanwhile."""
+        """Take back a write whose scope was forgotten in the meantime."""
         self._run(plans.delete_many([memory.id for memory in memories]))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
@@ -174,7 +174,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
 
     def documents(self, kind: DocumentKind) -> PlatformDocuments:
-        """Return documents that lie beside the memories and are never recalled."""
+        """Return documents that are kept beside the memories and never recalled."""
         return PlatformDocuments(
             PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind]
         )
@@ -198,11 +198,11 @@ class PlatformBackend(Backend, AsyncBackend):
         )
 
     def models(self) -> Models:
-        """Return the models that were given; the Platform shows none of its own."""
+        """Return the models that were given; the Platform exposes none of its own."""
         return self._models
 
     def describe(self) -> dict[str, str]:
-        """Say which client, and where the Platform is."""
+        """Return which client is used, and where the Platform is."""
         return {
             "Mem0": f"mem0ai {version('mem0ai')} ({type(self._client).__name__})",
             "store": f"{self._client.host} (project={self._client.project_id})",
@@ -210,7 +210,7 @@ class PlatformBackend(Backend, AsyncBackend):
         }
 
     def close(self) -> None:
-        """Close the client that this backend was given to own."""
+        """Close the client, if it is owned."""
         with self._starting:
             if self._closed:
                 return
@@ -232,7 +232,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return await asyncio.wrap_future(self._submit(arun(plan, self._aask)))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
-        """Carry out plans side by side."""
+        """Carry out plans concurrently."""
 
         async def all_of_them() -> builtins.list[T]:
             free = asyncio.Semaphore(self.concurrency)
@@ -309,14 +309,14 @@ class PlatformBackend(Backend, AsyncBackend):
 
 
 def open_client(api_key: str | None, host: str | None) -> MemoryClient:
-    """Make Mem0's client, with time-outs of seconds in place of its five minutes.
+    """Make Mem0's client, with a time-out of 30 seconds instead of five minutes.
 
     Args:
-        api_key: The key; else `MEM0_API_KEY`.
-        host: The server's URL; else `MEM0_HOST`, else the hosted Platform.
+        api_key: The key; by default `MEM0_API_KEY`.
+        host: The server's URL; by default `MEM0_HOST`, or else the hosted Platform.
 
     Raises:
-        ConfigurationError: The key was refused, or the URL is none.
+        ConfigurationError: The key was refused, or `host` is not a URL.
         BackendError: The server cannot be reached.
     """
     http = httpx.Client(timeout=_TIMEOUT)

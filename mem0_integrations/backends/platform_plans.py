@@ -1,4 +1,4 @@
-"""What to ask the Mem0 Platform for, and what to make of its answers. Pure.
+"""What to ask of the Mem0 Platform, and what to make of its answers. Pure.
 
 A plan asks for calls of Mem0's client; `PlatformBackend` carries it out with a `MemoryClient` or an
 `AsyncMemoryClient`.
@@ -74,7 +74,7 @@ Item: TypeAlias = dict[str, Any]
 _PAGE: Final = 200
 _BATCH: Final = 1000
 MOST_RESULTS: Final = 1000
-"""The most that one search returns."""
+"""Maximum number of results of one search."""
 
 _GROWTH: Final = 4
 _FIRST_PAUSE: Final = 0.02
@@ -88,8 +88,8 @@ class Call:
     """A call of one of the client's methods.
 
     Attributes:
-        doing: What it is for, after "Mem0 could not".
-        method: The method; or `event`, which the client lacks.
+        doing: What it does, as it follows "Mem0 could not".
+        method: Its name; or `event`, which the client lacks.
         arguments: Its arguments.
         key: The idempotency key to send along.
     """
@@ -102,7 +102,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Some seconds to let pass."""
+    """A pause before the next call."""
 
     seconds: float
 
@@ -132,16 +132,16 @@ def top_k_of(request: SearchRequest) -> int:
 def search_page(
     request: SearchRequest, top_k: int, seen: set[str]
 ) -> PlatformPlan[tuple[list[Memory], int | None]]:
-    """Search, and leave out what earlier, shorter searches have found.
+    """Search, and leave out what earlier searches with fewer results have found.
 
     Args:
         request: What to search for.
         top_k: How many results to ask for.
-        seen: The ids that were found before; it is added to.
+        seen: The ids that were found before; new ones are added to it.
 
     Returns:
-        The memories of the scope, nearest first, and how many results to ask for next; None where
-        a longer search finds no more.
+        The memories of the scope, nearest first, and how many results to ask for next; None if
+        asking for more finds no more.
     """
     options = {} if request.threshold is None else {"threshold": request.threshold}
     answer = yield Call(
@@ -179,8 +179,8 @@ def add(
 
     Args:
         request: The turn.
-        pending: The events whose end was not seen, by scope and key: a repetition goes on
-            waiting for its own.
+        pending: The events that have not ended yet, by scope and key, so that a repeated call
+            waits for its own event.
     """
     if not request.infer:
         return (yield from _add_as_they_are(request))
@@ -203,7 +203,7 @@ def add(
 
 
 def find(scope: Scope, key: str) -> PlatformPlan[list[Memory]]:
-    """Read what was stored under an idempotency key; nothing where a part of it is missing."""
+    """Read what was stored under an idempotency key; nothing if a part of it is missing."""
     items = yield from _stored_under(scope, key)
     whole = max((_number(item, PARTS_FIELD) for item in items), default=0)
     return [] if len(items) < whole else [memory_of(item) for item in items]
@@ -246,7 +246,7 @@ def delete(scope: Scope, memory_id: str) -> PlatformPlan[None]:
 
 
 def delete_many(memory_ids: Sequence[str]) -> PlatformPlan[None]:
-    """Delete memories, where they are there."""
+    """Delete memories; those that do not exist are left out."""
     for start in range(0, len(memory_ids), _BATCH):
         doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
         yield Call("delete", "batch_delete", {"memories": doomed})
@@ -269,7 +269,7 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
 
 
 def erase(scope: Scope) -> PlatformPlan[int]:
-    """Delete all memories of a scope; returns how many.
+    """Delete all memories of a scope and return how many there were.
 
     Raises:
         BackendError: Some are still there.
@@ -300,7 +300,7 @@ def erase(scope: Scope) -> PlatformPlan[int]:
 
 
 def _add_as_they_are(request: AddRequest) -> PlatformPlan[list[Memory]]:
-    """Store messages, one request each: else nobody knows who said what, and in which order."""
+    """Store messages in one request each, which keeps who said what, and in which order."""
     known = yield from _stored_under(request.scope, request.key)
     stored = {_number(item, PART_FIELD): memory_of(item) for item in known}
     for part, message in enumerate(request.messages):
@@ -345,7 +345,7 @@ def _addition(
 
 
 def _unfinished(answer: Item) -> str | None:
-    """Return the event that tells what became of an add, where its answer does not."""
+    """Return the event that will tell the result of an add, if its answer does not."""
     done = answer.get("status") in (None, "SUCCEEDED") and "results" in answer
     return None if done or "event_id" not in answer else str(answer["event_id"])
 
@@ -448,5 +448,5 @@ def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, obj
 
 
 def is_missing(error: BackendError) -> bool:
-    """Tell whether there is no such memory or entity."""
+    """Tell whether an error means that there is no such memory or entity."""
     return isinstance(error.__cause__, Mem0NotFoundError)

@@ -102,8 +102,8 @@ OWNER_INDEXES: Final = tuple(
 )
 """Indexes of everything that a scope has, to list and to erase it.
 
-Of two properties, so that a planner takes them where both are asked for: one of the scope alone
-tempts it to begin with all that a user has.
+Of two properties, so that an engine uses them where both are asked for: an index of the scope alone
+tempts it to begin with everything that a user has.
 """
 
 
@@ -111,7 +111,7 @@ def schema_of(*, owners: bool) -> tuple[str, ...]:
     """Return the constraints and indexes to create.
 
     Args:
-        owners: Whether the engine chooses well among indexes, and can have those of owners.
+        owners: Whether the engine chooses well among indexes, so that it can have those of owners.
     """
     return (*SCHEMA, *OWNER_INDEXES) if owners else SCHEMA
 
@@ -127,10 +127,10 @@ def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def known_entities(scope: Scope, keys: Iterable[str]) -> Query:
-    """Read which names have a node of their own, in exactly this scope.
+    """Read which names have a node of their own in exactly this scope.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         keys: What `name_key` makes of the names.
     """
     return Query(
@@ -193,10 +193,10 @@ def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
 def merge_entities(
     scope: Scope, entities: Iterable[GraphEntity], vectors: Mapping[str, str]
 ) -> Query:
-    """Create the entities that are not there yet.
+    """Create the entities that do not exist yet.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         entities: The entities.
         vectors: The packed vectors of those that have one, by name.
     """
@@ -225,7 +225,7 @@ def merge_entities(
 
 
 def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Query:
-    """Create the nodes of memories that are not there yet, as not yet complete."""
+    """Create the missing nodes of memories, marked as not yet complete."""
     rows = [{"id": memory_node_id(scope, memory.id), "memory_id": memory.id} for memory in memories]
     return Query(
         "UNWIND $rows AS row MERGE (m:Memory {`~id`: row.id}) "
@@ -264,7 +264,7 @@ def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def unlink_mentions(scope: Scope, memory_ids: Iterable[str], entity_ids: Iterable[str]) -> Query:
-    """Delete that memories mention some entities."""
+    """Delete the links from memories to some entities that they mention."""
     return Query(
         "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[r:MENTIONS]->(e:Entity) "
         f"WHERE e.`~id` IN $entity_ids AND {_covered('m', scope)} AND {_covered('e', scope)} "
@@ -277,7 +277,7 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Query:
     """Note what memories mention.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         mentions: A memory's id and a name each.
     """
     rows = [
@@ -307,7 +307,7 @@ def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Query:
 
 
 def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
-    """Set when edges hold that are there."""
+    """Set when existing edges hold."""
     rows = [
         {
             "id": edge.id,
@@ -333,7 +333,7 @@ def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
-    """Delete those of some entities that nothing mentions, and no fact knows."""
+    """Delete those of some entities that no memory mentions and no fact is about."""
     # Not DETACH: what another writer links at this moment is not to be lost.
     unused = "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e"
     return _entities(scope, ids, unused)
@@ -357,7 +357,8 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
         scope: Whose.
         keys: What `name_key` makes of the names.
         at: A time (`timestamp`); None for now.
-        limit: The most facts that start from one, and that lead to one: the latest.
+        limit: Maximum number of facts that start from them, and of those that lead to them; the
+            latest are kept.
     """
     # Of a scope's ids, the one with the fewest memories behind it.
     own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
@@ -387,8 +388,8 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
     Args:
         scope: Whose.
         at: A time (`timestamp`); None for now.
-        limit: The most rows.
-        history: Whether to read what has ended, or was taken back, too.
+        limit: Maximum number of rows.
+        history: Whether to read also what has ended or was taken back.
     """
     condition = "r.ended = false" if history else _holds()
     return Query(
@@ -417,7 +418,7 @@ def count_facts(scope: Scope) -> Query:
 
 
 def erasing_scope(scope: Scope) -> list[Query]:
-    """Erase what a scope has; to be repeated while any `remain`."""
+    """Erase everything in a scope; to be repeated while any `remain`."""
     return [
         query
         for label, own in (("Memory", "memory_id"), ("Entity", "key"))
@@ -426,7 +427,7 @@ def erasing_scope(scope: Scope) -> list[Query]:
 
 
 def erasing_everything() -> list[Query]:
-    """Erase the graph of all scopes, and nothing else that the database may hold.
+    """Erase the graph of all scopes, but nothing else in the database.
 
     To be repeated while any `remain`.
     """
@@ -440,10 +441,10 @@ def erasing_everything() -> list[Query]:
 
 
 def union(*queries: Query) -> Query:
-    """Read at once what several queries return: on a server, one way there and back.
+    """Join several queries into one, which costs a server one round trip.
 
     Args:
-        queries: Of the same columns; parameters of one name have one value.
+        queries: Have the same columns; parameters with the same name have the same value.
     """
     parameters: dict[str, object] = {}
     for query in queries:

@@ -64,19 +64,19 @@ class Neo4jEngine(GraphEngine):
     """A graph on Neo4j, Aura, or any server that speaks Bolt and openCypher.
 
     It connects when it is first used. A batch is one transaction; the driver repeats those that
-    fail for a passing reason.
+    fail for a temporary reason.
 
     Args:
         url: Such as `neo4j+s://host` or `bolt://host:7687`.
         username: The user; None for a server without authentication.
         password: The password.
         database: The database; None for the user's home database.
-        timeout: Seconds for a connection, and for the repetitions of a transaction.
-        driver: A driver of your own in place of the other settings; it stays open. Async calls
-            use it in threads.
+        timeout: Maximum time for a connection, and for repeating a transaction, in seconds.
+        driver: Your own driver in place of the other settings; it stays open. Async calls use it
+            in threads.
 
     Raises:
-        ConfigurationError: The URL is none that the driver knows, or holds a password.
+        ConfigurationError: The URL is not one that the driver knows, or contains a password.
         MissingExtraError: The driver is not installed.
 
     Example:
@@ -107,7 +107,7 @@ class Neo4jEngine(GraphEngine):
             "connection_acquisition_timeout": timeout,
             "connection_timeout": timeout,
             "max_transaction_retry_time": timeout,
-            # What an empty database lacks is no news.
+            # The driver would warn of everything that an empty database lacks.
             "notifications_min_severity": "OFF",
         }
         self._owned = driver is None
@@ -177,7 +177,7 @@ class Neo4jEngine(GraphEngine):
             raise
 
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create the constraints and indexes that are missing, as far as the server has such."""
+        """Create the missing constraints and indexes, as far as the server supports them."""
         with self._translated(), self._session() as session:
             for query in schema:
                 try:
@@ -188,7 +188,7 @@ class Neo4jEngine(GraphEngine):
                     logger.info("The graph does without an index: %s (%s).", query, error.code)
 
     def describe(self) -> str:
-        """Ask the server what it is, and say where it is, without credentials."""
+        """Ask the server for its version and return it with its address, without credentials."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         with self._translated():
             info = self._driver.get_server_info()
@@ -227,7 +227,7 @@ class Neo4jEngine(GraphEngine):
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the driver's errors into those of the house."""
+        """Turn the driver's errors into the package's."""
         self._check_open()
         try:
             yield
