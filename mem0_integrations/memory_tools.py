@@ -6,15 +6,18 @@ A plan asks for the steps that it needs of the memory and returns the answer for
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     ClosedError,
     ConfigurationError,
@@ -34,11 +37,9 @@ from mem0_integrations.scope import Scope
 
 __all__ = [
     "TOOLS",
-    "Step",
     "ToolCall",
     "ToolName",
     "ToolOptions",
-    "ToolPlan",
     "ToolSpec",
     "aanswer",
     "answer",
@@ -126,7 +127,7 @@ class Step:
         return memory.graph if self.of_graph else memory
 
 
-ToolPlan: TypeAlias = Plan[Step, Any, str]
+_Answer: TypeAlias = Plan[Step, Any, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +144,42 @@ class ToolSpec:
     name: str
     description: str
     arguments: type[BaseModel]
-    plan: Callable[..., ToolPlan]
+    plan: Callable[..., _Answer]
 
 
-def answer(memory: AgentMemory, plan: ToolPlan) -> str:
-    """Carry out the plan of a call and return the answer for the model."""
+def answer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
+    """Carry out a call of a tool and return the answer for the model.
+
+    Args:
+        memory: The memory.
+        spec: The tool.
+        call: What the application knows about the call.
+        args: The arguments that the model gave.
+        kwargs: The same, by name.
+
+    Raises:
+        TimeoutError: It took longer than the application allows.
+        Mem0IntegrationsError: The memory, or the model's arguments, do not allow it.
+    """
 
     def ask(step: Step) -> object:
         return getattr(step.owner(memory), step.method)(**step.arguments)
 
-    return run(plan, ask)
+    return call_within(call.options.timeout, partial(run, spec.plan(call, *args, **kwargs), ask))
 
 
-async def aanswer(memory: AgentMemory, plan: ToolPlan) -> str:
+async def aanswer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
     """Async twin of `answer`."""
 
     async def ask(step: Step) -> object:
         return await getattr(step.owner(memory), f"a{step.method}")(**step.arguments)
 
-    return await arun(plan, ask)
+    plan = spec.plan(call, *args, **kwargs)
+    return await asyncio.wait_for(arun(plan, ask), call.options.timeout)
 
 
 def specs_of(
@@ -271,7 +289,7 @@ class _Graph(_Arguments):
     ] = None
 
 
-def _search(call: ToolCall, query: str) -> ToolPlan:
+def _search(call: ToolCall, query: str) -> _Answer:
     recall: Recall = yield Step(
         "recall",
         {
@@ -287,7 +305,7 @@ def _search(call: ToolCall, query: str) -> ToolPlan:
     return _listed(recall) or "No memory is about this."
 
 
-def _add(call: ToolCall, text: str) -> ToolPlan:
+def _add(call: ToolCall, text: str) -> _Answer:
     # What is kept as it is was put into words by the agent; extraction reads the user's words.
     role = "user" if call.options.infer else "assistant"
     message: Mem0Message = {"role": role, "content": text}
@@ -316,19 +334,19 @@ def _add(call: ToolCall, text: str) -> ToolPlan:
             return "Nothing was stored: there was nothing in it that is worth keeping."
 
 
-def _update(call: ToolCall, memory_id: str, text: str) -> ToolPlan:
+def _update(call: ToolCall, memory_id: str, text: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     new: Memory = yield Step("update", {"memory_id": old.id, "scope": call.scope, "text": text})
     return f"Changed: {_named(old)} is now {_quoted(new)}."
 
 
-def _delete(call: ToolCall, memory_id: str) -> ToolPlan:
+def _delete(call: ToolCall, memory_id: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     yield Step("delete", {"memory_id": old.id, "scope": call.scope})
     return f"Deleted: {_named(old)}."
 
 
-def _list(call: ToolCall, page: int = 1) -> ToolPlan:
+def _list(call: ToolCall, page: int = 1) -> _Answer:
     if page < 1:
         raise InvalidInputError("There is no such page; the first one is 1.")
     limit = call.options.limit
@@ -347,7 +365,7 @@ def _list(call: ToolCall, page: int = 1) -> ToolPlan:
     return _listed(Recall(tuple(memories[:limit]))) + more
 
 
-def _graph(call: ToolCall, entity: str, other: str | None = None) -> ToolPlan:
+def _graph(call: ToolCall, entity: str, other: str | None = None) -> _Answer:
     # A model need not know by which name the application calls the user.
     speaker = speaker_of(call.scope)
     source = named(entity, speaker)

@@ -59,7 +59,6 @@ __all__ = [
     "find",
     "get",
     "history",
-    "is_missing",
     "list_memories",
     "search_page",
     "top_k_of",
@@ -256,12 +255,11 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     """Read the changes of a memory of a scope, oldest first."""
     if not is_uuid(memory_id):
         raise not_found(scope, memory_id)
-    try:
-        entries = yield Call("read the history", "history", {"memory_id": memory_id})
-    except BackendError as error:
-        if is_missing(error):
-            raise not_found(scope, memory_id) from error
-        raise
+    entries = yield from _unless_missing(
+        Call("read the history", "history", {"memory_id": memory_id})
+    )
+    if entries is None:
+        raise not_found(scope, memory_id)
     if not any(covers(scope, entry) for entry in entries):
         # An entry need not say whose the memory is.
         yield from _require(scope, memory_id)
@@ -277,12 +275,8 @@ def erase(scope: Scope) -> PlatformPlan[int]:
     left = yield from _of(scope)
     found = len(left)
     if len(scope.ids) == 1:
-        try:
-            # Its history goes with the entity.
-            yield Call("forget", "delete_users", scope_filters(scope))
-        except BackendError as error:
-            if not is_missing(error):
-                raise
+        # Its history goes with the entity.
+        yield from _unless_missing(Call("forget", "delete_users", scope_filters(scope)))
         left = yield from _of(scope)
     for pause in islice(_pauses(2), _ERASE_ROUNDS):
         if not left:
@@ -412,13 +406,8 @@ def _stored(request: AddRequest, results: Sequence[Item]) -> list[Memory]:
 def _item(scope: Scope, memory_id: str) -> PlatformPlan[Item | None]:
     if not is_uuid(memory_id):
         return None
-    try:
-        item: Item = yield Call("get", "get", {"memory_id": memory_id})
-    except BackendError as error:
-        if is_missing(error):
-            return None
-        raise
-    return item if covers(scope, item) else None
+    item: Item | None = yield from _unless_missing(Call("get", "get", {"memory_id": memory_id}))
+    return item if item is not None and covers(scope, item) else None
 
 
 def _require(scope: Scope, memory_id: str) -> PlatformPlan[Item]:
@@ -447,6 +436,11 @@ def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, obj
     return all_of(scope_filter(scope), *(metadata_is(key, pushed[key]) for key in pushed))
 
 
-def is_missing(error: BackendError) -> bool:
-    """Tell whether an error means that there is no such memory or entity."""
-    return isinstance(error.__cause__, Mem0NotFoundError)
+def _unless_missing(call: Call) -> PlatformPlan[Any]:
+    """Make a call; returns None if there is no such memory or entity."""
+    try:
+        return (yield call)
+    except BackendError as error:
+        if isinstance(error.__cause__, Mem0NotFoundError):
+            return None
+        raise
