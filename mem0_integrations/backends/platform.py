@@ -7,8 +7,7 @@ import builtins
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
@@ -28,7 +27,7 @@ from mem0_integrations.backends.platform_rows import (
     PlatformRows,
 )
 from mem0_integrations.concurrency import LoopThread, call_within
-from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
+from mem0_integrations.errors import BackendError, ConfigurationError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
@@ -73,8 +72,10 @@ class PlatformBackend(Backend, AsyncBackend):
         self._closed = False
         self._pending: dict[tuple[Scope, str], str] = {}
         self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
-        self._starting = threading.Lock()
-        self._loop: LoopThread | None = None
+        self._closing = threading.Lock()
+        self._loop = LoopThread(
+            "mem0-integrations-platform", "The memory is closed; connect() again."
+        )
         self._making: asyncio.Future[AsyncMemoryClient] | None = None
         client.client.event_hooks["request"].append(_send_key)
         if client.client.timeout == _MEM0S_TIMEOUT:
@@ -211,25 +212,25 @@ class PlatformBackend(Backend, AsyncBackend):
 
     def close(self) -> None:
         """Close the client, if it is owned."""
-        with self._starting:
+        with self._closing:
             if self._closed:
                 return
             self._closed = True
         self._client.client.event_hooks["request"].remove(_send_key)
         if self._owned:
             self._client.client.close()
-        if self._loop is not None:
-            self._loop.cancel_all()
-            made = self._making
-            if made is not None and not made.cancelled() and made.exception() is None:
-                self._loop.submit(made.result().async_client.aclose()).result()
-            self._loop.close()
+        self._loop.close(self._close_async_client)
+
+    async def _close_async_client(self) -> None:
+        made = self._making
+        if made is not None and not made.cancelled() and made.exception() is None:
+            await made.result().async_client.aclose()
 
     def _run(self, plan: PlatformPlan[T]) -> T:
         return run(plan, self._ask)
 
     async def _arun(self, plan: PlatformPlan[T]) -> T:
-        return await asyncio.wrap_future(self._submit(arun(plan, self._aask)))
+        return await asyncio.wrap_future(self._loop.submit(arun(plan, self._aask)))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
         """Carry out plans concurrently."""
@@ -243,7 +244,7 @@ class PlatformBackend(Backend, AsyncBackend):
 
             return await asyncio.gather(*map(one, plans))
 
-        return self._submit(all_of_them()).result()
+        return self._loop.submit(all_of_them()).result()
 
     def _ask(self, step: Call | Pause) -> Any:
         if isinstance(step, Pause):
@@ -257,25 +258,6 @@ class PlatformBackend(Backend, AsyncBackend):
         with translated(step.doing):
             client = await self._async()
             return await getattr(client, step.method)(**step.arguments)
-
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the loop of the async client, until this is closed."""
-        with self._starting:
-            if self._closed:
-                work.close()
-                raise _closed()
-            if self._loop is None:
-                self._loop = LoopThread("mem0-integrations-platform")
-            return self._loop.submit(self._until_closed(work))
-
-    async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if self._closed:
-                # Whoever waits was not cancelled itself.
-                raise _closed() from None
-            raise
 
     async def _async(self) -> AsyncMemoryClient:
         if self._making is None:
@@ -338,10 +320,6 @@ def open_client(api_key: str | None, host: str | None) -> MemoryClient:
                 f"MEM0_API_KEY."
             ) from error
         raise
-
-
-def _closed() -> ClosedError:
-    return ClosedError("The memory is closed; connect() again.")
 
 
 def _send_key(request: httpx.Request) -> None:

@@ -202,18 +202,7 @@ def _draw_facts(
         legend_label=label,
     )
     if labelled:
-        plot.text(
-            "x",
-            "y",
-            "label",
-            source=source,
-            y_offset=-6,
-            text_align="center",
-            text_font={"value": "sans-serif"},
-            text_font_size="11px",
-            text_color="#444444",
-            legend_label=label,
-        )
+        _write(plot, source, label, y_offset=-6, text_font_size="11px", text_color="#444444")
     return head
 
 
@@ -250,18 +239,13 @@ def _draw_entities(
     dots = plot.scatter(
         "x", "y", source=source, size="size", color=colour, line_color="white", legend_label=label
     )
-    plot.text(
-        "x",
-        "y",
-        "label",
-        source=source,
-        y_offset=20,
-        text_align="center",
-        text_font={"value": "sans-serif"},
-        text_font_size="13px",
-        legend_label=label,
-    )
+    _write(plot, source, label, y_offset=20, text_font_size="13px")
     return dots
+
+
+def _write(plot: figure, source: Any, label: str, **style: Any) -> None:
+    font: dict[str, Any] = {"text_align": "center", "text_font": {"value": "sans-serif"}}
+    plot.text("x", "y", "label", source=source, legend_label=label, **font, **style)
 
 
 def _source(rows: Sequence[Mapping[str, object]]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -35,6 +34,7 @@ _PASSING: Final = (
     exceptions.ServiceUnavailable,
     exceptions.SessionExpired,
 )
+_CLOSED: Final = "The graph is closed; connect() again."
 _NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
 _COMPONENTS: Final = (
     "CALL dbms.components() YIELD name, versions, edition WHERE name = 'Neo4j Kernel' "
@@ -112,9 +112,8 @@ class Neo4jEngine(GraphEngine):
         }
         self._owned = driver is None
         self._closed = False
-        self._loop: LoopThread | None = None
+        self._loop = LoopThread("mem0-integrations-neo4j", _CLOSED)
         self._async_driver: neo4j.AsyncDriver | None = None
-        self._starting = threading.Lock()
         if driver is not None:
             self._driver = driver
             return
@@ -146,12 +145,7 @@ class Neo4jEngine(GraphEngine):
         """
         if not self._owned:
             return await asyncio.to_thread(self.run, batch)
-        with self._starting:
-            self._check_open()
-            if self._loop is None:
-                self._loop = LoopThread("mem0-integrations-neo4j")
-            future = self._loop.submit(self._run_there(batch))
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(self._loop.submit(self._run_there(batch)))
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
@@ -170,11 +164,7 @@ class Neo4jEngine(GraphEngine):
                     run = session.execute_write if batch.write else session.execute_read
                     return await run(work)
 
-        try:
-            return await _CLASHES.arun(attempt)
-        except asyncio.CancelledError:
-            self._check_open()
-            raise
+        return await _CLASHES.arun(attempt)
 
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the missing constraints and indexes, as far as the server supports them."""
@@ -202,17 +192,14 @@ class Neo4jEngine(GraphEngine):
 
     def close(self) -> None:
         """Close the drivers that were opened."""
-        with self._starting:
-            if self._closed:
-                return
-            self._closed = True
+        self._closed = True
         if self._owned:
             self._driver.close()
-        if self._loop is not None:
-            self._loop.cancel_all()
-            if self._async_driver is not None:
-                self._loop.submit(self._async_driver.close()).result()
-            self._loop.close()
+        self._loop.close(self._close_async_driver)
+
+    async def _close_async_driver(self) -> None:
+        if self._async_driver is not None:
+            await self._async_driver.close()
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
@@ -223,7 +210,7 @@ class Neo4jEngine(GraphEngine):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
+            raise ClosedError(_CLOSED)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
