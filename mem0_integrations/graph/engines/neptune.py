@@ -105,7 +105,8 @@ class _NeptuneEngine(GraphEngine):
         raise NotImplementedError
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """The client of boto3, made when it is first used."""
         with self._making:
             if self._closed:
                 raise ClosedError("The graph is closed; connect() again.")
@@ -186,7 +187,7 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
         return f"graph={self.graph_identifier}"
 
     def _send(self, query: Query) -> Any:
-        answer = self._client.execute_query(
+        answer = self.client.execute_query(
             graphIdentifier=self.graph_identifier,
             queryString=query.text,
             parameters=dict(query.parameters),
@@ -241,7 +242,7 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
 
     def _send(self, query: Query) -> Any:
         parameters = {"parameters": json.dumps(dict(query.parameters))}
-        return self._client.execute_open_cypher_query(
+        return self.client.execute_open_cypher_query(
             openCypherQuery=query.text, **(parameters if query.parameters else {})
         )["results"]
 
