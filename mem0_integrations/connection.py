@@ -21,14 +21,9 @@ from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes import delivery
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import (
-    Extractor,
-    LangChainEmbedder,
-    LangChainLLM,
-    Models,
-    SentenceExtractor,
-)
 from mem0_integrations.following import Follower
+from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
 from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.ranking import Ranking

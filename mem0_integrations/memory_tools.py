@@ -1,20 +1,23 @@
-"""What an agent's memory tools do, whichever framework offers them: plans, without I/O.
+"""What an agent's memory tools do, in any framework.
 
-A plan is a generator that yields the steps it needs of the memory and returns the answer for the
-model. A framework's adapter carries it out, sync or async.
+A plan asks for the steps that it needs of the memory and returns the answer for the model;
+`answer` and `aanswer` carry it out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     ClosedError,
     ConfigurationError,
@@ -27,21 +30,20 @@ from mem0_integrations.filters import matches, record_of
 from mem0_integrations.messages import Mem0Message, message_key
 from mem0_integrations.names import named, speaker_of
 from mem0_integrations.planning import check_metadata, check_search, check_timeout
+from mem0_integrations.plans import Plan, arun, run
 from mem0_integrations.records import Memory, Recall, Relation, WriteResult
 from mem0_integrations.rendering import quoted, recall_text
 from mem0_integrations.scope import Scope
 
 __all__ = [
     "TOOLS",
-    "Plan",
-    "Step",
     "ToolCall",
     "ToolName",
     "ToolOptions",
     "ToolSpec",
-    "acarry_out",
+    "aanswer",
+    "answer",
     "answered",
-    "carry_out",
     "explained",
     "specs_of",
 ]
@@ -50,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 ToolName: TypeAlias = Literal["search", "add", "update", "delete", "list", "graph"]
 
-# Characters that the memories of one answer share.
+# Maximum number of characters of all memories in one answer.
 _ROOM: Final = 8_000
 _LEAST_ROOM: Final = 200
 # Of the time budget; the rest is for telling that a write was accepted but is not done yet.
@@ -62,12 +64,12 @@ class ToolOptions:
     """What the application has decided for its tools.
 
     Args:
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds.
-        filters: Mem0's metadata filters; to the tools, other memories do not exist.
+        limit: Maximum number of memories in an answer.
+        threshold: Minimum score of what a search finds, in [0, 1].
+        filters: Mem0's metadata filters; memories that they exclude do not exist for the tools.
         infer: Whether to extract statements from what is added.
-        metadata: Values of the application for each memory that is added.
-        timeout: Seconds that a call may take.
+        metadata: The application's own metadata for each memory that is added.
+        timeout: Maximum time of a call, in seconds.
 
     Raises:
         InvalidInputError: A value is malformed.
@@ -91,13 +93,13 @@ class ToolOptions:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a plan has to know about the call that it is made for.
+    """What a plan needs to know about its call.
 
     Attributes:
-        options: The application's.
+        options: The application's options.
         scope: Whose memories.
         thread_id: The conversation, if known.
-        id: The id of the call, if it has one: the same when it is repeated.
+        id: The id of the call, if it has one; the same when the call is repeated.
     """
 
     options: ToolOptions
@@ -120,64 +122,79 @@ class Step:
     arguments: Mapping[str, object]
     of_graph: bool = False
 
+    def owner(self, memory: AgentMemory) -> object:
+        """Return what the method belongs to."""
+        return memory.graph if self.of_graph else memory
 
-Plan: TypeAlias = Generator[Step, Any, str]
+
+_Answer: TypeAlias = Plan[Step, Any, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool: what the model reads about it, what it may say, and the plan.
+    """A tool: its description and arguments for the model, and its plan.
 
     Attributes:
         name: What the model calls it by.
         description: When to use it.
-        arguments: The schema of the arguments; they are those of the plan.
-        plan: Makes the plan of a call.
+        arguments: The schema of its arguments, which are those of `plan`.
+        plan: Makes the plan for a call.
     """
 
     name: str
     description: str
     arguments: type[BaseModel]
-    plan: Callable[..., Plan]
+    plan: Callable[..., _Answer]
 
 
-def carry_out(memory: AgentMemory, plan: Plan) -> str:
-    """Carry a plan out and return the answer."""
-    result: object = None
-    while True:
-        try:
-            step = plan.send(result)
-        except StopIteration as end:
-            return str(end.value)
-        owner = memory.graph if step.of_graph else memory
-        result = getattr(owner, step.method)(**step.arguments)
+def answer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
+    """Carry out a call of a tool and return the answer for the model.
+
+    Args:
+        memory: The memory.
+        spec: The tool.
+        call: What the application knows about the call.
+        args: The arguments that the model gave.
+        kwargs: The same, by name.
+
+    Raises:
+        TimeoutError: It took longer than the application allows.
+        Mem0IntegrationsError: The memory, or the model's arguments, do not allow it.
+    """
+
+    def ask(step: Step) -> object:
+        return getattr(step.owner(memory), step.method)(**step.arguments)
+
+    return call_within(call.options.timeout, partial(run, spec.plan(call, *args, **kwargs), ask))
 
 
-async def acarry_out(memory: AgentMemory, plan: Plan) -> str:
-    """Async twin of `carry_out`."""
-    result: object = None
-    while True:
-        try:
-            step = plan.send(result)
-        except StopIteration as end:
-            return str(end.value)
-        owner = memory.graph if step.of_graph else memory
-        result = await getattr(owner, f"a{step.method}")(**step.arguments)
+async def aanswer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
+    """Async twin of `answer`."""
+
+    async def ask(step: Step) -> object:
+        return await getattr(step.owner(memory), f"a{step.method}")(**step.arguments)
+
+    plan = spec.plan(call, *args, **kwargs)
+    return await asyncio.wait_for(arun(plan, ask), call.options.timeout)
 
 
 def specs_of(
     include: Sequence[ToolName] | None, memory: AgentMemory, options: ToolOptions
 ) -> list[ToolSpec]:
-    """Return the tools that an application wants, each once.
+    """Return the tools that an application asks for, each once.
 
     Args:
-        include: Their names; None for all that the memory has something for.
+        include: Their names; None for all that the memory supports.
         memory: The memory.
         options: What the application has decided.
 
     Raises:
         InvalidInputError: There is no such tool, or none at all.
-        ConfigurationError: The graph is asked for, and there is none, or it cannot be filtered.
+        ConfigurationError: The graph is asked for, but there is none, or it cannot be filtered.
     """
     graph = memory.has_graph and not options.filters
     if include is None:
@@ -195,7 +212,7 @@ def specs_of(
 
 
 def answered(tool: str, error: Exception) -> str:
-    """Log what is not the model's affair, without content, and return what it is told."""
+    """Log an error that does not concern the model, without content; return what to tell it."""
     if isinstance(error, ScopeError):
         logger.error("%s has no scope: %s", tool, error)
     elif not isinstance(error, InvalidInputError | MemoryNotFoundError):
@@ -204,7 +221,7 @@ def answered(tool: str, error: Exception) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Say what happened and what to do; details only of what the model can mend.
+    """Say what happened and what to do, with details only if the model can mend it.
 
     Example:
         >>> explained(OutboxFullError("2 writes wait"))
@@ -272,7 +289,7 @@ class _Graph(_Arguments):
     ] = None
 
 
-def _search(call: ToolCall, query: str) -> Plan:
+def _search(call: ToolCall, query: str) -> _Answer:
     recall: Recall = yield Step(
         "recall",
         {
@@ -288,7 +305,7 @@ def _search(call: ToolCall, query: str) -> Plan:
     return _listed(recall) or "No memory is about this."
 
 
-def _add(call: ToolCall, text: str) -> Plan:
+def _add(call: ToolCall, text: str) -> _Answer:
     # What is kept as it is was put into words by the agent; extraction reads the user's words.
     role = "user" if call.options.infer else "assistant"
     message: Mem0Message = {"role": role, "content": text}
@@ -317,19 +334,19 @@ def _add(call: ToolCall, text: str) -> Plan:
             return "Nothing was stored: there was nothing in it that is worth keeping."
 
 
-def _update(call: ToolCall, memory_id: str, text: str) -> Plan:
+def _update(call: ToolCall, memory_id: str, text: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     new: Memory = yield Step("update", {"memory_id": old.id, "scope": call.scope, "text": text})
     return f"Changed: {_named(old)} is now {_quoted(new)}."
 
 
-def _delete(call: ToolCall, memory_id: str) -> Plan:
+def _delete(call: ToolCall, memory_id: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     yield Step("delete", {"memory_id": old.id, "scope": call.scope})
     return f"Deleted: {_named(old)}."
 
 
-def _list(call: ToolCall, page: int = 1) -> Plan:
+def _list(call: ToolCall, page: int = 1) -> _Answer:
     if page < 1:
         raise InvalidInputError("There is no such page; the first one is 1.")
     limit = call.options.limit
@@ -348,7 +365,7 @@ def _list(call: ToolCall, page: int = 1) -> Plan:
     return _listed(Recall(tuple(memories[:limit]))) + more
 
 
-def _graph(call: ToolCall, entity: str, other: str | None = None) -> Plan:
+def _graph(call: ToolCall, entity: str, other: str | None = None) -> _Answer:
     # A model need not know by which name the application calls the user.
     speaker = speaker_of(call.scope)
     source = named(entity, speaker)
@@ -366,7 +383,7 @@ def _graph(call: ToolCall, entity: str, other: str | None = None) -> Plan:
     return _listed(Recall(relations=tuple(relations))) or unknown
 
 
-def _existing(call: ToolCall, memory_id: str) -> Generator[Step, Any, Memory]:
+def _existing(call: ToolCall, memory_id: str) -> Plan[Step, Any, Memory]:
     memory: Memory | None = yield Step("get", {"memory_id": memory_id, "scope": call.scope})
     if memory is None or not matches(call.options.filters or {}, record_of(memory)):
         raise MemoryNotFoundError(f"The tools show no memory with the id {memory_id!r}.")

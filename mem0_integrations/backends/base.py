@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TypeAlias
 
-from mem0_integrations.extraction import Models
+from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import (
     Address,

@@ -1,4 +1,4 @@
-"""The Mem0 Platform's dialect: how scopes, memories and filters are spelled there. Pure.
+"""The Mem0 Platform's dialect: how it writes scopes, memories and filters. Pure.
 
 The Platform keeps a fact that it extracted under one id only: what the user said under `user_id`,
 what the assistant said under `agent_id` (docs.mem0.ai, "Entity-Scoped Memory"). So whatever this
@@ -48,12 +48,12 @@ _SPLIT: Final = ("user_id", "agent_id")
 
 
 def all_of(*filters: Mapping[str, object]) -> dict[str, object]:
-    """Return a filter that is met where all are."""
+    """Return a filter that is met if all of some filters are."""
     return {"AND": list(filters)}
 
 
 def any_of(*filters: Mapping[str, object]) -> dict[str, object]:
-    """Return a filter that is met where one is."""
+    """Return a filter that is met if one of some filters is."""
     return {"OR": list(filters)} if len(filters) > 1 else dict(filters[0])
 
 
@@ -86,7 +86,7 @@ def scope_filter(scope: Scope) -> dict[str, object]:
 
 
 def scope_metadata(scope: Scope) -> dict[str, str]:
-    """Return what the metadata of a memory says about its scope."""
+    """Return the metadata that records a scope."""
     return {OWN + key: value for key, value in scope_filters(scope).items()}
 
 
@@ -103,7 +103,7 @@ def kept_metadata(item: Mapping[str, Any]) -> dict[str, object]:
 
 
 def replaced_metadata(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """Return metadata to take the place of other metadata.
+    """Return metadata that replaces other metadata.
 
     The Platform does not say what an update does to what it leaves out: that is marked.
     """
@@ -132,7 +132,7 @@ def memory_of(item: Mapping[str, Any]) -> Memory:
     """Read a memory that the Platform returned.
 
     Raises:
-        ScopeError: Nobody says whose it is.
+        ScopeError: It does not say whose it is.
     """
     given = kept_metadata(item)
     own = own_only(given)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.concurrency import call_within
 from mem0_integrations.crewai.storage import UserId, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
-    Plan,
     ToolCall,
     ToolName,
     ToolOptions,
     ToolSpec,
-    acarry_out,
+    aanswer,
+    answer,
     answered,
-    carry_out,
     specs_of,
 )
 
@@ -96,9 +92,8 @@ class _Work:
     options: ToolOptions
     spec: ToolSpec
 
-    def plan(self, *args: object, **kwargs: object) -> Plan:
-        call = ToolCall(options=self.options, scope=scope_of_user(self.user_id))
-        return self.spec.plan(call, *args, **kwargs)
+    def call(self) -> ToolCall:
+        return ToolCall(options=self.options, scope=scope_of_user(self.user_id))
 
 
 def _tool(work: _Work) -> BaseTool:
@@ -126,16 +121,14 @@ class _MemoryTool(BaseTool):
     def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            plan = work.plan(*args, **kwargs)
-            return call_within(work.options.timeout, partial(carry_out, work.memory, plan))
+            return answer(work.memory, work.spec, work.call(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
     async def _arun(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            plan = work.plan(*args, **kwargs)
-            return await asyncio.wait_for(acarry_out(work.memory, plan), work.options.timeout)
+            return await aanswer(work.memory, work.spec, work.call(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 

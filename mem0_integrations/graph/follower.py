@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.extraction import Models
 from mem0_integrations.following import Follower, MemorySource, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.models import Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.refining import asked_of_graph

@@ -12,23 +12,22 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.following import KnowledgeGraph
-from mem0_integrations.graph import cypher, reading
+from mem0_integrations.graph import cypher, facts
 from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
-    Plan,
-    acarry_out,
-    carry_out,
+    GraphPlan,
 )
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.extraction import RelationExtractor
 from mem0_integrations.graph.model import said_at, timestamp
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.models import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.names import speaker_of
 from mem0_integrations.planning import check_integer, check_score
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike
 
@@ -52,7 +51,7 @@ class GraphMemory(KnowledgeGraph):
     Nodes are `Memory` and `Entity`; a `RELATES` edge is a fact as one memory supports it, with
     its `predicate`, `valid_from` and `valid_to`; a `MENTIONS` edge leads from a memory to an
     entity. All carry `user_id`, `agent_id`, `run_id` and `app_id`, empty where there is none,
-    and no statement goes beyond the scope that it is for. Reading needs no model.
+    and no query goes beyond the scope that it is for. Reading needs no model.
 
     Args:
         engine: The graph database.
@@ -60,13 +59,13 @@ class GraphMemory(KnowledgeGraph):
             patterns.
         embedder: A LangChain embeddings object, to find names that mean the same; else Mem0's
             embedder.
-        similarity_threshold: The least cosine similarity, in [0, 1], of two names for one thing.
+        similarity_threshold: Minimum cosine similarity, in [0, 1], of names for the same thing.
             With the embedder of the embedded default, `left knee` and `right knee` have 0.944.
             Names with a digit, e-mail addresses and URLs are never taken for another.
-        relation_limit: The most relations of a recall.
+        relation_limit: Maximum number of relations in a recall.
 
     Raises:
-        ConfigurationError: The engine, the extractor or the embedder is none.
+        ConfigurationError: `engine`, `extractor` or `embedder` is not an object of that kind.
         InvalidInputError: A number is out of range.
 
     Example:
@@ -112,11 +111,11 @@ class GraphMemory(KnowledgeGraph):
         self._turns = _Turns()
 
     def complete(self, *, extractor: RelationExtractor, embedder: Mem0Embedder | None) -> None:
-        """Fill in what the application left to Mem0.
+        """Set what the application did not give.
 
         Args:
             extractor: Used if none was given.
-            embedder: Used if none was given; None where Mem0 does not show its own.
+            embedder: Used if none was given; None if Mem0 does not expose its own.
         """
         self._extractor = self._extractor or extractor
         self._names = self._names or EntityNames(embedder, self._similarity_threshold)
@@ -130,20 +129,20 @@ class GraphMemory(KnowledgeGraph):
         as_of: datetime | None = None,
         limit: int = 100,
     ) -> list[Relation]:
-        """Return facts, the latest first: of a scope, or around one entity.
+        """Return the facts of a scope or around one entity, the latest first.
 
         Args:
-            entity: A name, in any spelling of letters; None for all facts.
-            scope: Whose.
-            depth: Up to how many steps from the entity, 1 to 4.
-            as_of: What held at that time (aware); else what holds.
-            limit: The most facts, 1 to 10,000.
+            entity: A name, in upper or lower case; None for all facts.
+            scope: Whose facts.
+            depth: Maximum number of steps from the entity, 1 to 4.
+            as_of: A time with a time zone: return what held then; by default what holds now.
+            limit: Maximum number of facts, 1 to 10,000.
 
         Raises:
             InvalidInputError: An argument is malformed.
             BackendError: The graph could not be read.
         """
-        return self._run(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+        return self._run(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
 
     async def arelations(
         self,
@@ -155,39 +154,39 @@ class GraphMemory(KnowledgeGraph):
         limit: int = 100,
     ) -> list[Relation]:
         """Async twin of `relations`."""
-        return await self._arun(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+        return await self._arun(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
 
     def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
-        """Return all facts of a scope, those that have ended or were taken back among them.
+        """Return all facts of a scope, including those that have ended or were taken back.
 
         Args:
-            scope: Whose.
-            limit: The most facts, 1 to 10,000, the latest.
+            scope: Whose facts.
+            limit: Maximum number of facts, 1 to 10,000; the latest are kept.
         """
-        return self._run(reading.history(Scope.of(scope), limit))
+        return self._run(facts.history(Scope.of(scope), limit))
 
     async def ahistory(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
         """Async twin of `history`."""
-        return await self._arun(reading.history(Scope.of(scope), limit))
+        return await self._arun(facts.history(Scope.of(scope), limit))
 
     def path(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
     ) -> list[Relation]:
-        """Return the facts that connect two entities, as few as possible; none if none do.
+        """Return the shortest chain of facts that connects two entities; empty if there is none.
 
         Args:
             source: A name.
             target: Another one.
-            scope: Whose.
-            longest: The most facts, 1 to 4.
+            scope: Whose facts.
+            longest: Maximum number of facts on the way, 1 to 4.
         """
-        return self._run(reading.path(Scope.of(scope), source, target, longest))
+        return self._run(facts.path(Scope.of(scope), source, target, longest))
 
     async def apath(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
     ) -> list[Relation]:
         """Async twin of `path`."""
-        return await self._arun(reading.path(Scope.of(scope), source, target, longest))
+        return await self._arun(facts.path(Scope.of(scope), source, target, longest))
 
     def related(
         self,
@@ -206,12 +205,12 @@ class GraphMemory(KnowledgeGraph):
         Args:
             query: What was searched for.
             memories: What was found.
-            scope: Whose.
-            as_of: What held at that time (aware); else what holds.
-            limit: The most facts; else the graph's own `relation_limit`.
+            scope: Whose facts.
+            as_of: A time with a time zone: return what held then; by default what holds now.
+            limit: Maximum number of facts; by default the graph's `relation_limit`.
         """
         most = limit or self.relation_limit
-        return self._run(reading.related(scope, query, memories, as_of, most))
+        return self._run(facts.related(scope, query, memories, as_of, most))
 
     async def arelated(
         self,
@@ -224,18 +223,18 @@ class GraphMemory(KnowledgeGraph):
     ) -> list[Relation]:
         """Async twin of `related`."""
         most = limit or self.relation_limit
-        return await self._arun(reading.related(scope, query, memories, as_of, most))
+        return await self._arun(facts.related(scope, query, memories, as_of, most))
 
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
-        """Let the graph say what memories say now; what it says already is left alone.
+        """Bring the graph up to date with memories; what it knows already is left alone.
 
         Args:
-            scope: Covers all of them.
+            scope: A scope that covers all of them.
             memories: The memories as they are, each once.
             gone: The ids of memories that are no longer there.
 
         Raises:
-            BackendError: The graph or the model failed; nothing is half done, call it again.
+            BackendError: The graph or the model failed; nothing was half done, so call it again.
         """
         with self._turns.of(scope):
             self._sync(scope, memories, gone)
@@ -244,11 +243,11 @@ class GraphMemory(KnowledgeGraph):
         """Make the graph of a scope again from its memories; `AgentMemory.rebuild_graph` calls it.
 
         Args:
-            scope: Whose; what the graph has of it is erased first.
+            scope: Whose graph; it is erased first.
             memories: All memories of the scope.
 
         Returns:
-            How many memories it was made from.
+            The number of memories that it was made from.
         """
         own = Scope.of(scope)
         with self._turns.of(own):
@@ -260,23 +259,23 @@ class GraphMemory(KnowledgeGraph):
         return len(ordered)
 
     def forget(self, scope: ScopeLike) -> int:
-        """Erase everything of a scope; returns how many facts that were.
+        """Erase everything in a scope and return how many facts it had.
 
         Args:
-            scope: Whose. A `user_id` alone covers all agents and runs of that user.
+            scope: Whose facts. A `user_id` alone covers all agents and runs of that user.
         """
         own = Scope.of(scope)
         with self._turns.of(own):
             return self._forget(own)
 
     def reset(self) -> None:
-        """Erase the graph of every scope, and nothing else that the database may hold."""
+        """Erase the graph of every scope, but nothing else in the database."""
         self._run(_erase(Batch(cypher.erasing_everything(), write=True)))
         if self._names is not None:
             self._names.clear()
 
     def describe(self) -> str:
-        """Ask the database what it is, and say where it lies, without credentials."""
+        """Ask the database for its version and return it with its address, without credentials."""
         return self.engine.describe()
 
     def close(self) -> None:
@@ -297,10 +296,10 @@ class GraphMemory(KnowledgeGraph):
         return self._names
 
     def _forget(self, scope: Scope) -> int:
-        facts = self._run(_forget(scope))
+        count = self._run(_forget(scope))
         if self._names is not None:
             self._names.drop(scope)
-        return facts
+        return count
 
     def _sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         if gone:
@@ -321,7 +320,7 @@ class GraphMemory(KnowledgeGraph):
         for start in range(0, len(changed), size):
             part = changed[start : start + size]
             texts = [memory.text for memory in part]
-            known = self._run(reading.known_facts(scope, texts)) if reads else []
+            known = self._run(facts.known(scope, texts)) if reads else []
             found = self._extractor.extract(texts, speaker=speaker_of(scope), known=known)
             if len(found) != len(part):
                 raise ExtractionError(
@@ -330,14 +329,14 @@ class GraphMemory(KnowledgeGraph):
                 )
             self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
 
-    def _run(self, plan: Plan[T]) -> T:
+    def _run(self, plan: GraphPlan[T]) -> T:
         self._prepare()
-        return carry_out(self.engine, plan)
+        return run(plan, self.engine.run)
 
-    async def _arun(self, plan: Plan[T]) -> T:
+    async def _arun(self, plan: GraphPlan[T]) -> T:
         if not self._prepared:
             await asyncio.to_thread(self._prepare)
-        return await acarry_out(self.engine, plan)
+        return await arun(plan, self.engine.arun)
 
     def _prepare(self) -> None:
         if not self._prepared:
@@ -348,7 +347,7 @@ class GraphMemory(KnowledgeGraph):
 
 
 class _Turns:
-    """Lets those wait for each other whose scopes may share a memory, in the order they came."""
+    """Lets calls whose scopes may share a memory run one at a time, in the order they came."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -356,7 +355,7 @@ class _Turns:
 
     @contextmanager
     def of(self, scope: Scope) -> Iterator[None]:
-        """Let the block run when no one is before it whose scope overlaps."""
+        """Run the block when no earlier one with an overlapping scope is left."""
         # One that is told apart from an equal one.
         own = dataclasses.replace(scope)
         with self._changed:
@@ -374,13 +373,13 @@ class _Turns:
         return not any(own.overlaps(other) for other in before)
 
 
-def _forget(scope: Scope) -> Plan[int]:
+def _forget(scope: Scope) -> GraphPlan[int]:
     [rows] = yield Batch([cypher.count_facts(scope)])
     yield from _erase(Batch(cypher.erasing_scope(scope), write=True))
     return int(rows[0]["facts"])
 
 
-def _erase(some: Batch) -> Plan[None]:
+def _erase(some: Batch) -> GraphPlan[None]:
     remain = True
     while remain:
         found = yield some

@@ -1,4 +1,4 @@
-"""What a graph says of a scope, as plain data: to be shown, or handed to another program."""
+"""The facts of a scope as plain data, to be shown or handed to another program."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, Plan, acarry_out, carry_out
+from mem0_integrations.graph.engines.base import Batch, GraphPlan
 from mem0_integrations.graph.model import relations_of
 from mem0_integrations.planning import check_integer
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
 
@@ -25,14 +26,14 @@ _CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The facts of a scope, with what belongs to them.
+    """The facts of a scope with the types of entities and the memories behind them.
 
     Attributes:
         relations: The facts, the latest first.
-        types: What entities are, such as `person`, by name; those alone where it is known.
-        memories: The memories that support the facts, by id; those that were deleted are
-            not among them.
-        complete: Whether these are all facts; else the latest.
+        types: The types of entities, such as `person`, by name, where they are known.
+        memories: The memories that support the facts, by id; deleted ones are
+            left out.
+        complete: Whether these are all facts; otherwise they are the latest.
 
     Example:
         >>> Snapshot((Relation("Priya", "lives_in", "Oslo"),)).types
@@ -48,14 +49,14 @@ class Snapshot:
 def read_snapshot(
     graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
-    """Read what a graph says of a scope.
+    """Read the facts of a scope with what belongs to them.
 
     Args:
         graph: The graph.
-        scope: Whose.
-        history: Whether to read what has ended, or was taken back, too.
-        limit: The most facts, 1 to 10,000, the latest. A fact counts once for each memory that
-            supports it.
+        scope: Whose facts.
+        history: Whether to read also what has ended or was taken back.
+        limit: Maximum number of facts, 1 to 10,000; the latest are kept. A fact counts once for
+            each memory that supports it.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -70,17 +71,17 @@ def read_snapshot(
         >>> [said.text for said in found.memories.values()]
         ['I live in Oslo.']
     """
-    return carry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+    return run(_snapshot(Scope.of(scope), history, limit), graph.engine.run)
 
 
 async def aread_snapshot(
     graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
     """Async twin of `read_snapshot`."""
-    return await acarry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+    return await arun(_snapshot(Scope.of(scope), history, limit), graph.engine.arun)
 
 
-def _snapshot(scope: Scope, history: bool, limit: int) -> Plan[Snapshot]:
+def _snapshot(scope: Scope, history: bool, limit: int) -> GraphPlan[Snapshot]:
     check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=history)])
     types: dict[str, str] = {}

@@ -17,7 +17,7 @@ from mem0_integrations.errors import (
     MissingExtraError,
     ScopeError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
 from mem0_integrations.planning import check_timeout
@@ -180,11 +180,11 @@ class _ReadOnlyNeo4jGraph(Neo4jGraph):
 
 def _whole(engine: GraphEngine, timeout: float) -> Whole:
     # By their names: the driver of another engine need not be installed.
-    match type(engine).__name__:
-        case "Neo4jEngine":
-            return _neo4j(engine, timeout)
-        case "NeptuneAnalyticsEngine" | "NeptuneDatabaseEngine":
-            return _neptune(engine)
+    names = {kind.__name__ for kind in type(engine).__mro__}
+    if "Neo4jEngine" in names:
+        return _neo4j(engine, timeout)
+    if names & {"NeptuneAnalyticsEngine", "NeptuneDatabaseEngine"}:
+        return _neptune(engine)
     raise ConfigurationError(
         f"LangChain has no class for a whole graph on {type(engine).__name__}; pass scope= for a "
         f"copy of one scope, or hand over graph_documents()."
@@ -192,24 +192,24 @@ def _whole(engine: GraphEngine, timeout: float) -> Whole:
 
 
 def _neo4j(engine: Any, timeout: float) -> Neo4jGraph:
-    if engine._url is None:
+    if engine.url is None:
         raise ConfigurationError(
             "This engine was made with driver=, from which LangChain can make no Neo4jGraph; make "
             "the engine with a url, or the Neo4jGraph yourself."
         )
-    # With the errors of the house, where it cannot be reached.
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
-    username, password = engine._auth or ("", "")
+    # With the errors of this package, if it cannot be reached.
+    engine.run(Batch([Query("RETURN 1 AS one")]))
+    username, password = engine.auth or ("", "")
     graph = _ReadOnlyNeo4jGraph(
-        engine._url,
+        engine.url,
         username,
         password,
-        database=engine._database or "neo4j",
+        database=engine.database or "neo4j",
         timeout=timeout,
         driver_config={"notifications_min_severity": "OFF"},
     )
     # None is the user's home database, which LangChain's constructor does not know.
-    graph._database = engine._database
+    graph._database = engine.database
     return graph
 
 
@@ -218,10 +218,10 @@ def _neptune(engine: Any) -> NeptuneAnalyticsGraph | NeptuneGraph:
         from langchain_aws.graphs import NeptuneAnalyticsGraph, NeptuneGraph
     except ImportError as error:
         raise MissingExtraError("LangChain's graphs on Neptune", "langchain-graph") from error
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
+    engine.run(Batch([Query("RETURN 1 AS one")]))
     if hasattr(engine, "graph_identifier"):
-        return NeptuneAnalyticsGraph(engine.graph_identifier, client=engine._client)
-    return NeptuneGraph(engine.host, engine.port, client=engine._client)
+        return NeptuneAnalyticsGraph(engine.graph_identifier, client=engine.client)
+    return NeptuneGraph(engine.host, engine.port, client=engine.client)
 
 
 def _documents(found: Snapshot) -> list[GraphDocument]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -13,17 +11,15 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import SkipValidation, ValidationError
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
-    Plan,
     ToolCall,
     ToolName,
     ToolOptions,
     ToolSpec,
-    acarry_out,
+    aanswer,
+    answer,
     answered,
-    carry_out,
     specs_of,
 )
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
@@ -136,26 +132,24 @@ class _MemoryTool(BaseTool):
 
     def _run(self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, **kwargs)
-            return call_within(self.options.timeout, partial(carry_out, self.memory, plan))
+            return answer(self.memory, self.spec, self._call(config, tool_call_id), **kwargs)
 
     async def _arun(
         self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
     ) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, **kwargs)
-            return await asyncio.wait_for(acarry_out(self.memory, plan), self.options.timeout)
+            call = self._call(config, tool_call_id)
+            return await aanswer(self.memory, self.spec, call, **kwargs)
 
-    def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> Plan:
+    def _call(self, config: RunnableConfig, tool_call_id: str | None) -> ToolCall:
         request = ScopeRequest.of_run(ensure_config(config))
         thread_id = request.configurable.get("thread_id")
-        call = ToolCall(
+        return ToolCall(
             options=self.options,
             scope=resolve_scope(self.scope, request, self.memory.default_scope),
             thread_id=None if thread_id is None else str(thread_id),
             id=tool_call_id,
         )
-        return self.spec.plan(call, **kwargs)
 
     @contextmanager
     def _errors_answered(self) -> Iterator[None]:

@@ -1,30 +1,32 @@
-"""The protocol between `GraphMemory` and a graph database, whichever that is."""
+"""What `GraphMemory` needs of a graph database, whichever it is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Batch", "GraphEngine", "Plan", "Rows", "Statement", "acarry_out", "carry_out"]
+from mem0_integrations.plans import Plan
+
+__all__ = ["Batch", "GraphEngine", "GraphPlan", "Query", "Rows"]
 
 T = TypeVar("T")
 
 Rows: TypeAlias = list[dict[str, Any]]
-"""What a statement returns: a mapping for each row."""
+"""What a query returns: one mapping per row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement in the Cypher that all engines understand.
+class Query:
+    """A query in the Cypher that all engines understand.
 
     It uses UNWIND of maps, MERGE of single nodes on one key or of relationships between bound
     nodes, scalar properties, and named columns; no procedure, temporal function or subquery.
-    The key of a node is written `` `~id` ``, as Neptune wants it; an engine puts its own there.
+    The key of a node is written `` `~id` ``, as in Neptune; other engines put their own name there.
 
     Attributes:
-        text: The statement; whatever comes from outside is in the parameters.
+        text: The Cypher; whatever comes from outside is in the parameters.
         parameters: Texts, numbers, booleans, None, and lists and mappings of them.
     """
 
@@ -34,19 +36,19 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Statements to be run one after the other, in one transaction where there are any.
+    """Queries that run one after the other, in one transaction if the engine has transactions.
 
     Attributes:
-        statements: The statements. All that write are idempotent: a batch may be repeated.
+        queries: The queries. Those that write are idempotent, so that a batch may be repeated.
         write: Whether one of them writes.
     """
 
-    statements: Sequence[Statement]
+    queries: Sequence[Query]
     write: bool = False
 
 
-Plan: TypeAlias = Generator[Batch, list[Rows], T]
-"""What to run; it is sent the rows of each statement, and returns a result."""
+GraphPlan: TypeAlias = Plan[Batch, list[Rows], T]
+"""Asks for batches, and is sent the rows of each query."""
 
 
 class GraphEngine(ABC):
@@ -57,11 +59,11 @@ class GraphEngine(ABC):
     """
 
     chooses_indexes: bool = True
-    """Whether it takes the most selective of several indexes."""
+    """Whether it uses the most selective of several indexes."""
 
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch and return the rows of each statement."""
+        """Run a batch and return the rows of each query."""
 
     @abstractmethod
     async def arun(self, batch: Batch) -> list[Rows]:
@@ -69,15 +71,15 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create what is not there yet, where the engine has such things.
+        """Create missing constraints and indexes, if the engine has any.
 
         Args:
-            schema: Neo4j's statements for constraints and indexes, each `IF NOT EXISTS`.
+            schema: Neo4j's queries for constraints and indexes, each `IF NOT EXISTS`.
         """
 
     @abstractmethod
     def describe(self) -> str:
-        """Ask the database what it is, and say where it lies, without credentials."""
+        """Ask the database for its version and return it with its address, without credentials."""
 
     @abstractmethod
     def close(self) -> None:
@@ -86,27 +88,3 @@ class GraphEngine(ABC):
     async def aclose(self) -> None:
         """Async twin of `close`."""
         self.close()
-
-
-def carry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Run a plan on an engine and return its result."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = engine.run(batch)
-
-
-async def acarry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Async twin of `carry_out`."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = await engine.arun(batch)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,7 +16,8 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
+from mem0_integrations.retry import RetryPolicy
 
 try:
     import neo4j
@@ -32,14 +29,12 @@ __all__ = ["Neo4jEngine"]
 
 logger = logging.getLogger(__name__)
 
-# Two that create the same node at once: one of them is told so, and finds it the next time.
-_CLASHES: Final = 5
-_SECONDS_BETWEEN: Final = 0.05
 _PASSING: Final = (
     exceptions.ConnectionAcquisitionTimeoutError,
     exceptions.ServiceUnavailable,
     exceptions.SessionExpired,
 )
+_CLOSED: Final = "The graph is closed; connect() again."
 _NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
 _COMPONENTS: Final = (
     "CALL dbms.components() YIELD name, versions, edition WHERE name = 'Neo4j Kernel' "
@@ -48,23 +43,45 @@ _COMPONENTS: Final = (
 _TIMED_OUT: Final = "Neo.ClientError.Transaction.TransactionTimedOut"
 
 
+class _ClashError(BackendError):
+    """Another transaction created the same node at the same time."""
+
+
+class _ClashRetry(RetryPolicy):
+    """Tries again what clashed; the driver has tried everything else again itself."""
+
+    def delay(self, attempt: int, error: BaseException, *, spent: float) -> float | None:
+        return (
+            super().delay(attempt, error, spent=spent) if isinstance(error, _ClashError) else None
+        )
+
+
+# The next time, the node is there.
+_CLASHES: Final = _ClashRetry(attempts=5, base=0.1)
+
+
 class Neo4jEngine(GraphEngine):
     """A graph on Neo4j, Aura, or any server that speaks Bolt and openCypher.
 
     It connects when it is first used. A batch is one transaction; the driver repeats those that
-    fail for a passing reason.
+    fail for a temporary reason.
 
     Args:
         url: Such as `neo4j+s://host` or `bolt://host:7687`.
         username: The user; None for a server without authentication.
         password: The password.
         database: The database; None for the user's home database.
-        timeout: Seconds for a connection, and for the repetitions of a transaction.
-        driver: A driver of your own in place of the other settings; it stays open. Async calls
-            use it in threads.
+        timeout: Maximum time for a connection, and for repeating a transaction, in seconds.
+        driver: Your own driver in place of the other settings; it stays open. Async calls use it
+            in threads.
+
+    Attributes:
+        url: The URL, as given; None with a driver.
+        auth: The user and the password; None without authentication.
+        database: The database, as given.
 
     Raises:
-        ConfigurationError: The URL is none that the driver knows, or holds a password.
+        ConfigurationError: The URL is not one that the driver knows, or contains a password.
         MissingExtraError: The driver is not installed.
 
     Example:
@@ -88,49 +105,43 @@ class Neo4jEngine(GraphEngine):
             raise ConfigurationError("Neo4jEngine needs a username with the password.")
         if timeout <= 0:
             raise ConfigurationError(f"timeout must be positive, not {timeout!r}.")
-        self._url = url
-        self._auth = None if username is None else (username, password or "")
-        self._database = database
+        self.url = url
+        self.auth = None if username is None else (username, password or "")
+        self.database = database
         self._options: dict[str, Any] = {
             "connection_acquisition_timeout": timeout,
             "connection_timeout": timeout,
             "max_transaction_retry_time": timeout,
-            # What an empty database lacks is no news.
+            # The driver would warn of everything that an empty database lacks.
             "notifications_min_severity": "OFF",
         }
         self._owned = driver is None
         self._closed = False
-        self._loop: LoopThread | None = None
+        self._loop = LoopThread("mem0-integrations-neo4j", _CLOSED)
         self._async_driver: neo4j.AsyncDriver | None = None
-        self._starting = threading.Lock()
         if driver is not None:
             self._driver = driver
             return
         _check_url(str(url))
         with self._translated():
-            self._driver = neo4j.GraphDatabase.driver(str(url), auth=self._auth, **self._options)
+            self._driver = neo4j.GraphDatabase.driver(str(url), auth=self.auth, **self._options)
 
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch in one transaction and return the rows of each statement."""
+        """Run a batch in one transaction and return the rows of each query."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[Rows]:
             # The driver would try again what `close` cut off.
             self._check_open()
             return [
-                [record.data() for record in transaction.run(*_spelled(statement))]
-                for statement in batch.statements
+                [record.data() for record in transaction.run(*_spelled(query))]
+                for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated(), self._session() as session:
-                    run = session.execute_write if batch.write else session.execute_read
-                    return run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                time.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-        raise AssertionError("unreachable")
+        def attempt() -> list[Rows]:
+            with self._translated(), self._session() as session:
+                return (session.execute_write if batch.write else session.execute_read)(work)
+
+        return _CLASHES.run(attempt)
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, with the driver's own asynchronous connections.
@@ -139,91 +150,76 @@ class Neo4jEngine(GraphEngine):
         """
         if not self._owned:
             return await asyncio.to_thread(self.run, batch)
-        with self._starting:
-            self._check_open()
-            if self._loop is None:
-                self._loop = LoopThread("mem0-integrations-neo4j")
-            future = self._loop.submit(self._run_there(batch))
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(self._loop.submit(self._run_there(batch)))
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
             return [
-                [record.data() async for record in await transaction.run(*_spelled(statement))]
-                for statement in batch.statements
+                [record.data() async for record in await transaction.run(*_spelled(query))]
+                for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated():
-                    if self._async_driver is None:
-                        self._async_driver = neo4j.AsyncGraphDatabase.driver(
-                            str(self._url), auth=self._auth, **self._options
-                        )
-                    async with self._async_driver.session(database=self._database) as session:
-                        run = session.execute_write if batch.write else session.execute_read
-                        return await run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                await asyncio.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-            except asyncio.CancelledError:
-                self._check_open()
-                raise
-        raise AssertionError("unreachable")
+        async def attempt() -> list[Rows]:
+            with self._translated():
+                if self._async_driver is None:
+                    self._async_driver = neo4j.AsyncGraphDatabase.driver(
+                        str(self.url), auth=self.auth, **self._options
+                    )
+                async with self._async_driver.session(database=self.database) as session:
+                    run = session.execute_write if batch.write else session.execute_read
+                    return await run(work)
+
+        return await _CLASHES.arun(attempt)
 
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create the constraints and indexes that are missing, as far as the server has such."""
+        """Create the missing constraints and indexes, as far as the server supports them."""
         with self._translated(), self._session() as session:
-            for statement in schema:
+            for query in schema:
                 try:
-                    session.run(statement).consume()
+                    session.run(query).consume()
                 except (exceptions.ClientError, exceptions.DatabaseError) as error:
                     if isinstance(error, exceptions.AuthError) or error.code == _NO_DATABASE:
                         raise
-                    logger.info("The graph does without an index: %s (%s).", statement, error.code)
+                    logger.info("The graph does without an index: %s (%s).", query, error.code)
 
     def describe(self) -> str:
-        """Ask the server what it is, and say where it is, without credentials."""
-        self.run(Batch([Statement("RETURN 1 AS one")]))
+        """Ask the server for its version and return it with its address, without credentials."""
+        self.run(Batch([Query("RETURN 1 AS one")]))
         with self._translated():
             info = self._driver.get_server_info()
         try:
-            [[row]] = self.run(Batch([Statement(_COMPONENTS)]))
+            [[row]] = self.run(Batch([Query(_COMPONENTS)]))
             product = row["product"]
         except (BackendError, ValueError):
             product = info.agent
         place = f"{info.address.host}:{info.address.port}"
-        return f"{product} (server={place}, database={self._database or 'default'})"
+        return f"{product} (server={place}, database={self.database or 'default'})"
 
     def close(self) -> None:
         """Close the drivers that were opened."""
-        with self._starting:
-            if self._closed:
-                return
-            self._closed = True
+        self._closed = True
         if self._owned:
             self._driver.close()
-        if self._loop is not None:
-            self._loop.cancel_all()
-            if self._async_driver is not None:
-                self._loop.submit(self._async_driver.close()).result()
-            self._loop.close()
+        self._loop.close(self._close_async_driver)
+
+    async def _close_async_driver(self) -> None:
+        if self._async_driver is not None:
+            await self._async_driver.close()
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
         await asyncio.to_thread(self.close)
 
     def _session(self) -> neo4j.Session:
-        return self._driver.session(database=self._database)
+        return self._driver.session(database=self.database)
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
+            raise ClosedError(_CLOSED)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the driver's errors into those of the house."""
+        """Turn the driver's errors into the package's."""
         self._check_open()
         try:
             yield
@@ -245,14 +241,14 @@ class Neo4jEngine(GraphEngine):
             passing = timed_out or error.is_retryable() or isinstance(error, _PASSING)
             hint = "Check that the server runs and is reachable." if passing else ""
             if code == _NO_DATABASE:
-                hint = f"Check the name of the database, {self._database!r}."
+                hint = f"Check the name of the database, {self.database!r}."
             raise BackendError(self._failure(error, hint), retryable=passing) from error
 
     def _failure(self, error: Exception, hint: str = "") -> str:
         # Its own message may quote a name or a value.
         code = getattr(error, "code", None)
         reason = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
-        place = urlsplit(self._url).hostname if self._url else "the given driver"
+        place = urlsplit(self.url).hostname if self.url else "the given driver"
         return f"The graph on {place} failed: {reason}. {hint}".rstrip()
 
 
@@ -270,9 +266,5 @@ def _check_url(url: str) -> None:
         )
 
 
-class _ClashError(BackendError):
-    """Another transaction created the same node at the same time."""
-
-
-def _spelled(statement: Statement) -> tuple[str, dict[str, object]]:
-    return statement.text.replace("`~id`", "id"), dict(statement.parameters)
+def _spelled(query: Query) -> tuple[str, dict[str, object]]:
+    return query.text.replace("`~id`", "id"), dict(query.parameters)

@@ -18,7 +18,7 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
 from mem0_integrations.retry import RetryPolicy
 
 try:
@@ -51,9 +51,9 @@ _PASSING_CODES: Final = frozenset({"ConstraintViolationException", "ReadOnlyViol
 
 
 class _NeptuneEngine(GraphEngine):
-    """What both products have in common: requests over HTTPS, one for each statement.
+    """What both products have in common: one request over HTTPS for each query.
 
-    There are no transactions of several statements, no constraints and no indexes to be created:
+    There are no transactions of several queries, no constraints and no indexes to be created:
     ids are unique, and everything is indexed.
     """
 
@@ -69,8 +69,8 @@ class _NeptuneEngine(GraphEngine):
         self._closed = False
 
     def run(self, batch: Batch) -> list[Rows]:
-        """Run the statements of a batch one after the other."""
-        return [self._retry.run(partial(self._ask, one)) for one in batch.statements]
+        """Run the queries of a batch one after the other."""
+        return [self._retry.run(partial(self._ask, one)) for one in batch.queries]
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, in a thread: boto3 has no asynchronous client."""
@@ -80,8 +80,8 @@ class _NeptuneEngine(GraphEngine):
         """Do nothing: Neptune indexes everything."""
 
     def describe(self) -> str:
-        """Ask the graph for an answer, and say which one it is."""
-        self.run(Batch([Statement("RETURN 1 AS one")]))
+        """Ask the graph for an answer, and return which one it is."""
+        self.run(Batch([Query("RETURN 1 AS one")]))
         return f"Amazon Neptune {self._product} ({self._place})"
 
     def close(self) -> None:
@@ -100,12 +100,13 @@ class _NeptuneEngine(GraphEngine):
     def _place(self) -> str:
         raise NotImplementedError
 
-    def _send(self, statement: Statement) -> Any:
+    def _send(self, query: Query) -> Any:
         """Send a request and return the `results` of its answer."""
         raise NotImplementedError
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """The client of boto3, made when it is first used."""
         with self._making:
             if self._closed:
                 raise ClosedError("The graph is closed; connect() again.")
@@ -121,9 +122,9 @@ class _NeptuneEngine(GraphEngine):
                     ) from error
             return self._made
 
-    def _ask(self, statement: Statement) -> Rows:
+    def _ask(self, query: Query) -> Rows:
         try:
-            return list(self._send(statement))
+            return list(self._send(query))
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
             answer = error.response.get("ResponseMetadata", {})
@@ -154,10 +155,10 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
 
     Args:
         graph_identifier: The graph, such as `g-0123456789`.
-        region_name: The region; else that of the environment.
+        region_name: The region; by default that of the environment.
         client: A `neptune-graph` client of boto3 in place of one made here; it stays open.
-        endpoint_url: Another endpoint than that of AWS.
-        timeout: Seconds for a connection, and for an answer.
+        endpoint_url: An endpoint in place of that of AWS.
+        timeout: Maximum time for a connection, and for an answer, in seconds.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -185,11 +186,11 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
     def _place(self) -> str:
         return f"graph={self.graph_identifier}"
 
-    def _send(self, statement: Statement) -> Any:
-        answer = self._client.execute_query(
+    def _send(self, query: Query) -> Any:
+        answer = self.client.execute_query(
             graphIdentifier=self.graph_identifier,
-            queryString=statement.text,
-            parameters=dict(statement.parameters),
+            queryString=query.text,
+            parameters=dict(query.parameters),
             language="OPEN_CYPHER",
         )
         with closing(answer["payload"]) as payload:
@@ -204,10 +205,10 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
         port: Its port.
         use_https: Whether it speaks HTTPS.
         sign: Whether requests are signed with the credentials of AWS; for clusters with IAM.
-        region_name: The region; else that of the environment.
+        region_name: The region; by default that of the environment.
         client: A `neptunedata` client of boto3 in place of one made here; it stays open.
-        endpoint_url: Another endpoint than `host` and `port` make.
-        timeout: Seconds for a connection, and for an answer.
+        endpoint_url: An endpoint in place of the one that `host` and `port` make.
+        timeout: Maximum time for a connection, and for an answer, in seconds.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -239,20 +240,20 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
     def _place(self) -> str:
         return f"host={self.host}"
 
-    def _send(self, statement: Statement) -> Any:
-        parameters = {"parameters": json.dumps(dict(statement.parameters))}
-        return self._client.execute_open_cypher_query(
-            openCypherQuery=statement.text, **(parameters if statement.parameters else {})
+    def _send(self, query: Query) -> Any:
+        parameters = {"parameters": json.dumps(dict(query.parameters))}
+        return self.client.execute_open_cypher_query(
+            openCypherQuery=query.text, **(parameters if query.parameters else {})
         )["results"]
 
 
 def neptune_engine(endpoint: str, **options: Any) -> GraphEngine:
-    """Make the engine for an endpoint as Mem0 spells it.
+    """Make the engine for an endpoint in Mem0's notation.
 
     Args:
         endpoint: `neptune-graph://<id>` for Analytics, `neptune-db://<host>[:<port>]` for
             Database.
-        **options: Those of the engine.
+        **options: The engine's own options.
 
     Raises:
         ConfigurationError: It is neither.

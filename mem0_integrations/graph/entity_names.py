@@ -11,9 +11,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.backends.embedded.matrices import Matrix
-from mem0_integrations.extraction import Mem0Embedder
 from mem0_integrations.graph.model import is_identifier
+from mem0_integrations.models import Mem0Embedder
 from mem0_integrations.scope import Scope
 
 __all__ = ["EntityNames"]
@@ -27,14 +26,14 @@ class EntityNames:
     """The names of scopes with their vectors, compared exactly.
 
     No engine's vector index filters by scope before it ranks, so the vectors of a scope are
-    compared here, all of them. They are kept for the scopes that were written last.
+    compared here, all of them. They are kept in memory for the scopes that were written last.
 
     Args:
-        embedder: Embeds names; None to tell them apart by their spelling alone.
-        threshold: The least cosine similarity, in [0, 1], of two names for one thing.
+        embedder: Embeds names; None to compare their spelling only.
+        threshold: Minimum cosine similarity, in [0, 1], for two names to mean the same thing.
     """
 
-    def __init__(self, embedder: Mem0Embedder | None, threshold: float) -> None:
+    def __init__(self, embedder: Mem0Embedder | None, threshold: float = 1.0) -> None:
         self._embedder = embedder
         # Where an embedder knows no words, other names are near, too, and some the same.
         self._knows_script: Callable[[str], bool] = getattr(
@@ -45,15 +44,15 @@ class EntityNames:
         self._lock = threading.Lock()
 
     def knows(self, scope: Scope) -> bool:
-        """Tell whether the names of a scope are kept."""
+        """Tell whether the names of a scope are kept, as far as they are needed."""
         with self._lock:
-            return scope in self._tables
+            return self._embedder is None or scope in self._tables
 
     def load(self, scope: Scope, nodes: Iterable[tuple[str, str]]) -> None:
         """Keep the names of a scope.
 
         Args:
-            scope: Whose, exactly.
+            scope: Exactly whose.
             nodes: The name and the packed vector of each node.
         """
         table = _Table()
@@ -66,14 +65,14 @@ class EntityNames:
                 self._tables.popitem(last=False)
 
     def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Find the nodes that stand for names which have none of their own.
+        """Find the nodes that stand for names without a node of their own.
 
         Args:
-            scope: Whose, exactly; it is kept.
+            scope: Exactly whose; its names are kept.
             names: The names, each once.
 
         Returns:
-            Which other name stands for a name; and the packed vectors of the new ones.
+            The name that stands for each other name, and the packed vectors of new names.
         """
         fuzzy = [name for name in names if not is_identifier(name) and self._knows_script(name)]
         if self._embedder is None or not fuzzy:
@@ -106,25 +105,27 @@ class EntityNames:
 
 
 class _Table:
-    """The names of one scope with their unit vectors."""
+    """The names of one scope with their unit vectors, in rows that grow in place."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._matrix: Matrix | None = None
+        self._vectors: _Vector | None = None
 
     def add(self, name: str, vector: _Vector) -> None:
-        row = np.array([len(self._names)], dtype=np.int64)
+        count = len(self._names)
+        rows = np.empty((0, len(vector)), vector.dtype) if self._vectors is None else self._vectors
+        if count == len(rows):
+            # In proportion, so that adding one by one stays linear.
+            rows = np.pad(rows, ((0, count // 4 + 8), (0, 0)))
+        rows[count] = vector
+        self._vectors = rows
         self._names.append(name)
-        if self._matrix is None:
-            self._matrix = Matrix(row, vector[None])
-        else:
-            self._matrix.append(row, vector[None])
 
     def nearest(self, vector: _Vector, threshold: float) -> str | None:
         """Return the name whose vector is nearest, if it is near enough."""
-        if self._matrix is None:
+        if self._vectors is None:
             return None
-        scores = np.einsum("md,d->m", self._matrix.vectors, vector)
+        scores = np.einsum("md,d->m", self._vectors[: len(self._names)], vector)
         best = int(np.argmax(scores))
         return self._names[best] if scores[best] >= threshold else None
 
