@@ -27,7 +27,7 @@ clean: ## Remove the environments, caches and build results
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/demo/.installed: EXTRAS := embedded,langgraph
+.venv/demo/.installed: EXTRAS := cli,embedded,langgraph
 .venv/test/.installed: EXTRAS := all,dev
 
 # Editable, so that a source change needs no new install.

@@ -20,8 +20,6 @@ import mem0_integrations.server
 MODULES = [
     importlib.import_module(info.name)
     for info in pkgutil.walk_packages(mem0_integrations.__path__, "mem0_integrations.")
-    # It runs the command.
-    if info.name != "mem0_integrations.__main__"
 ] + [mem0_integrations]
 
 EXAMPLES = {

@@ -9,6 +9,12 @@ import mem0_integrations
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+def name_of(requirement: str) -> str:
+    """The name of a distribution, without its extras, versions and markers."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
 
 
 def test_the_version_is_said_in_one_place() -> None:
@@ -25,3 +31,26 @@ def test_the_changelog_begins_with_this_version() -> None:
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == mem0_integrations.__version__
+
+
+def test_the_library_alone_brings_nothing_of_the_command() -> None:
+    """A server or a worker has no use for a terminal's colours."""
+    bare = {name_of(line) for line in PROJECT["dependencies"]}
+    assert bare == {"filelock", "mem0ai", "platformdirs", "requests", "tenacity"}
+    assert {name_of(line) for line in EXTRAS["cli"]} == {"rich", "typer"}
+
+
+def test_all_is_every_extra_for_users() -> None:
+    """Who asks for everything should not find that one is missing."""
+    (named,) = {name_of(line) for line in EXTRAS["all"]}
+    assert named == PROJECT["name"]
+    listed = [extra for line in EXTRAS["all"] for extra in line.split("[")[1][:-1].split(",")]
+    assert sorted(listed) == sorted(EXTRAS.keys() - {"all", "dev"})
+
+
+def test_the_readme_says_what_each_extra_brings() -> None:
+    """An extra that nobody finds is installed by nobody."""
+    table = (ROOT / "README.md").read_text().partition("\n| extra | brings |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    told = {extra for row in rows for extra in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+    assert told == EXTRAS.keys() - {"all", "dev"}
