@@ -90,9 +90,9 @@ class TestDemo:
         """Memory that lives in a process or a thread proves nothing."""
         headings = [visit.partition("\n")[0] for visit in demo.visits]
         assert len(headings) == 2
-        assert len({re.search(r"process (\d+)", heading)[1] for heading in headings}) == 2
-        assert len({re.search(r"thread (\S+)", heading)[1] for heading in headings}) == 2
-        assert len({re.search(r"\d+ \w+ \d{4}", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"process (\d+)", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"thread (\S+)", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"\d+ \w+ \d{4}", heading)[0] for heading in headings}) == 2
 
     @pytest.mark.parametrize(
         ("question", "fact"),
