@@ -3,7 +3,7 @@ PYTHON ?= python3
 ENVIRONMENT := test
 BIN := .venv/$(ENVIRONMENT)/bin
 
-.PHONY: help demo test test-latest lint bench constraints clean
+.PHONY: help demo test test-latest lint coverage bench constraints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -24,6 +24,12 @@ lint: .venv/$(ENVIRONMENT)/.installed ## Check style and types only
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy
 
+coverage: lint ## The tests, measured: at least 95 % of the package's lines and branches
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
 bench: .venv/$(ENVIRONMENT)/.installed ## Print the benchmark tables
 	@$(BIN)/python -m benchmarks
 
@@ -42,8 +48,8 @@ clean: ## Remove the environments, caches and build results
 # Editable, so that a source change needs no new install.
 .venv/%/.installed: pyproject.toml
 	@echo "Preparing .venv/$* (only needed once) ..."
-	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit( \
-		"Python 3.11 to 3.13 is needed: make $* PYTHON=/path/to/python3.12")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 14) or sys.exit( \
+		"Python 3.11 to 3.14 is needed: make $* PYTHON=/path/to/python3.12")'
 	@$(PYTHON) -m venv --clear .venv/$*
 	@.venv/$*/bin/python -m pip --disable-pip-version-check install --quiet $(CONSTRAINTS) \
 		--editable '.[$(EXTRAS)]'

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from mem0_integrations.cli import app
+from tests.extras import needs_crewai
 from tests.servers.openai import running_openai
 from tests.servers.platform import Project, Running
 from tests.servers.postgres import with_iterative_scan
@@ -56,7 +57,14 @@ def needs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         yield
 
 
-@pytest.mark.parametrize(("section", "needs"), SECTIONS.items(), ids=SECTIONS, indirect=["needs"])
+@pytest.mark.parametrize(
+    ("section", "needs"),
+    [
+        pytest.param(name, found, id=name, marks=needs_crewai if name == "CrewAI" else ())
+        for name, found in SECTIONS.items()
+    ],
+    indirect=["needs"],
+)
 def test_the_code_of_a_section_does_what_it_shows(
     section: str, needs: None, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

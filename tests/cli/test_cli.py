@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from mem0_integrations import ConfigurationError, connect
 from mem0_integrations.cli.agent import extractive_answer
 from mem0_integrations.messages import Mem0Message
+from tests.processes import environment
 from tests.servers.openai import DIMENSION, running_openai
 
 COMMAND = Path(sys.executable).with_name("mem0-integrations")
@@ -29,18 +29,14 @@ class Shell:
     data: Path
 
     def run(
-        self, *arguments: str, typed: str = "", **environment: str
+        self, *arguments: str, typed: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, *arguments],
             input=typed,
-            env={
-                "HOME": str(self.home),
-                "MEM0_DIR": str(self.data),
-                "PATH": os.environ["PATH"],
-                "COLUMNS": "100",
-                **environment,
-            },
+            env=environment(
+                HOME=str(self.home), MEM0_DIR=str(self.data), COLUMNS="100", **variables
+            ),
             capture_output=True,
             text=True,
             timeout=100,
