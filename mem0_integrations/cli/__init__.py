@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+from mem0_integrations.errors import (
+    ConfigurationError,
+    Mem0IntegrationsError,
+    MissingExtraError,
+)
 
-from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+try:
+    import typer
+    from rich.console import Console
+    from rich.markup import escape
+except ImportError as error:
+    raise MissingExtraError("The command mem0-integrations", "cli") from error
 
 __all__ = ["app", "main"]
 

@@ -36,7 +36,7 @@ def graph_of(
 ) -> StateGraph:
     """A model that never answers the same, then memory."""
     replies = (f"Reply {number}." for number in itertools.count(1))
-    builder = StateGraph(state)
+    builder: StateGraph[Any] = StateGraph(state)
     builder.add_node("model", lambda _: {"messages": [AIMessage(next(replies))]})
     builder.add_node("remember", remember, retry_policy=retry)
     builder.add_edge(START, "model").add_edge("model", "remember").add_edge("remember", END)

@@ -309,7 +309,7 @@ async def test_thousands_of_operations_at_once_lose_nothing(
     count = 50 if is_platform(anywhere) else 500
     paths = [(user, str(number % 7)) for number in range(count)]
     await store.aput((user,), "known", {"text": TEA})
-    done = await asyncio.gather(
+    done: list[Any] = await asyncio.gather(
         *(store.aput(paths[n], str(n), {"n": n}) for n in range(count)),
         *(store.aget((user,), "known") for _ in range(count)),
         *(store.aget(paths[n], str(n)) for n in range(count)),
@@ -319,7 +319,7 @@ async def test_thousands_of_operations_at_once_lose_nothing(
         *(store.alist_namespaces(prefix=(user, "same")) for _ in range(20)),
     )
     assert {item.key for item in done[count : 2 * count]} == {"known"}
-    kept = await store.abatch([GetOp(path, str(n)) for n, path in enumerate(paths)])
+    kept: list[Any] = await store.abatch([GetOp(path, str(n)) for n, path in enumerate(paths)])
     assert [item.value for item in kept] == [{"n": n} for n in range(count)]
     assert len(await store.asearch((user, "same"))) == 1
     assert len(await store.asearch((user,), limit=10_000)) == count + 2
@@ -724,7 +724,7 @@ def wait_until(true: Callable[[], object]) -> None:
 
 @pytest.fixture
 def sweeping(hooked: AgentMemory) -> Iterator[Mem0Store]:
-    store = Mem0Store(hooked, memories=TEMPLATE, ttl={"sweep_interval_minutes": 0.0005})  # type: ignore[typeddict-item]
+    store = Mem0Store(hooked, memories=TEMPLATE, ttl={"sweep_interval_minutes": 0.0005})  # type: ignore[arg-type]
     yield store
     assert store.stop_ttl_sweeper(20)
 
@@ -792,7 +792,7 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
     """Memories are deleted and forgotten in other ways, too."""
     for key in ("a", "b"):
         sweeping.put(("memories", user), key, {"text": f"{key}"}, ttl=1e-6)
-    documents = sweeping._memories._documents  # type: ignore[union-attr]
+    documents: Any = sweeping._memories._documents  # type: ignore[union-attr]
     remove = documents._remove
 
     def deleted_before(rows: Any) -> None:

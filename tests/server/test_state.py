@@ -148,7 +148,7 @@ def test_a_key_that_is_freed_in_this_moment_is_taken_again(
     kept: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """409 tells a client that its key had another body."""
-    select, key = writes.select, {"Idempotency-Key": "turn-1"}
+    select, key = writes.select, {"Idempotency-Key": "turn-1"}  # type: ignore[attr-defined]
     with kept.new_project().http() as http:
         first = http.post("/v3/memories/add/", json=TEA, headers=key).json()
 

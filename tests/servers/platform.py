@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.events import StoredEvent
 from mem0_integrations.server.keys import create_key
 from mem0_integrations.server.state import now
+from tests.processes import environment
 
 COMMAND = Path(sys.executable).with_name("mem0-integrations")
 
@@ -169,11 +169,7 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pope
         log.open("wb") as output,
         subprocess.Popen(
             [COMMAND, "serve", "--port", "0", *arguments],
-            env={
-                "HOME": str(folder),
-                "MEM0_DIR": str(folder / "data"),
-                "PATH": os.environ["PATH"],
-            },
+            env=environment(HOME=str(folder), MEM0_DIR=str(folder / "data")),
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as process,
