@@ -252,6 +252,18 @@ class MemoryAccess:
         self._require_open()
         return VectorAccess(self._backend.vector_memories(), self._guard)
 
+    async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
+        """Carry out a blocking call in a thread of the memory.
+
+        Args:
+            call: The call.
+            timeout: Seconds that it may take; None for no limit.
+
+        Raises:
+            BackendTimeoutError: It did not end within `timeout` seconds, and was left behind.
+        """
+        return await self._guard.in_thread(call, timeout=timeout)
+
     def _read(self, call: Callable[[], T]) -> T:
         self._require_open()
         return self._retry.run(call)

@@ -10,16 +10,18 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.raw import RawText, messages_of
-from mem0_integrations.crewai.records import (
+from mem0_integrations.crewai.criteria import (
     alike_filter,
-    is_crew_memory,
-    metadata_of,
     recall_filters,
-    record_of,
     selects,
 )
-from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.crewai.raw import RawText, messages_of
+from mem0_integrations.crewai.records import (
+    is_crew_memory,
+    metadata_of,
+    record_of,
+)
+from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
 from mem0_integrations.planning import (
     MAX_LIMIT,

@@ -7,7 +7,6 @@ import logging
 import time
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, Self
 
@@ -25,11 +24,13 @@ from crewai.memory.utils import join_scope_paths
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.core_storage import CoreStorage
+from mem0_integrations.crewai.core_access import CoreAccess
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
 from mem0_integrations.crewai.raw import RawText
-from mem0_integrations.crewai.records import naive_utc
-from mem0_integrations.crewai.storage import Mem0Storage, UserId
+from mem0_integrations.crewai.record_storage import RecordStorage
+from mem0_integrations.crewai.records import changed_record, record_template
+from mem0_integrations.crewai.storage import Mem0Storage
+from mem0_integrations.crewai.user import UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.planning import OnError
 from mem0_integrations.scope import Scope
@@ -123,7 +124,7 @@ class Mem0CrewMemory(Memory):
             save_timeout=save_timeout,
             on_error=on_error,
         )
-        records = CoreStorage(memory, user_id=user_id, shared=shared)
+        records = RecordStorage(memory, CoreAccess(memory), user_id=user_id, shared=shared)
         # Of no use here, but to the `Memory` that CrewAI makes of a copy.
         spare: dict[str, Any] = {"storage": records} | ({} if llm is None else {"llm": llm})
         with suppress(ConfigurationError):
@@ -170,7 +171,8 @@ class Mem0CrewMemory(Memory):
             return None
         root = self.root_scope if root_scope is None else root_scope
         fields = (scope, categories, metadata, importance, source, private)
-        meant = self._like(*fields, root).model_copy(update={"content": storable(content)})
+        template = record_template(self.default_importance, *fields, root)
+        meant = template.model_copy(update={"content": storable(content)})
         try:
             return super().remember(content, *fields, agent_role, root) or meant
         except NOT_SAVED as error:
@@ -242,16 +244,8 @@ class Mem0CrewMemory(Memory):
             raise ValueError(f"Record not found: {record_id}")
         if self.read_only:
             return record
-        changes = {
-            "content": None if content is None else storable(content),
-            "scope": None if scope is None else join_scope_paths(self.root_scope, scope),
-            "categories": categories,
-            "metadata": metadata,
-            "importance": importance,
-            "last_accessed": naive_utc(datetime.now(UTC)),
-        }
-        given = {key: value for key, value in changes.items() if value is not None}
-        updated = MemoryRecord(**{**record.model_dump(), **given})
+        inner = None if scope is None else join_scope_paths(self.root_scope, scope)
+        updated = changed_record(record, content, inner, categories, metadata, importance)
         self._storage.update(updated)
         return updated
 
@@ -286,7 +280,8 @@ class Mem0CrewMemory(Memory):
 
     def _encode_batch(self, contents: list[str], *fields: Any, **named: Any) -> list[MemoryRecord]:
         """Store texts: `remember` and `remember_many` call it in the thread of the saves."""
-        return self._engine.save(_saved_for.get(), contents, self._like(*fields, **named))
+        template = record_template(self.default_importance, *fields, **named)
+        return self._engine.save(_saved_for.get(), contents, template)
 
     def _background_encode_batch(self, contents: list[str], *fields: Any) -> list[MemoryRecord]:
         """Store texts for `remember_many`, and report what fails."""
@@ -299,27 +294,6 @@ class Mem0CrewMemory(Memory):
             crewai_event_bus.emit(self, failed)
             _log(error)
             return []
-
-    def _like(  # noqa: PLR0917  (CrewAI's order)
-        self,
-        scope: str | None = None,
-        categories: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        importance: float | None = None,
-        source: str | None = None,
-        private: bool = False,
-        root_scope: str | None = None,
-    ) -> MemoryRecord:
-        """Return a record with everything but the content."""
-        return MemoryRecord(
-            content="",
-            scope=join_scope_paths(root_scope, scope),
-            categories=categories or [],
-            metadata=metadata or {},
-            importance=self.default_importance if importance is None else importance,
-            source=source or None,
-            private=private,
-        )
 
 
 def _log(error: Exception) -> None:

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.concurrency import call_within
-from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
     Plan,
@@ -82,8 +82,7 @@ def create_memory_tools(
     """
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     specs = specs_of(include, memory, options)
-    if not callable(user_id):
-        scope_of_user(user_id)
+    check_user(user_id)
     return [_tool(_Work(memory, user_id, options, spec)) for spec in specs]
 
 

@@ -26,7 +26,8 @@ from mem0_integrations.memory_tools import (
     carry_out,
     specs_of,
 )
-from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
+from mem0_integrations.scope import Scope, ScopeSource
+from mem0_integrations.turns import Run
 
 __all__ = ["create_memory_tools", "replaced"]
 
@@ -147,13 +148,9 @@ class _MemoryTool(BaseTool):
             return await asyncio.wait_for(acarry_out(self.memory, plan), self.options.timeout)
 
     def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> Plan:
-        request = ScopeRequest.of_run(ensure_config(config))
-        thread_id = request.configurable.get("thread_id")
+        run = Run.of(ensure_config(config), self.scope, self.memory)
         call = ToolCall(
-            options=self.options,
-            scope=resolve_scope(self.scope, request, self.memory.default_scope),
-            thread_id=None if thread_id is None else str(thread_id),
-            id=tool_call_id,
+            options=self.options, scope=run.scope, thread_id=run.thread_id, id=tool_call_id
         )
         return self.spec.plan(call, **kwargs)
 

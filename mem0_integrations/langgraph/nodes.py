@@ -11,12 +11,13 @@ from langgraph.graph import MessagesState
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langgraph.checkpoints import aknown_at, known_at
-from mem0_integrations.langgraph.runs import Run, TurnWriter
 from mem0_integrations.messages import last_words
-from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.options import checked_search
+from mem0_integrations.planning import OnError
 from mem0_integrations.records import Recall
 from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import ScopeSource
+from mem0_integrations.turns import Run, TurnWriter
 
 __all__ = ["MemoryState", "recall_node", "remember_node"]
 
@@ -97,16 +98,9 @@ def recall_node(
     """
     if as_of not in ("now", "checkpoint"):
         raise InvalidInputError(f"as_of must be 'now' or 'checkpoint', not {as_of!r}.")
-    check_search(limit, threshold, filters)
-    check_timeout("timeout", timeout)
-    check_on_error(on_error)
-    options: dict[str, Any] = {
-        "limit": limit,
-        "threshold": threshold,
-        "filters": filters,
-        "timeout": timeout,
-        "on_error": on_error,
-    }
+    options = checked_search(
+        limit=limit, threshold=threshold, filters=filters, timeout=timeout, on_error=on_error
+    )
 
     def found(run: Run, recall: Recall) -> dict[str, object]:
         run.recalled(recall)
@@ -185,7 +179,7 @@ def remember_node(
         'I like tea.'
     """
     writer = TurnWriter(
-        memory,
+        memory=memory,
         infer=infer,
         metadata=metadata,
         background=background,
