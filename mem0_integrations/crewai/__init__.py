@@ -18,10 +18,9 @@ except ImportError as error:
     raise MissingExtraError("mem0_integrations.crewai", "crewai") from error
 
 if TYPE_CHECKING:
-    from mem0_integrations.crewai.factory import register
     from mem0_integrations.crewai.listener import Mem0TaskListener
     from mem0_integrations.crewai.memory import Mem0CrewMemory
-    from mem0_integrations.crewai.storage import Mem0Storage
+    from mem0_integrations.crewai.storage import Mem0Storage, register
     from mem0_integrations.crewai.tools import create_memory_tools
 
 __all__ = ["Mem0CrewMemory", "Mem0Storage", "Mem0TaskListener", "create_memory_tools", "register"]
@@ -33,6 +32,6 @@ __getattr__, __dir__ = lazy_names(
         "Mem0Storage": "storage",
         "Mem0TaskListener": "listener",
         "create_memory_tools": "tools",
-        "register": "factory",
+        "register": "storage",
     },
 )

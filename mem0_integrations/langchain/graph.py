@@ -17,7 +17,13 @@ from mem0_integrations.errors import (
     MissingExtraError,
     ScopeError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    BoltConnection,
+    GraphEngine,
+    NeptuneConnection,
+    Statement,
+)
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
 from mem0_integrations.planning import check_timeout
@@ -179,49 +185,53 @@ class _ReadOnlyNeo4jGraph(Neo4jGraph):
 
 
 def _whole(engine: GraphEngine, timeout: float) -> Whole:
-    # By their names: the driver of another engine need not be installed.
-    match type(engine).__name__:
-        case "Neo4jEngine":
-            return _neo4j(engine, timeout)
-        case "NeptuneAnalyticsEngine" | "NeptuneDatabaseEngine":
-            return _neptune(engine)
+    match engine.connection:
+        case BoltConnection() as connection:
+            return _neo4j(engine, connection, timeout)
+        case NeptuneConnection() as connection:
+            return _neptune(engine, connection)
     raise ConfigurationError(
         f"LangChain has no class for a whole graph on {type(engine).__name__}; pass scope= for a "
         f"copy of one scope, or hand over graph_documents()."
     )
 
 
-def _neo4j(engine: Any, timeout: float) -> Neo4jGraph:
-    if engine._url is None:
+def _neo4j(engine: GraphEngine, connection: BoltConnection, timeout: float) -> Neo4jGraph:
+    if connection.url is None:
         raise ConfigurationError(
             "This engine was made with driver=, from which LangChain can make no Neo4jGraph; make "
             "the engine with a url, or the Neo4jGraph yourself."
         )
-    # With the errors of the house, where it cannot be reached.
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
-    username, password = engine._auth or ("", "")
+    _check_reachable(engine)
     graph = _ReadOnlyNeo4jGraph(
-        engine._url,
-        username,
-        password,
-        database=engine._database or "neo4j",
+        connection.url,
+        connection.username,
+        connection.password,
+        database=connection.database or "neo4j",
         timeout=timeout,
         driver_config={"notifications_min_severity": "OFF"},
     )
     # None is the user's home database, which LangChain's constructor does not know.
-    graph._database = engine._database
+    graph._database = connection.database  # type: ignore[assignment]  # as in its driver
     return graph
 
 
-def _neptune(engine: Any) -> NeptuneAnalyticsGraph | NeptuneGraph:
+def _neptune(
+    engine: GraphEngine, connection: NeptuneConnection
+) -> NeptuneAnalyticsGraph | NeptuneGraph:
     try:
         from langchain_aws.graphs import NeptuneAnalyticsGraph, NeptuneGraph
     except ImportError as error:
         raise MissingExtraError("LangChain's graphs on Neptune", "langchain-graph") from error
+    _check_reachable(engine)
+    if connection.graph_identifier is not None:
+        return NeptuneAnalyticsGraph(connection.graph_identifier, client=connection.client)
+    return NeptuneGraph(connection.host, connection.port, client=connection.client)
+
+
+def _check_reachable(engine: GraphEngine) -> None:
+    # LangChain's own constructors would raise errors of the driver.
     engine.run(Batch([Statement("RETURN 1 AS one")]))
-    if hasattr(engine, "graph_identifier"):
-        return NeptuneAnalyticsGraph(engine.graph_identifier, client=engine._client)
-    return NeptuneGraph(engine.host, engine.port, client=engine._client)
 
 
 def _documents(found: Snapshot) -> list[GraphDocument]:

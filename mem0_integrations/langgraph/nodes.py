@@ -10,7 +10,7 @@ from langgraph.graph import MessagesState
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
-from mem0_integrations.langgraph.checkpoints import aknown_at, known_at
+from mem0_integrations.langgraph.checkpoints import areplayed_time, replayed_time
 from mem0_integrations.messages import last_words
 from mem0_integrations.options import checked_search
 from mem0_integrations.planning import OnError
@@ -112,7 +112,7 @@ def recall_node(
         if query is None:
             return {output_key: render(Recall())}
         run.recalling()
-        time = known_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        time = replayed_time(config, run.checkpoint_id) if as_of == "checkpoint" else None
         return found(run, memory.recall(query, scope=run.scope, as_of=time, **options))
 
     async def arecall(state: object, config: RunnableConfig) -> dict[str, object]:
@@ -121,7 +121,7 @@ def recall_node(
         if query is None:
             return {output_key: render(Recall())}
         run.recalling()
-        time = await aknown_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        time = await areplayed_time(config, run.checkpoint_id) if as_of == "checkpoint" else None
         return found(run, await memory.arecall(query, scope=run.scope, as_of=time, **options))
 
     return RunnableLambda(recall, afunc=arecall, name="recall")

@@ -7,7 +7,17 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
-__all__ = ["Batch", "GraphEngine", "Plan", "Rows", "Statement", "acarry_out", "carry_out"]
+__all__ = [
+    "Batch",
+    "BoltConnection",
+    "GraphEngine",
+    "NeptuneConnection",
+    "Plan",
+    "Rows",
+    "Statement",
+    "acarry_out",
+    "carry_out",
+]
 
 T = TypeVar("T")
 
@@ -49,6 +59,40 @@ Plan: TypeAlias = Generator[Batch, list[Rows], T]
 """What to run; it is sent the rows of each statement, and returns a result."""
 
 
+@dataclass(frozen=True, slots=True)
+class BoltConnection:
+    """How another client reaches a server that speaks Bolt.
+
+    Attributes:
+        url: Where it is; None where the engine was given a driver, which does not tell.
+        username: The user; empty for a server without authentication.
+        password: The password.
+        database: The database; None for the user's home database.
+    """
+
+    url: str | None
+    username: str
+    password: str = field(repr=False)
+    database: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NeptuneConnection:
+    """How another client reaches a graph on Amazon Neptune.
+
+    Attributes:
+        client: The client of boto3; it belongs to the engine.
+        graph_identifier: The graph on Neptune Analytics; None on Neptune Database.
+        host: The endpoint of the cluster on Neptune Database.
+        port: Its port.
+    """
+
+    client: Any
+    graph_identifier: str | None = None
+    host: str = ""
+    port: int = 0
+
+
 class GraphEngine(ABC):
     """A graph database. Its methods may be called from any thread.
 
@@ -58,6 +102,11 @@ class GraphEngine(ABC):
 
     chooses_indexes: bool = True
     """Whether it takes the most selective of several indexes."""
+
+    @property
+    def connection(self) -> BoltConnection | NeptuneConnection | None:
+        """How another client reaches the database; None where no other one can."""
+        return None
 
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:

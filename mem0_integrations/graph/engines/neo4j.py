@@ -20,7 +20,13 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    BoltConnection,
+    GraphEngine,
+    Rows,
+    Statement,
+)
 
 try:
     import neo4j
@@ -109,6 +115,12 @@ class Neo4jEngine(GraphEngine):
         _check_url(str(url))
         with self._translated():
             self._driver = neo4j.GraphDatabase.driver(str(url), auth=self._auth, **self._options)
+
+    @property
+    def connection(self) -> BoltConnection:
+        """How another client reaches the server."""
+        username, password = self._auth or ("", "")
+        return BoltConnection(self._url, username, password, self._database)
 
     def run(self, batch: Batch) -> list[Rows]:
         """Run a batch in one transaction and return the rows of each statement."""

@@ -18,7 +18,13 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    GraphEngine,
+    NeptuneConnection,
+    Rows,
+    Statement,
+)
 from mem0_integrations.retry import RetryPolicy
 
 try:
@@ -182,6 +188,11 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
         super().__init__(client=client, timeout=timeout, options=options)
 
     @property
+    def connection(self) -> NeptuneConnection:
+        """How another client reaches the graph."""
+        return NeptuneConnection(self._client, graph_identifier=self.graph_identifier)
+
+    @property
     def _place(self) -> str:
         return f"graph={self.graph_identifier}"
 
@@ -234,6 +245,11 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
         own = f"{'https' if use_https else 'http'}://{host}:{port}"
         options = _options("neptunedata", region_name, endpoint_url or own, timeout, sign=sign)
         super().__init__(client=client, timeout=timeout, options=options)
+
+    @property
+    def connection(self) -> NeptuneConnection:
+        """How another client reaches the cluster."""
+        return NeptuneConnection(self._client, host=self.host, port=self.port)
 
     @property
     def _place(self) -> str:
