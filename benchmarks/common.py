@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mem0_integrations import AgentMemory, connect
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+from mem0_integrations.minilm import MiniLMEmbedder
 
 CONSOLE = Console(width=110)
 USER = {"user_id": "customer-1"}

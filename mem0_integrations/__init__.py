@@ -51,7 +51,7 @@ os.environ.setdefault("MEM0_TELEMETRY", "False")
 if TYPE_CHECKING:
     from mem0_integrations.agent_memory import AgentMemory
     from mem0_integrations.connection import OutboxOptions, connect
-    from mem0_integrations.extraction import SentenceExtractor
+    from mem0_integrations.learning.extraction import SentenceExtractor
     from mem0_integrations.ranking import Ranking
     from mem0_integrations.rendering import recall_text
     from mem0_integrations.retry import RetryPolicy
@@ -102,7 +102,7 @@ __getattr__, __dir__ = lazy_names(
         "OutboxOptions": "connection",
         "Ranking": "ranking",
         "RetryPolicy": "retry",
-        "SentenceExtractor": "extraction",
+        "SentenceExtractor": "learning.extraction",
         "connect": "connection",
         "recall_text": "rendering",
     },

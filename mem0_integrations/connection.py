@@ -21,12 +21,8 @@ from mem0_integrations.agent_memory import AgentMemory, _now, deliver
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import (
-    Extractor,
-    LangChainEmbedder,
-    LangChainLLM,
-    SentenceExtractor,
-)
+from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.ranking import Ranking

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -27,21 +27,22 @@ from mem0_integrations.filters import matches, record_of
 from mem0_integrations.messages import Mem0Message, message_key
 from mem0_integrations.names import named, speaker_of
 from mem0_integrations.planning import check_metadata, check_search, check_timeout
+from mem0_integrations.plans import Plan, arun, run
 from mem0_integrations.records import Memory, Recall, Relation, WriteResult
 from mem0_integrations.rendering import quoted, recall_text
 from mem0_integrations.scope import Scope
 
 __all__ = [
     "TOOLS",
-    "Plan",
     "Step",
     "ToolCall",
     "ToolName",
     "ToolOptions",
+    "ToolPlan",
     "ToolSpec",
-    "acarry_out",
+    "aanswer",
+    "answer",
     "answered",
-    "carry_out",
     "explained",
     "specs_of",
 ]
@@ -120,8 +121,12 @@ class Step:
     arguments: Mapping[str, object]
     of_graph: bool = False
 
+    def owner(self, memory: AgentMemory) -> object:
+        """Return what the method belongs to."""
+        return memory.graph if self.of_graph else memory
 
-Plan: TypeAlias = Generator[Step, Any, str]
+
+ToolPlan: TypeAlias = Plan[Step, Any, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,31 +143,25 @@ class ToolSpec:
     name: str
     description: str
     arguments: type[BaseModel]
-    plan: Callable[..., Plan]
+    plan: Callable[..., ToolPlan]
 
 
-def carry_out(memory: AgentMemory, plan: Plan) -> str:
-    """Carry a plan out and return the answer."""
-    result: object = None
-    while True:
-        try:
-            step = plan.send(result)
-        except StopIteration as end:
-            return str(end.value)
-        owner = memory.graph if step.of_graph else memory
-        result = getattr(owner, step.method)(**step.arguments)
+def answer(memory: AgentMemory, plan: ToolPlan) -> str:
+    """Carry out the plan of a call and return the answer for the model."""
+
+    def ask(step: Step) -> object:
+        return getattr(step.owner(memory), step.method)(**step.arguments)
+
+    return run(plan, ask)
 
 
-async def acarry_out(memory: AgentMemory, plan: Plan) -> str:
-    """Async twin of `carry_out`."""
-    result: object = None
-    while True:
-        try:
-            step = plan.send(result)
-        except StopIteration as end:
-            return str(end.value)
-        owner = memory.graph if step.of_graph else memory
-        result = await getattr(owner, f"a{step.method}")(**step.arguments)
+async def aanswer(memory: AgentMemory, plan: ToolPlan) -> str:
+    """Async twin of `answer`."""
+
+    async def ask(step: Step) -> object:
+        return await getattr(step.owner(memory), f"a{step.method}")(**step.arguments)
+
+    return await arun(plan, ask)
 
 
 def specs_of(
@@ -272,7 +271,7 @@ class _Graph(_Arguments):
     ] = None
 
 
-def _search(call: ToolCall, query: str) -> Plan:
+def _search(call: ToolCall, query: str) -> ToolPlan:
     recall: Recall = yield Step(
         "recall",
         {
@@ -288,7 +287,7 @@ def _search(call: ToolCall, query: str) -> Plan:
     return _listed(recall) or "No memory is about this."
 
 
-def _add(call: ToolCall, text: str) -> Plan:
+def _add(call: ToolCall, text: str) -> ToolPlan:
     # What is kept as it is was put into words by the agent; extraction reads the user's words.
     role = "user" if call.options.infer else "assistant"
     message: Mem0Message = {"role": role, "content": text}
@@ -317,19 +316,19 @@ def _add(call: ToolCall, text: str) -> Plan:
             return "Nothing was stored: there was nothing in it that is worth keeping."
 
 
-def _update(call: ToolCall, memory_id: str, text: str) -> Plan:
+def _update(call: ToolCall, memory_id: str, text: str) -> ToolPlan:
     old = yield from _existing(call, memory_id)
     new: Memory = yield Step("update", {"memory_id": old.id, "scope": call.scope, "text": text})
     return f"Changed: {_named(old)} is now {_quoted(new)}."
 
 
-def _delete(call: ToolCall, memory_id: str) -> Plan:
+def _delete(call: ToolCall, memory_id: str) -> ToolPlan:
     old = yield from _existing(call, memory_id)
     yield Step("delete", {"memory_id": old.id, "scope": call.scope})
     return f"Deleted: {_named(old)}."
 
 
-def _list(call: ToolCall, page: int = 1) -> Plan:
+def _list(call: ToolCall, page: int = 1) -> ToolPlan:
     if page < 1:
         raise InvalidInputError("There is no such page; the first one is 1.")
     limit = call.options.limit
@@ -348,7 +347,7 @@ def _list(call: ToolCall, page: int = 1) -> Plan:
     return _listed(Recall(tuple(memories[:limit]))) + more
 
 
-def _graph(call: ToolCall, entity: str, other: str | None = None) -> Plan:
+def _graph(call: ToolCall, entity: str, other: str | None = None) -> ToolPlan:
     # A model need not know by which name the application calls the user.
     speaker = speaker_of(call.scope)
     source = named(entity, speaker)
@@ -366,7 +365,7 @@ def _graph(call: ToolCall, entity: str, other: str | None = None) -> Plan:
     return _listed(Recall(relations=tuple(relations))) or unknown
 
 
-def _existing(call: ToolCall, memory_id: str) -> Generator[Step, Any, Memory]:
+def _existing(call: ToolCall, memory_id: str) -> Plan[Step, Any, Memory]:
     memory: Memory | None = yield Step("get", {"memory_id": memory_id, "scope": call.scope})
     if memory is None or not matches(call.options.filters or {}, record_of(memory)):
         raise MemoryNotFoundError(f"The tools show no memory with the id {memory_id!r}.")

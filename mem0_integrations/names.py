@@ -10,9 +10,11 @@ from typing import Final
 
 from mem0_integrations.scope import Scope
 
-__all__ = ["clean", "name_key", "named", "named_in", "speaker_of"]
+__all__ = ["MAX_NAME", "clean", "name_key", "named", "named_in", "speaker_of"]
 
-_MAX_NAME: Final = 255
+MAX_NAME: Final = 255
+"""Maximum length of a name, in characters."""
+
 # How a model may call whoever speaks.
 _SELF: Final = frozenset({"i", "me", "myself", "user", "the user"})
 # Of marks around a name these belong to it: C# is not C, A- not A, and 5% not 5.
@@ -25,7 +27,7 @@ _WORD: Final = re.compile(r"\S+")
 _MOST: Final = 10_000
 
 
-def clean(text: str, most: int = _MAX_NAME) -> str:
+def clean(text: str, most: int = MAX_NAME) -> str:
     r"""Return a text that every engine can store, on one line.
 
     Example:

@@ -20,8 +20,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from mem0_integrations import AgentMemory, OutboxOptions, RetryPolicy, SentenceExtractor, connect
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
 from mem0_integrations.backends.mem0_setup import import_mem0
+from mem0_integrations.minilm import MiniLMEmbedder
 from tests.servers.postgres import with_iterative_scan
 
 STORES = ("embedded", "qdrant", "pgvector")

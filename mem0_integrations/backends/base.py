@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from mem0_integrations.extraction import Mem0Embedder, Mem0LLM
+from mem0_integrations.models import Mem0Embedder, Mem0LLM
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import (
     Address,

@@ -14,7 +14,8 @@ from mem0.configs.base import MemoryConfig
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
-from mem0_integrations.extraction import Extractor, LangChainEmbedder, LangChainLLM
+from mem0_integrations.learning.extraction import Extractor
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

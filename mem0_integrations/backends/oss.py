@@ -33,14 +33,10 @@ from mem0_integrations.backends.rows import erase, erase_entities, every_row
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
 from mem0_integrations.backends.vector_memories import OSSVectorMemories
 from mem0_integrations.errors import BackendError, ScopeError
-from mem0_integrations.extraction import (
-    CheckedLLM,
-    Extractor,
-    LangChainEmbedder,
-    LangChainLLM,
-)
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.fusion import Query
+from mem0_integrations.learning.extraction import CheckedLLM, Extractor
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest

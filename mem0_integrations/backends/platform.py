@@ -21,7 +21,7 @@ from mem0 import AsyncMemoryClient, MemoryClient
 from mem0_integrations.backends import platform_plans as plans
 from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, Models, VectorMemories
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.platform_plans import Call, Done, Pause, Plan, advance
+from mem0_integrations.backends.platform_plans import Call, Pause, PlatformPlan
 from mem0_integrations.backends.platform_rows import (
     PlatformDocuments,
     PlatformMemoryDocuments,
@@ -30,6 +30,7 @@ from mem0_integrations.backends.platform_rows import (
 from mem0_integrations.concurrency import LoopThread, call_within
 from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
@@ -224,55 +225,38 @@ class PlatformBackend(Backend, AsyncBackend):
                 self._loop.submit(made.result().async_client.aclose()).result()
             self._loop.close()
 
-    def _run(self, plan: Plan[T]) -> T:
-        step = advance(plan)
-        while not isinstance(step, Done):
-            answer: Any = None
-            failure: BackendError | None = None
-            if isinstance(step, Pause):
-                time.sleep(step.seconds)
-            else:
-                try:
-                    with translated(step.doing):
-                        answer = self._call(step)
-                except BackendError as error:
-                    failure = error
-            step = advance(plan, answer, failure)
-        return step.result
+    def _run(self, plan: PlatformPlan[T]) -> T:
+        return run(plan, self._ask)
 
-    async def _arun(self, plan: Plan[T]) -> T:
-        return await asyncio.wrap_future(self._submit(self._carried_out(plan)))
+    async def _arun(self, plan: PlatformPlan[T]) -> T:
+        return await asyncio.wrap_future(self._submit(arun(plan, self._aask)))
 
-    def _run_all(self, plans: Sequence[Plan[T]]) -> builtins.list[T]:
-        """Carry plans out side by side."""
+    def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
+        """Carry out plans side by side."""
 
         async def all_of_them() -> builtins.list[T]:
             free = asyncio.Semaphore(self.concurrency)
 
-            async def one(plan: Plan[T]) -> T:
+            async def one(plan: PlatformPlan[T]) -> T:
                 async with free:
-                    return await self._carried_out(plan)
+                    return await arun(plan, self._aask)
 
             return await asyncio.gather(*map(one, plans))
 
         return self._submit(all_of_them()).result()
 
-    async def _carried_out(self, plan: Plan[T]) -> T:
-        step = advance(plan)
-        while not isinstance(step, Done):
-            answer: Any = None
-            failure: BackendError | None = None
-            if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
-            else:
-                try:
-                    with translated(step.doing):
-                        client = await self._async()
-                        answer = await getattr(client, step.method)(**step.arguments)
-                except BackendError as error:
-                    failure = error
-            step = advance(plan, answer, failure)
-        return step.result
+    def _ask(self, step: Call | Pause) -> Any:
+        if isinstance(step, Pause):
+            return time.sleep(step.seconds)
+        with translated(step.doing):
+            return self._call(step)
+
+    async def _aask(self, step: Call | Pause) -> Any:
+        if isinstance(step, Pause):
+            return await asyncio.sleep(step.seconds)
+        with translated(step.doing):
+            client = await self._async()
+            return await getattr(client, step.method)(**step.arguments)
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the loop of the async client, until this is closed."""

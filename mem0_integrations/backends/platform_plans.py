@@ -1,16 +1,16 @@
 """What to ask the Mem0 Platform for, and what to make of its answers. Pure.
 
-A plan yields calls of Mem0's client and is sent their answers; two shells carry it out, one for
-`MemoryClient` and one for `AsyncMemoryClient`.
+A plan asks for calls of Mem0's client; `PlatformBackend` carries it out with a `MemoryClient` or an
+`AsyncMemoryClient`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from itertools import count, islice
+from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
 
@@ -39,6 +39,7 @@ from mem0_integrations.backends.platform_dialect import (
 )
 from mem0_integrations.errors import BackendError, BackendTimeoutError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
+from mem0_integrations.plans import Plan
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
@@ -47,12 +48,10 @@ from mem0_integrations.values import is_uuid
 __all__ = [
     "MOST_RESULTS",
     "Call",
-    "Done",
     "Item",
     "Pause",
-    "Plan",
+    "PlatformPlan",
     "add",
-    "advance",
     "delete",
     "delete_many",
     "erase",
@@ -108,33 +107,10 @@ class Pause:
     seconds: float
 
 
-Plan: TypeAlias = Generator[Call | Pause, Any, T]
+PlatformPlan: TypeAlias = Plan[Call | Pause, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
-    """The end of a plan."""
-
-    result: T
-
-
-def advance(
-    plan: Plan[T], answer: object = None, failure: BackendError | None = None
-) -> Call | Pause | Done[T]:
-    """Return the next step of a plan.
-
-    Args:
-        plan: The plan.
-        answer: What the last step came to.
-        failure: Or why it failed.
-    """
-    try:
-        return plan.send(answer) if failure is None else plan.throw(failure)
-    except StopIteration as end:
-        return Done(end.value)
-
-
-def everything(filters: Mapping[str, object]) -> Plan[list[Item]]:
+def everything(filters: Mapping[str, object]) -> PlatformPlan[list[Item]]:
     """Read all pages of what a filter selects."""
     found: dict[str, Item] = {}
     for page in count(1):
@@ -155,7 +131,7 @@ def top_k_of(request: SearchRequest) -> int:
 
 def search_page(
     request: SearchRequest, top_k: int, seen: set[str]
-) -> Plan[tuple[list[Memory], int | None]]:
+) -> PlatformPlan[tuple[list[Memory], int | None]]:
     """Search, and leave out what earlier, shorter searches have found.
 
     Args:
@@ -196,7 +172,9 @@ def search_page(
     return kept, min(top_k * _GROWTH, MOST_RESULTS) if more else None
 
 
-def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) -> Plan[list[Memory]]:
+def add(
+    request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]
+) -> PlatformPlan[list[Memory]]:
     """Store a turn, follow its event to the end, and return the memories that it became.
 
     Args:
@@ -224,7 +202,7 @@ def add(request: AddRequest, pending: MutableMapping[tuple[Scope, str], str]) ->
     return _stored(request, results)
 
 
-def find(scope: Scope, key: str) -> Plan[list[Memory]]:
+def find(scope: Scope, key: str) -> PlatformPlan[list[Memory]]:
     """Read what was stored under an idempotency key; nothing where a part of it is missing."""
     items = yield from _stored_under(scope, key)
     whole = max((_number(item, PARTS_FIELD) for item in items), default=0)
@@ -233,7 +211,7 @@ def find(scope: Scope, key: str) -> Plan[list[Memory]]:
 
 def list_memories(
     scope: Scope, filters: Mapping[str, object] | None, limit: int, offset: int
-) -> Plan[list[Memory]]:
+) -> PlatformPlan[list[Memory]]:
     """Read a page of the memories of a scope, newest first."""
     passes = compile_filters(filters)
     items = yield from everything(_pushed(scope, filters))
@@ -241,7 +219,7 @@ def list_memories(
     return newest_first(kept)[offset : offset + limit]
 
 
-def get(scope: Scope, memory_id: str) -> Plan[Memory | None]:
+def get(scope: Scope, memory_id: str) -> PlatformPlan[Memory | None]:
     """Read a memory of a scope."""
     item = yield from _item(scope, memory_id)
     return None if item is None else memory_of(item)
@@ -249,7 +227,7 @@ def get(scope: Scope, memory_id: str) -> Plan[Memory | None]:
 
 def update(
     scope: Scope, memory_id: str, text: str | None, metadata: Mapping[str, object] | None
-) -> Plan[Memory]:
+) -> PlatformPlan[Memory]:
     """Change a memory of a scope."""
     old = yield from _require(scope, memory_id)
     changes: dict[str, object] = {} if text is None else {"text": text}
@@ -261,20 +239,20 @@ def update(
     return memory_of((yield from _require(scope, memory_id)))
 
 
-def delete(scope: Scope, memory_id: str) -> Plan[None]:
+def delete(scope: Scope, memory_id: str) -> PlatformPlan[None]:
     """Delete a memory of a scope."""
     yield from _require(scope, memory_id)
     yield Call("delete", "delete", {"memory_id": memory_id})
 
 
-def delete_many(memory_ids: Sequence[str]) -> Plan[None]:
+def delete_many(memory_ids: Sequence[str]) -> PlatformPlan[None]:
     """Delete memories, where they are there."""
     for start in range(0, len(memory_ids), _BATCH):
         doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
         yield Call("delete", "batch_delete", {"memories": doomed})
 
 
-def history(scope: Scope, memory_id: str) -> Plan[list[MemoryChange]]:
+def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     """Read the changes of a memory of a scope, oldest first."""
     if not is_uuid(memory_id):
         raise not_found(scope, memory_id)
@@ -290,7 +268,7 @@ def history(scope: Scope, memory_id: str) -> Plan[list[MemoryChange]]:
     return _oldest_first(memory_id, entries)
 
 
-def erase(scope: Scope) -> Plan[int]:
+def erase(scope: Scope) -> PlatformPlan[int]:
     """Delete all memories of a scope; returns how many.
 
     Raises:
@@ -306,13 +284,11 @@ def erase(scope: Scope) -> Plan[int]:
             if not is_missing(error):
                 raise
         left = yield from _of(scope)
-    pause = _FIRST_PAUSE
-    for _ in range(_ERASE_ROUNDS):
+    for pause in islice(_pauses(2), _ERASE_ROUNDS):
         if not left:
             break
         yield from delete_many([item["id"] for item in left])
-        yield Pause(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+        yield pause
         left = yield from _of(scope)
     if left:
         raise BackendError(
@@ -323,7 +299,7 @@ def erase(scope: Scope) -> Plan[int]:
     return found
 
 
-def _add_as_they_are(request: AddRequest) -> Plan[list[Memory]]:
+def _add_as_they_are(request: AddRequest) -> PlatformPlan[list[Memory]]:
     """Store messages, one request each: else nobody knows who said what, and in which order."""
     known = yield from _stored_under(request.scope, request.key)
     stored = {_number(item, PART_FIELD): memory_of(item) for item in known}
@@ -374,7 +350,7 @@ def _unfinished(answer: Item) -> str | None:
     return None if done or "event_id" not in answer else str(answer["event_id"])
 
 
-def _stored_under(scope: Scope, key: str) -> Plan[list[Item]]:
+def _stored_under(scope: Scope, key: str) -> PlatformPlan[list[Item]]:
     items = yield from everything(all_of(scope_filter(scope), metadata_is(KEY_METADATA, key)))
     return [item for item in items if covers(scope, item) and memory_of(item).scope == scope]
 
@@ -384,14 +360,24 @@ def _number(item: Item, field: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _of(scope: Scope) -> Plan[list[Item]]:
+def _of(scope: Scope) -> PlatformPlan[list[Item]]:
     items = yield from everything(scope_filter(scope))
     return [item for item in items if covers(scope, item)]
 
 
-def _end_of_event(event_id: str) -> Plan[list[Item]]:
-    pause, waited = _FIRST_PAUSE, 0.0
-    while waited < _EVENT_SECONDS:
+def _pauses(growth: float) -> Iterator[Pause]:
+    """Yield pauses, each longer than the last, up to two seconds."""
+    seconds = _FIRST_PAUSE
+    while True:
+        yield Pause(seconds)
+        seconds = min(seconds * growth, _LONGEST_PAUSE)
+
+
+def _end_of_event(event_id: str) -> PlatformPlan[list[Item]]:
+    waited = 0.0
+    for pause in _pauses(1.5):
+        if waited >= _EVENT_SECONDS:
+            break
         event = yield Call("follow a write", "event", {"event_id": event_id})
         if event["status"] == "SUCCEEDED":
             return event.get("results") or []
@@ -399,9 +385,8 @@ def _end_of_event(event_id: str) -> Plan[list[Item]]:
             raise BackendError(
                 f"Mem0 could not add: event {event_id} failed: {event.get('error') or 'no reason'}"
             )
-        yield Pause(pause)
-        waited += pause
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        yield pause
+        waited += pause.seconds
     raise BackendTimeoutError(
         f"Event {event_id} is still {event['status']} after {_EVENT_SECONDS:.0f} s; it is followed "
         f"again later.",
@@ -424,7 +409,7 @@ def _stored(request: AddRequest, results: Sequence[Item]) -> list[Memory]:
     ]
 
 
-def _item(scope: Scope, memory_id: str) -> Plan[Item | None]:
+def _item(scope: Scope, memory_id: str) -> PlatformPlan[Item | None]:
     if not is_uuid(memory_id):
         return None
     try:
@@ -436,14 +421,14 @@ def _item(scope: Scope, memory_id: str) -> Plan[Item | None]:
     return item if covers(scope, item) else None
 
 
-def _require(scope: Scope, memory_id: str) -> Plan[Item]:
+def _require(scope: Scope, memory_id: str) -> PlatformPlan[Item]:
     item = yield from _item(scope, memory_id)
     if item is None:
         raise not_found(scope, memory_id)
     return item
 
 
-def _changes(memory_id: str) -> Plan[list[MemoryChange]]:
+def _changes(memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     entries = yield Call("read the history", "history", {"memory_id": memory_id})
     return _oldest_first(memory_id, entries)
 

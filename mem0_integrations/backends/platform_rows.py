@@ -34,7 +34,7 @@ from mem0_integrations.backends.platform_plans import (
     MOST_RESULTS,
     Call,
     Item,
-    Plan,
+    PlatformPlan,
     delete_many,
     everything,
 )
@@ -75,8 +75,8 @@ class PlatformRows:
 
     def __init__(
         self,
-        run: Callable[[Plan[Any]], Any],
-        run_all: Callable[[Sequence[Plan[str | None]]], Sequence[str | None]],
+        run: Callable[[PlatformPlan[Any]], Any],
+        run_all: Callable[[Sequence[PlatformPlan[str | None]]], Sequence[str | None]],
         home: Scope | None,
     ) -> None:
         self._run = run
@@ -196,7 +196,7 @@ class PlatformRows:
 
     def _written(
         self, row_id: str, payload: Payload, text: str | None, known: _Row | None
-    ) -> Plan[str | None]:
+    ) -> PlatformPlan[str | None]:
         metadata: dict[str, object] = {ROW_FIELD: row_id}
         for key, value in payload.items():
             if key not in _MADE_AGAIN:
@@ -314,5 +314,5 @@ def _distinct(rows: Iterable[_Row]) -> list[_Row]:
     return list(found.values())
 
 
-def _once(call: Call) -> Plan[Any]:
+def _once(call: Call) -> PlatformPlan[Any]:
     return (yield call)

@@ -14,7 +14,7 @@ from mem0.utils.lemmatization import lemmatize_for_bm25
 
 from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.dialect import mem0_ids
-from mem0_integrations.extraction import Extractor
+from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.records import Memory
 from mem0_integrations.requests import AddRequest
 from mem0_integrations.scope import SCOPE_KEYS, Scope

@@ -16,14 +16,14 @@ from mem0_integrations.concurrency import call_within
 from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
-    Plan,
     ToolCall,
     ToolName,
     ToolOptions,
+    ToolPlan,
     ToolSpec,
-    acarry_out,
+    aanswer,
+    answer,
     answered,
-    carry_out,
     specs_of,
 )
 
@@ -95,7 +95,7 @@ class _Work:
     options: ToolOptions
     spec: ToolSpec
 
-    def plan(self, *args: object, **kwargs: object) -> Plan:
+    def plan(self, *args: object, **kwargs: object) -> ToolPlan:
         call = ToolCall(options=self.options, scope=scope_of_user(self.user_id))
         return self.spec.plan(call, *args, **kwargs)
 
@@ -126,7 +126,7 @@ class _MemoryTool(BaseTool):
         work = self._known_work()
         try:
             plan = work.plan(*args, **kwargs)
-            return call_within(work.options.timeout, partial(carry_out, work.memory, plan))
+            return call_within(work.options.timeout, partial(answer, work.memory, plan))
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
@@ -134,7 +134,7 @@ class _MemoryTool(BaseTool):
         work = self._known_work()
         try:
             plan = work.plan(*args, **kwargs)
-            return await asyncio.wait_for(acarry_out(work.memory, plan), work.options.timeout)
+            return await asyncio.wait_for(aanswer(work.memory, plan), work.options.timeout)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 

@@ -16,28 +16,23 @@ from typing import Any, Final, TypeAlias
 
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
-from mem0_integrations.extraction import (
-    ChatModel,
-    Embeddings,
-    LangChainEmbedder,
-    Mem0Embedder,
-    Mem0LLM,
-)
-from mem0_integrations.graph import cypher, reading
+from mem0_integrations.graph import cypher, facts
 from mem0_integrations.graph.config import graph_from_config, mem0_model
-from mem0_integrations.graph.engines.base import Batch, Plan, Rows, carry_out
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import Extracted
 from mem0_integrations.graph.patterns import PatternRelationExtractor
-from mem0_integrations.names import name_key, speaker_of
+from mem0_integrations.models import ChatModel, Embeddings, LangChainEmbedder, Mem0Embedder, Mem0LLM
+from mem0_integrations.names import name_key, named_in, speaker_of
 from mem0_integrations.planning import check_integer
+from mem0_integrations.plans import run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
 
 __all__ = ["MemoryGraph"]
 
-Row: TypeAlias = dict[str, str]
+Fact: TypeAlias = dict[str, str]
 
 _NAMESPACE: Final = uuid.UUID("5f6c3b5e-0f0f-5d5c-9c55-0f4f4f1f6f11")
 _IDS: Final = ("user_id", "agent_id", "run_id")
@@ -52,7 +47,7 @@ class MemoryGraph:
     """The interface and the return shapes of Mem0 1.x, on a `GraphMemory`.
 
     What was wrong there is right here: `search` and `get_all` need no model, nor does the `delete`
-    of a text that was added, `limit` holds, every statement is scoped, and `reset` erases what this
+    of a text that was added, `limit` holds, every query is scoped, and `reset` erases what this
     package wrote alone. Names keep their spelling, where Mem0 1.x wrote them in lower case with
     underscores.
 
@@ -102,7 +97,7 @@ class MemoryGraph:
             ),
         )
 
-    def add(self, data: str, filters: Mapping[str, Any]) -> dict[str, list[list[Row]]]:
+    def add(self, data: str, filters: Mapping[str, Any]) -> dict[str, list[list[Fact]]]:
         """Learn what a text says.
 
         Args:
@@ -118,13 +113,13 @@ class MemoryGraph:
         # Said again, it holds again: as the next memory of that text.
         said = _memory(scope, data, len(known))
         self.graph.sync(scope, [said])
-        added, ended = carry_out(self.graph.engine, _outcome(scope, said.id))
+        added, ended = run(_outcome(scope, said.id), self.graph.engine.run)
         return {
-            "deleted_entities": [[row] for row in _rows(ended)],
-            "added_entities": [[row] for row in _rows(added)],
+            "deleted_entities": [[fact] for fact in _facts(ended)],
+            "added_entities": [[fact] for fact in _facts(added)],
         }
 
-    def search(self, query: str, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
+    def search(self, query: str, filters: Mapping[str, Any], limit: int = 100) -> list[Fact]:
         """Return facts about what a query names; the user also by `I`, `me` or `my`.
 
         Args:
@@ -134,23 +129,23 @@ class MemoryGraph:
         """
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
-        plan = reading.related(scope, _text("query", query), [], None, limit)
-        found = carry_out(self.graph.engine, plan)
+        plan = facts.related(scope, _text("query", query), [], None, limit)
+        found = run(plan, self.graph.engine.run)
         speaker = speaker_of(scope)
-        if reading.named_in([query]) & {*_SELF, name_key(speaker)}:
+        if named_in([query]) & {*_SELF, name_key(speaker)}:
             found += self.graph.relations(speaker, scope=scope, limit=limit)
-        distinct = {_key(fact): fact for fact in found}
-        return [_row(fact, "destination") for fact in distinct.values()][:limit]
+        distinct = {_key(relation): relation for relation in found}
+        return [_fact(relation, "destination") for relation in distinct.values()][:limit]
 
-    def get_all(self, filters: Mapping[str, Any], limit: int = 100) -> list[Row]:
+    def get_all(self, filters: Mapping[str, Any], limit: int = 100) -> list[Fact]:
         """Return the facts of a scope, the latest first.
 
         Args:
             filters: `user_id`, `agent_id`, `run_id`: at least one of them.
             limit: The most facts.
         """
-        facts = self.graph.relations(scope=_scope(filters), limit=limit)
-        return [_row(fact, "target") for fact in facts]
+        found = self.graph.relations(scope=_scope(filters), limit=limit)
+        return [_fact(relation, "target") for relation in found]
 
     def delete(self, data: str, filters: Mapping[str, Any]) -> None:
         """Take back what a text said; where it was not added as it is, end what it says.
@@ -219,7 +214,7 @@ def _scope(filters: Mapping[str, Any]) -> Scope:
     return Scope(**{key: value for key, value in filters.items() if value is not None})
 
 
-def _outcome(scope: Scope, memory_id: str) -> Plan[tuple[Rows, Rows]]:
+def _outcome(scope: Scope, memory_id: str) -> GraphPlan[tuple[Rows, Rows]]:
     """Read what a memory has added, and what has ended through it."""
     [rows] = yield Batch([cypher.edges_of_memories(scope, [memory_id])])
     own = {row["id"]: row for row in rows}
@@ -257,19 +252,17 @@ def _text(name: str, value: object) -> str:
     return storable(value)
 
 
-def _key(fact: Relation) -> tuple[str, str, str]:
-    return fact.source, fact.relationship, fact.target
+def _key(relation: Relation) -> tuple[str, str, str]:
+    return relation.source, relation.relationship, relation.target
 
 
-def _rows(edges: Rows) -> list[Row]:
-    facts = {(edge["source"], edge["predicate"], edge["target"]) for edge in edges}
-    return [
-        dict(zip(("source", "relationship", "target"), one, strict=True)) for one in sorted(facts)
-    ]
+def _facts(edges: Rows) -> list[Fact]:
+    distinct = {(edge["source"], edge["predicate"], edge["target"]) for edge in edges}
+    return [_fact(Relation(*parts), "target") for parts in sorted(distinct)]
 
 
-def _row(fact: Relation, target: str) -> Row:
-    return {"source": fact.source, "relationship": fact.relationship, target: fact.target}
+def _fact(relation: Relation, target: str) -> Fact:
+    return dict(zip(("source", "relationship", target), _key(relation), strict=True))
 
 
 def _part(config: object, name: str) -> dict[str, Any] | None:
@@ -300,7 +293,7 @@ def _extractor(
 
 def _embedder(embedder: Mapping[str, Any] | None) -> Mem0Embedder:
     if not embedder or not embedder.get("provider"):
-        from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+        from mem0_integrations.minilm import MiniLMEmbedder
 
         return MiniLMEmbedder()
     from mem0.utils.factory import EmbedderFactory

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import Mem0LLM
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
+from mem0_integrations.models import Mem0LLM
 
 __all__ = ["embedded_path", "engine_from_config", "graph_from_config", "mem0_model"]
 

@@ -1,6 +1,6 @@
-"""The statements of the knowledge graph, in the Cypher that all engines understand. Pure.
+"""The queries of the knowledge graph, in the Cypher that all engines understand. Pure.
 
-Whatever comes from outside is a parameter; predicates are data. Every statement carries the
+Whatever comes from outside is a parameter; predicates are data. Every query carries the
 scope for both ends of what it touches: what is written belongs to a scope exactly, what is read
 is covered by one.
 """
@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from mem0_integrations.graph.engines.base import Statement
+from mem0_integrations.graph.engines.base import Query
 from mem0_integrations.graph.model import (
     Edge,
     GraphEntity,
@@ -121,44 +121,44 @@ def text_digest(text: str) -> str:
     return digest_of("text", text)
 
 
-def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read the digests of the memories that the graph has."""
-    return Statement(
+    return Query(
         f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
         f"WHERE {_covered('m', scope)} RETURN m.memory_id AS memory_id, m.digest AS digest",
         {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
 
-def known_entities(scope: Scope, keys: Iterable[str]) -> Statement:
+def known_entities(scope: Scope, keys: Iterable[str]) -> Query:
     """Read which names have a node of their own, in exactly this scope.
 
     Args:
         scope: Whose, exactly.
         keys: What `name_key` makes of the names.
     """
-    return Statement(
+    return Query(
         "UNWIND $ids AS wanted MATCH (e:Entity {`~id`: wanted}) "
         f"WHERE {_owned('e')} RETURN e.key AS key, e.name AS name",
         {**owner_of(scope), "ids": [entity_id(scope, key) for key in keys]},
     )
 
 
-def all_entities(scope: Scope) -> Statement:
+def all_entities(scope: Scope) -> Query:
     """Read the entities of exactly this scope, with their vectors."""
-    return Statement(
+    return Query(
         f"MATCH (e:Entity) WHERE {_owned('e')} AND e.key IS NOT NULL "
         "RETURN e.name AS name, e.vector AS vector",
         owner_of(scope),
     )
 
 
-def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read all edges that memories gave; one between two that they mention comes twice."""
     return _from_memories(scope, memory_ids, "", _EDGE_COLUMNS, {})
 
 
-def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Statement:
+def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Query:
     """Read the edges of slots.
 
     Args:
@@ -166,7 +166,7 @@ def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Statement:
         slots: The id of the source, and the predicate.
     """
     rows = [{"source_id": source_id, "predicate": predicate} for source_id, predicate in slots]
-    return Statement(
+    return Query(
         "UNWIND $rows AS row MATCH (a:Entity {`~id`: row.source_id}) "
         f"WHERE {_covered('a', scope)} MATCH (a)-[r:RELATES]->(b:Entity) "
         f"WHERE r.predicate = row.predicate AND {_covered('b', scope)} RETURN {_EDGE_COLUMNS}",
@@ -174,16 +174,16 @@ def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Statement:
     )
 
 
-def endings(scope: Scope, source_ids: Iterable[str]) -> Statement:
+def endings(scope: Scope, source_ids: Iterable[str]) -> Query:
     """Read for which predicates facts about entities can end."""
-    return Statement(
+    return Query(
         f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
         "RETURN e.`~id` AS id, e.ending AS ending",
         {**scope.ids, "ids": list(source_ids)},
     )
 
 
-def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Statement:
+def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
     """Note for which predicates facts about entities can end.
 
     Args:
@@ -191,7 +191,7 @@ def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Statement:
         predicates: By the entity's id; packed.
     """
     rows = [{"id": source_id, "ending": packed} for source_id, packed in predicates.items()]
-    return Statement(
+    return Query(
         f"UNWIND $rows AS row MATCH (e:Entity {{`~id`: row.id}}) WHERE {_covered('e', scope)} "
         "SET e.ending = row.ending",
         {**scope.ids, "rows": rows},
@@ -200,7 +200,7 @@ def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Statement:
 
 def merge_entities(
     scope: Scope, entities: Iterable[GraphEntity], vectors: Mapping[str, str]
-) -> Statement:
+) -> Query:
     """Create the entities that are not there yet.
 
     Args:
@@ -223,7 +223,7 @@ def merge_entities(
         # In one order, so that two that write the same entities do not lock each other out.
         for entity in sorted(entities, key=lambda entity: name_key(entity.name))
     ]
-    return Statement(
+    return Query(
         "UNWIND $rows AS row MERGE (e:Entity {`~id`: row.id}) "
         "ON CREATE SET e.name = row.name, e.key = row.key, e.kind = row.kind, "
         f"e.vector = row.vector, e.ending = '', {_OWNER.format('e')}, {_KEYS} "
@@ -232,10 +232,10 @@ def merge_entities(
     )
 
 
-def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Statement:
+def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Query:
     """Create the nodes of memories that are not there yet, as not yet complete."""
     rows = [{"id": memory_node_id(scope, memory.id), "memory_id": memory.id} for memory in memories]
-    return Statement(
+    return Query(
         "UNWIND $rows AS row MERGE (m:Memory {`~id`: row.id}) "
         "ON CREATE SET m.memory_id = row.memory_id, m.name = row.memory_id, m.digest = '', "
         f"m.text = '', m.said_at = '', {_OWNER.format('m')}",
@@ -243,7 +243,7 @@ def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Statement:
     )
 
 
-def set_digests(scope: Scope, memories: Iterable[Memory]) -> Statement:
+def set_digests(scope: Scope, memories: Iterable[Memory]) -> Query:
     """Note, last of all, that the graph has what memories say."""
     rows = [
         {
@@ -254,16 +254,16 @@ def set_digests(scope: Scope, memories: Iterable[Memory]) -> Statement:
         }
         for memory in memories
     ]
-    return Statement(
+    return Query(
         f"UNWIND $rows AS row MATCH (m:Memory {{`~id`: row.id}}) WHERE {_owned('m')} "
         "SET m.digest = row.digest, m.text = row.text, m.said_at = row.said_at",
         {**owner_of(scope), "rows": rows},
     )
 
 
-def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read which entities memories mention."""
-    return Statement(
+    return Query(
         "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[:MENTIONS]->(e:Entity) "
         f"WHERE {_covered('m', scope)} AND {_covered('e', scope)} "
         "RETURN one AS memory_id, e.`~id` AS id",
@@ -271,11 +271,9 @@ def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Statement:
     )
 
 
-def unlink_mentions(
-    scope: Scope, memory_ids: Iterable[str], entity_ids: Iterable[str]
-) -> Statement:
+def unlink_mentions(scope: Scope, memory_ids: Iterable[str], entity_ids: Iterable[str]) -> Query:
     """Delete that memories mention some entities."""
-    return Statement(
+    return Query(
         "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[r:MENTIONS]->(e:Entity) "
         f"WHERE e.`~id` IN $entity_ids AND {_covered('m', scope)} AND {_covered('e', scope)} "
         "DELETE r",
@@ -283,7 +281,7 @@ def unlink_mentions(
     )
 
 
-def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statement:
+def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Query:
     """Note what memories mention.
 
     Args:
@@ -294,7 +292,7 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statemen
         {"memory": memory_node_id(scope, memory_id), "entity": entity_id(scope, name)}
         for memory_id, name in mentions
     ]
-    return Statement(
+    return Query(
         f"UNWIND $rows AS row MATCH (m:Memory {{`~id`: row.memory}}) WHERE {_owned('m')} "
         f"MATCH (e:Entity {{`~id`: row.entity}}) WHERE {_owned('e')} "
         f"MERGE (m)-[r:MENTIONS]->(e) ON CREATE SET {_OWNER.format('r')}",
@@ -302,11 +300,11 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Statemen
     )
 
 
-def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Statement:
+def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Query:
     """Store edges, or set when they hold."""
     rows = [dataclasses.asdict(edge) for edge in edges]
     said = ", ".join(f"r.{key} = row.{key}" for key in _OF_WHAT_IS_SAID)
-    return Statement(
+    return Query(
         f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) WHERE {_owned('a')} "
         f"MATCH (b:Entity {{`~id`: row.target_id}}) WHERE {_owned('b')} "
         "MERGE (a)-[r:RELATES {id: row.id}]->(b) "
@@ -316,7 +314,7 @@ def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Statement:
     )
 
 
-def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
+def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
     """Set when edges hold that are there."""
     rows = [
         {
@@ -328,7 +326,7 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
         }
         for edge in edges
     ]
-    return Statement(
+    return Query(
         f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) "
         f"WHERE {_covered('a', scope)} MATCH (b:Entity {{`~id`: row.target_id}}) "
         f"WHERE {_covered('b', scope)} MATCH (a)-[r:RELATES {{id: row.id}}]->(b) "
@@ -337,18 +335,18 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Statement:
     )
 
 
-def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Delete the nodes of memories."""
-    return Statement(
+    return Query(
         f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
         f"WHERE {_covered('m', scope)} DETACH DELETE m",
         {**scope.ids, "memory_ids": list(memory_ids)},
     )
 
 
-def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Statement:
+def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
     """Delete those of some entities that nothing mentions, and no fact knows."""
-    return Statement(
+    return Query(
         f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
         # Not DETACH: what another writer links at this moment is not to be lost.
         "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e",
@@ -356,7 +354,7 @@ def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Statement:
     )
 
 
-def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Statement:
+def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Query:
     """Read the facts that memories support; one between two that they mention comes twice.
 
     Args:
@@ -367,7 +365,7 @@ def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -
     return _from_memories(scope, memory_ids, f"AND {_holds()} ", _FACT_COLUMNS, {"at": at or _NOW})
 
 
-def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Statement:
+def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Query:
     """Read the facts about entities; one between two of them comes twice.
 
     Args:
@@ -385,12 +383,12 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
     # whole index once for each name.
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
     return union(
-        Statement(
+        Query(
             f"MATCH (a:Entity) WHERE a.{_NAMED_IN[own]} IN $wanted "
             f"MATCH (a)-[r:RELATES]->(b:Entity) WHERE {ends} AND {_holds()} {tail}",
             parameters,
         ),
-        Statement(
+        Query(
             f"MATCH (b:Entity) WHERE b.{_NAMED_IN[own]} IN $wanted "
             f"MATCH (a:Entity)-[r:RELATES]->(b) WHERE {ends} AND {_holds()} {tail}",
             parameters,
@@ -398,7 +396,7 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
     )
 
 
-def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -> Statement:
+def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -> Query:
     """Read the facts of a scope, the latest first.
 
     Args:
@@ -408,7 +406,7 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
         history: Whether to read what has ended, or was taken back, too.
     """
     condition = "r.ended = false" if history else _holds()
-    return Statement(
+    return Query(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
         f"AND a.key IS NOT NULL AND {_covered('b', scope)} AND {condition} RETURN {_FACT_COLUMNS}, "
         "a.kind AS source_kind, b.kind AS target_kind "
@@ -417,10 +415,10 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
     )
 
 
-def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
+def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read what memories say, and whose they are."""
     owner = ", ".join(f"m.{key} AS {key}" for key in SCOPE_KEYS)
-    return Statement(
+    return Query(
         f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
         f"WHERE {_covered('m', scope)} "
         f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}",
@@ -428,27 +426,25 @@ def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Statement:
     )
 
 
-def count_facts(scope: Scope) -> Statement:
+def count_facts(scope: Scope) -> Query:
     """Count the edges of a scope."""
-    return Statement(
+    return Query(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
         f"AND a.key IS NOT NULL AND {_covered('b', scope)} RETURN count(r) AS facts",
         scope.ids,
     )
 
 
-def erasing_scope(scope: Scope) -> list[Statement]:
+def erasing_scope(scope: Scope) -> list[Query]:
     """Erase what a scope has; to be repeated while any `remain`."""
     return [
-        statement
+        query
         for label, own in (("Memory", "memory_id"), ("Entity", "key"))
-        for statement in _erasing(
-            label, f"{_covered('n', scope)} AND n.{own} IS NOT NULL", scope.ids
-        )
+        for query in _erasing(label, f"{_covered('n', scope)} AND n.{own} IS NOT NULL", scope.ids)
     ]
 
 
-def erasing_everything() -> list[Statement]:
+def erasing_everything() -> list[Query]:
     """Erase the graph of all scopes, and nothing else that the database may hold.
 
     To be repeated while any `remain`.
@@ -456,22 +452,22 @@ def erasing_everything() -> list[Statement]:
     ours = " AND ".join(f"n.{key} IS NOT NULL" for key in (*SCOPE_KEYS, "name"))
     marks = {"Memory": "digest", "Entity": "vector"}
     return [
-        statement
+        query
         for label, mark in marks.items()
-        for statement in _erasing(label, f"{ours} AND n.{mark} IS NOT NULL", {})
+        for query in _erasing(label, f"{ours} AND n.{mark} IS NOT NULL", {})
     ]
 
 
-def union(*statements: Statement) -> Statement:
-    """Read at once what several statements return: on a server, one way there and back.
+def union(*queries: Query) -> Query:
+    """Read at once what several queries return: on a server, one way there and back.
 
     Args:
-        statements: Of the same columns; parameters of one name have one value.
+        queries: Of the same columns; parameters of one name have one value.
     """
     parameters: dict[str, object] = {}
-    for statement in statements:
-        parameters |= statement.parameters
-    return Statement(" UNION ALL ".join(one.text for one in statements), parameters)
+    for query in queries:
+        parameters |= query.parameters
+    return Query(" UNION ALL ".join(one.text for one in queries), parameters)
 
 
 def _from_memories(
@@ -480,7 +476,7 @@ def _from_memories(
     condition: str,
     columns: str,
     more: Mapping[str, object],
-) -> Statement:
+) -> Query:
     # Not by the edges' own property: the embedded engine would look at every edge.
     parameters = {**scope.ids, "memory_ids": list(memory_ids), **more}
     # By IN for the same reason as names.
@@ -493,25 +489,23 @@ def _from_memories(
         f"AND {_covered('b', scope)} RETURN {columns}"
     )
     return union(
-        Statement(
+        Query(
             f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}",
             parameters,
         ),
-        Statement(
+        Query(
             f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}",
             parameters,
         ),
     )
 
 
-def _erasing(
-    label: str, condition: str, parameters: Mapping[str, object]
-) -> tuple[Statement, Statement]:
+def _erasing(label: str, condition: str, parameters: Mapping[str, object]) -> tuple[Query, Query]:
     """Erase some of the nodes, and count how many `remain`: all at once may be too many."""
     found = f"MATCH (n:{label}) WHERE {condition}"
     return (
-        Statement(f"{found} WITH n LIMIT {_ERASED_AT_ONCE} DETACH DELETE n", parameters),
-        Statement(f"{found} RETURN count(n) AS remain", parameters),
+        Query(f"{found} WITH n LIMIT {_ERASED_AT_ONCE} DETACH DELETE n", parameters),
+        Query(f"{found} RETURN count(n) AS remain", parameters),
     )
 
 

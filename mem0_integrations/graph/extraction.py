@@ -31,8 +31,9 @@ from mem0_integrations.errors import (
     InvalidInputError,
     Mem0IntegrationsError,
 )
-from mem0_integrations.extraction import ChatModel, CheckedLLM, LangChainLLM, Mem0LLM
 from mem0_integrations.graph.model import Extracted, GraphEntity, Triple
+from mem0_integrations.learning.extraction import CheckedLLM
+from mem0_integrations.models import ChatModel, LangChainLLM, Mem0LLM
 from mem0_integrations.names import clean, named
 from mem0_integrations.records import Relation
 from mem0_integrations.retry import is_retryable, retry_after_seconds
@@ -176,7 +177,7 @@ def _asking(model: ChatModel | Mem0LLM) -> Callable[[_Messages], list[object]]:
     """Return how a model is asked: messages -> texts, or what was JSON; nearly always one."""
     if isinstance(model, CheckedLLM):
         # What it checks is Mem0's own format.
-        model = model._llm
+        model = model.unchecked
     if isinstance(model, LangChainLLM):
         model = model.model
     if callable(generate := getattr(model, "generate_response", None)):

@@ -12,22 +12,21 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.extraction import Embeddings, LangChainEmbedder, Mem0Embedder
-from mem0_integrations.graph import cypher, reading
+from mem0_integrations.graph import cypher, facts
 from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
-    Plan,
-    acarry_out,
-    carry_out,
+    GraphPlan,
 )
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.extraction import RelationExtractor
 from mem0_integrations.graph.model import said_at, timestamp
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
+from mem0_integrations.models import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.names import speaker_of
 from mem0_integrations.planning import check_integer, check_score
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike
 
@@ -51,7 +50,7 @@ class GraphMemory:
     Nodes are `Memory` and `Entity`; a `RELATES` edge is a fact as one memory supports it, with
     its `predicate`, `valid_from` and `valid_to`; a `MENTIONS` edge leads from a memory to an
     entity. All carry `user_id`, `agent_id`, `run_id` and `app_id`, empty where there is none,
-    and no statement goes beyond the scope that it is for. Reading needs no model.
+    and no query goes beyond the scope that it is for. Reading needs no model.
 
     Args:
         engine: The graph database.
@@ -142,7 +141,7 @@ class GraphMemory:
             InvalidInputError: An argument is malformed.
             BackendError: The graph could not be read.
         """
-        return self._run(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+        return self._run(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
 
     async def arelations(
         self,
@@ -154,7 +153,7 @@ class GraphMemory:
         limit: int = 100,
     ) -> list[Relation]:
         """Async twin of `relations`."""
-        return await self._arun(reading.facts(Scope.of(scope), entity, depth, as_of, limit))
+        return await self._arun(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
 
     def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
         """Return all facts of a scope, those that have ended or were taken back among them.
@@ -163,11 +162,11 @@ class GraphMemory:
             scope: Whose.
             limit: The most facts, 1 to 10,000, the latest.
         """
-        return self._run(reading.history(Scope.of(scope), limit))
+        return self._run(facts.history(Scope.of(scope), limit))
 
     async def ahistory(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
         """Async twin of `history`."""
-        return await self._arun(reading.history(Scope.of(scope), limit))
+        return await self._arun(facts.history(Scope.of(scope), limit))
 
     def path(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
@@ -180,13 +179,13 @@ class GraphMemory:
             scope: Whose.
             longest: The most facts, 1 to 4.
         """
-        return self._run(reading.path(Scope.of(scope), source, target, longest))
+        return self._run(facts.path(Scope.of(scope), source, target, longest))
 
     async def apath(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
     ) -> list[Relation]:
         """Async twin of `path`."""
-        return await self._arun(reading.path(Scope.of(scope), source, target, longest))
+        return await self._arun(facts.path(Scope.of(scope), source, target, longest))
 
     def related(
         self,
@@ -210,7 +209,7 @@ class GraphMemory:
             limit: The most facts; else the graph's own `relation_limit`.
         """
         most = limit or self.relation_limit
-        return self._run(reading.related(scope, query, memories, as_of, most))
+        return self._run(facts.related(scope, query, memories, as_of, most))
 
     async def arelated(
         self,
@@ -223,7 +222,7 @@ class GraphMemory:
     ) -> list[Relation]:
         """Async twin of `related`."""
         most = limit or self.relation_limit
-        return await self._arun(reading.related(scope, query, memories, as_of, most))
+        return await self._arun(facts.related(scope, query, memories, as_of, most))
 
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         """Let the graph say what memories say now; what it says already is left alone.
@@ -296,10 +295,10 @@ class GraphMemory:
         return self._names
 
     def _forget(self, scope: Scope) -> int:
-        facts = self._run(_forget(scope))
+        count = self._run(_forget(scope))
         if self._names is not None:
             self._names.drop(scope)
-        return facts
+        return count
 
     def _sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         if gone:
@@ -320,7 +319,7 @@ class GraphMemory:
         for start in range(0, len(changed), size):
             part = changed[start : start + size]
             texts = [memory.text for memory in part]
-            known = self._run(reading.known_facts(scope, texts)) if reads else []
+            known = self._run(facts.known(scope, texts)) if reads else []
             found = self._extractor.extract(texts, speaker=speaker_of(scope), known=known)
             if len(found) != len(part):
                 raise ExtractionError(
@@ -329,14 +328,14 @@ class GraphMemory:
                 )
             self._run(project(scope, list(zip(part, found, strict=True)), self._entity_names))
 
-    def _run(self, plan: Plan[T]) -> T:
+    def _run(self, plan: GraphPlan[T]) -> T:
         self._prepare()
-        return carry_out(self.engine, plan)
+        return run(plan, self.engine.run)
 
-    async def _arun(self, plan: Plan[T]) -> T:
+    async def _arun(self, plan: GraphPlan[T]) -> T:
         if not self._prepared:
             await asyncio.to_thread(self._prepare)
-        return await acarry_out(self.engine, plan)
+        return await arun(plan, self.engine.arun)
 
     def _prepare(self) -> None:
         if not self._prepared:
@@ -373,13 +372,13 @@ class _Turns:
         return not any(own.overlaps(other) for other in before)
 
 
-def _forget(scope: Scope) -> Plan[int]:
+def _forget(scope: Scope) -> GraphPlan[int]:
     [rows] = yield Batch([cypher.count_facts(scope)])
     yield from _erase(Batch(cypher.erasing_scope(scope), write=True))
     return int(rows[0]["facts"])
 
 
-def _erase(some: Batch) -> Plan[None]:
+def _erase(some: Batch) -> GraphPlan[None]:
     remain = True
     while remain:
         found = yield some

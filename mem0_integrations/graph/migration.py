@@ -39,10 +39,10 @@ from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
-    Plan,
-    Statement,
-    carry_out,
+    GraphPlan,
+    Query,
 )
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.model import (
     Extracted,
     GraphEntity,
@@ -50,9 +50,9 @@ from mem0_integrations.graph.model import (
     is_identifier,
     predicate_of,
 )
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.graph.projection import changed_memories, project
 from mem0_integrations.names import clean, name_key, speaker_of
+from mem0_integrations.plans import run
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope, ScopeLike
 
@@ -184,19 +184,19 @@ def migrate(
         0
     """
     wanted = None if scope is None else Scope.of(scope)
-    found, left_out = carry_out(source, _survey(wanted))
+    found, left_out = run(_survey(wanted), source.run)
     if target is not None:
         target.prepare(cypher.schema_of(owners=target.chooses_indexes))
     total, done = sum(one.relationships for one in found.values()), 0
     scopes: list[MigratedScope] = []
     for own, where in sorted(found.items(), key=lambda item: -item[1].relationships):
-        facts, unusable = carry_out(source, _facts(own, where.groups))
+        facts, unusable = run(_facts(own, where.groups), source.run)
         left_out += unusable
         done += unusable
         written = 0
         for batch in _batches(facts):
             if target is not None:
-                written += carry_out(target, _write(own, batch))
+                written += run(_write(own, batch), target.run)
             done += sum(fact.relationships for fact in batch)
             progress(done, total)
         progress(done, total)
@@ -227,11 +227,11 @@ def migrated_id(
     return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
 
 
-def _survey(wanted: Scope | None) -> Plan[tuple[dict[Scope, _Found], int]]:
+def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
     """Find out whose relationships there are; returns also how many are nobody's."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
-        [Statement(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
+        [Query(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
     )
     found: dict[Scope, _Found] = {}
     left_out = 0
@@ -248,7 +248,7 @@ def _survey(wanted: Scope | None) -> Plan[tuple[dict[Scope, _Found], int]]:
     return found, left_out
 
 
-def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> Plan[tuple[list[_Fact], int]]:
+def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> GraphPlan[tuple[list[_Fact], int]]:
     """Read the facts of a scope, the earliest first; returns also how many cannot be kept."""
     facts: dict[str, _Fact] = {}
     left_out = 0
@@ -270,12 +270,12 @@ def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> Plan[tuple[list[_Fact], 
     return sorted(facts.values(), key=lambda fact: fact.since), left_out
 
 
-def _page(group: _OwnedBy, start: int) -> Statement:
+def _page(group: _OwnedBy, start: int) -> Query:
     owned = " AND ".join(
         f"{one} IS NULL" if value is None else f"{one} = ${_column(one)}"
         for one, value in zip(_OWNERS, group, strict=True)
     )
-    return Statement(
+    return Query(
         f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} AND {owned} "
         "RETURN a.name AS source, type(r) AS predicate, b.name AS target, "
         "labels(a) AS source_labels, labels(b) AS target_labels, r.valid AS valid, "
@@ -293,7 +293,7 @@ def _page(group: _OwnedBy, start: int) -> Statement:
     )
 
 
-def _write(scope: Scope, facts: Sequence[_Fact]) -> Plan[int]:
+def _write(scope: Scope, facts: Sequence[_Fact]) -> GraphPlan[int]:
     """Write what is not there yet; returns how many facts that concerned."""
     found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
     changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])

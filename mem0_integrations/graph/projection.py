@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, Plan, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Query
+from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.model import (
     ALWAYS,
     Edge,
@@ -26,7 +27,6 @@ from mem0_integrations.graph.model import (
     timeline,
     timestamp,
 )
-from mem0_integrations.graph.names import EntityNames
 from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
@@ -35,11 +35,11 @@ __all__ = ["changed_memories", "project", "remove"]
 
 T = TypeVar("T")
 
-# Rows of one statement.
+# Rows of one query.
 _ROWS: Final = 500
 
 
-def changed_memories(scope: Scope, memories: Sequence[Memory]) -> Plan[list[Memory]]:
+def changed_memories(scope: Scope, memories: Sequence[Memory]) -> GraphPlan[list[Memory]]:
     """Return the memories whose text is not the one that the graph was made from."""
     [rows] = yield Batch([cypher.known_memories(scope, [memory.id for memory in memories])])
     digests = {str(row["memory_id"]): row["digest"] for row in rows}
@@ -50,7 +50,7 @@ def changed_memories(scope: Scope, memories: Sequence[Memory]) -> Plan[list[Memo
 
 def project(
     scope: Scope, found: Sequence[tuple[Memory, Extracted]], names: EntityNames
-) -> Plan[list[Edge]]:
+) -> GraphPlan[list[Edge]]:
     """Let the graph say what memories say, and nothing that they said before.
 
     Args:
@@ -123,7 +123,7 @@ def project(
 
 def remove(
     scope: Scope, memory_ids: Sequence[str], now: datetime, names: EntityNames
-) -> Plan[None]:
+) -> GraphPlan[None]:
     """Take back what memories supported that are no longer there.
 
     Args:
@@ -155,7 +155,7 @@ def remove(
 
 def _resolved(
     scope: Scope, new: Sequence[str], names: EntityNames
-) -> Plan[tuple[dict[str, str], dict[str, str]]]:
+) -> GraphPlan[tuple[dict[str, str], dict[str, str]]]:
     """Find which nodes stand for names that have none; see `EntityNames.resolve`."""
     if not new:
         return {}, {}
@@ -174,7 +174,7 @@ def _resolved(
 
 def _settled(
     scope: Scope, edges: Mapping[str, Edge], retired: Sequence[Edge]
-) -> Plan[tuple[list[Edge], list[Edge], dict[str, str]]]:
+) -> GraphPlan[tuple[list[Edge], list[Edge], dict[str, str]]]:
     """Find out when edges hold.
 
     Args:
@@ -284,5 +284,5 @@ def _edges(rows: Iterable[dict[str, Any]]) -> dict[str, Edge]:
     return {row["id"]: Edge(**row) for row in rows}
 
 
-def _chunked(rows: Sequence[T], statement: Callable[[Sequence[T]], Statement]) -> list[Statement]:
-    return [statement(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]
+def _chunked(rows: Sequence[T], query: Callable[[Sequence[T]], Query]) -> list[Query]:
+    return [query(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, Plan, acarry_out, carry_out
+from mem0_integrations.graph.engines.base import Batch, GraphPlan
 from mem0_integrations.graph.model import relations_of
 from mem0_integrations.planning import check_integer
+from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
 
@@ -70,17 +71,17 @@ def read_snapshot(
         >>> [said.text for said in found.memories.values()]
         ['I live in Oslo.']
     """
-    return carry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+    return run(_snapshot(Scope.of(scope), history, limit), graph.engine.run)
 
 
 async def aread_snapshot(
     graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
     """Async twin of `read_snapshot`."""
-    return await acarry_out(graph.engine, _snapshot(Scope.of(scope), history, limit))
+    return await arun(_snapshot(Scope.of(scope), history, limit), graph.engine.arun)
 
 
-def _snapshot(scope: Scope, history: bool, limit: int) -> Plan[Snapshot]:
+def _snapshot(scope: Scope, history: bool, limit: int) -> GraphPlan[Snapshot]:
     check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=history)])
     types: dict[str, str] = {}

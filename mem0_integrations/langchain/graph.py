@@ -22,7 +22,7 @@ from mem0_integrations.graph.engines.base import (
     BoltConnection,
     GraphEngine,
     NeptuneConnection,
-    Statement,
+    Query,
 )
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
@@ -231,7 +231,7 @@ def _neptune(
 
 def _check_reachable(engine: GraphEngine) -> None:
     # LangChain's own constructors would raise errors of the driver.
-    engine.run(Batch([Statement("RETURN 1 AS one")]))
+    engine.run(Batch([Query("RETURN 1 AS one")]))
 
 
 def _documents(found: Snapshot) -> list[GraphDocument]:

@@ -16,14 +16,14 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
-    Plan,
     ToolCall,
     ToolName,
     ToolOptions,
+    ToolPlan,
     ToolSpec,
-    acarry_out,
+    aanswer,
+    answer,
     answered,
-    carry_out,
     specs_of,
 )
 from mem0_integrations.scope import Scope, ScopeSource
@@ -138,16 +138,16 @@ class _MemoryTool(BaseTool):
     def _run(self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> str:
         with self._errors_answered():
             plan = self._plan(config, tool_call_id, **kwargs)
-            return call_within(self.options.timeout, partial(carry_out, self.memory, plan))
+            return call_within(self.options.timeout, partial(answer, self.memory, plan))
 
     async def _arun(
         self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
     ) -> str:
         with self._errors_answered():
             plan = self._plan(config, tool_call_id, **kwargs)
-            return await asyncio.wait_for(acarry_out(self.memory, plan), self.options.timeout)
+            return await asyncio.wait_for(aanswer(self.memory, plan), self.options.timeout)
 
-    def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> Plan:
+    def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> ToolPlan:
         run = Run.of(ensure_config(config), self.scope, self.memory)
         call = ToolCall(
             options=self.options, scope=run.scope, thread_id=run.thread_id, id=tool_call_id

@@ -28,6 +28,7 @@ from mem0_integrations.backends import platform_plans as plans
 from mem0_integrations.backends.platform_dialect import OWN, covers, memory_of, scope_filter
 from mem0_integrations.langgraph import Mem0Store
 from mem0_integrations.planning import plan_add
+from mem0_integrations.plans import run
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.auth import create_key
 from tests.servers.platform import running_app
@@ -128,15 +129,14 @@ def first(times: int, path: str, status: int, **headers: str) -> Callable[[str],
     return before
 
 
-def carried_out(plan: plans.Plan[Any], answers: dict[str, Any]) -> Any:
-    """Carry a plan out with the same answer to each call of a method."""
-    step = next(plan)
-    while True:
+def carried_out(plan: plans.PlatformPlan[Any], answers: dict[str, Any]) -> Any:
+    """Carry out a plan with the same answer to each call of a method."""
+
+    def ask(step: plans.Call | plans.Pause) -> Any:
         assert isinstance(step, plans.Call)
-        try:
-            step = plan.send(answers[step.method])
-        except StopIteration as end:
-            return end.value
+        return answers[step.method]
+
+    return run(plan, ask)
 
 
 # How it is connected.

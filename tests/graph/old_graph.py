@@ -1,11 +1,11 @@
-"""A graph as Mem0 1.x wrote it, with the statements of 1.0.11 but for the vectors."""
+"""A graph as Mem0 1.x wrote it, with the queries of 1.0.11 but for the vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
 
 WRITTEN = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -43,12 +43,12 @@ def write(
     )
     # The embedded engine has to know a property before it can be merged on.
     known = [
-        statement
+        query
         for label in dict.fromkeys(labels)
-        for statement in (
+        for query in (
             f"MERGE (x:`{label}` {{name: ''}}) SET x.user_id = '', x.agent_id = '', x.run_id = ''",
             f"MATCH (x:`{label}` {{name: ''}}) DETACH DELETE x",
         )
     ]
-    engine.run(Batch([Statement(one) for one in known], write=True))
-    engine.run(Batch([Statement(text, parameters)], write=True))
+    engine.run(Batch([Query(one) for one in known], write=True))
+    engine.run(Batch([Query(text, parameters)], write=True))

@@ -12,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 
 from mem0_integrations import BackendError, InvalidInputError, Memory, Scope
 from mem0_integrations.graph import GraphMemory
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
 from tests.graph.facts import START, SpelledOut, memory, told
 
 
@@ -281,9 +281,7 @@ def test_eight_writers_of_the_same_entities(graph: GraphMemory, ann: Scope) -> N
     facts = graph.relations("tea", scope=ann)
     assert [sorted(fact.memory_ids) for fact in facts] == [sorted(one.id for one in said)] * 2
     names = graph.engine.run(
-        Batch(
-            [Statement("MATCH (e:Entity) WHERE e.user_id = $user_id RETURN e.key AS key", ann.ids)]
-        )
+        Batch([Query("MATCH (e:Entity) WHERE e.user_id = $user_id RETURN e.key AS key", ann.ids)])
     )[0]
     assert len(names) == len({row["key"] for row in names}) == 43
 
@@ -373,14 +371,14 @@ def test_reset_erases_what_is_ours_alone(
     """The database may hold other data, under the same labels even."""
     graph.sync(ann, [memory("I|likes|tea", ann)])
     foreign = "MERGE (n:Entity {`~id`: $id}) ON CREATE SET n.name = $id, n.user_id = $id"
-    engine.run(Batch([Statement(foreign, {"id": "theirs"})], write=True))
+    engine.run(Batch([Query(foreign, {"id": "theirs"})], write=True))
     graph.reset()
     assert entities(graph, ann) == set()
     count = "MATCH (n:Entity {`~id`: $id}) RETURN count(n) AS n"
-    assert engine.run(Batch([Statement(count, {"id": "theirs"})])) == [[{"n": 1}]]
+    assert engine.run(Batch([Query(count, {"id": "theirs"})])) == [[{"n": 1}]]
     engine.run(
         Batch(
-            [Statement("MATCH (n:Entity {`~id`: $id}) DETACH DELETE n", {"id": "theirs"})],
+            [Query("MATCH (n:Entity {`~id`: $id}) DETACH DELETE n", {"id": "theirs"})],
             write=True,
         )
     )
@@ -407,11 +405,11 @@ def test_bad_input_is_refused(graph: GraphMemory, ann: Scope, call: object) -> N
 def test_a_statement_that_fails_is_an_error_of_the_house(engine: GraphEngine) -> None:
     """Whoever catches `BackendError` catches every engine."""
     with pytest.raises(BackendError):
-        engine.run(Batch([Statement("MATCH (n RETURN n")]))
+        engine.run(Batch([Query("MATCH (n RETURN n")]))
 
 
 def entities(graph: GraphMemory, scope: Scope) -> set[str]:
     condition = " AND ".join(f"e.{key} = ${key}" for key in scope.ids)
-    statement = Statement(f"MATCH (e:Entity) WHERE {condition} RETURN e.name AS name", scope.ids)
-    [rows] = graph.engine.run(Batch([statement]))
+    query = Query(f"MATCH (e:Entity) WHERE {condition} RETURN e.name AS name", scope.ids)
+    [rows] = graph.engine.run(Batch([query]))
     return {row["name"] for row in rows}

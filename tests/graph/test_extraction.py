@@ -16,10 +16,11 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 
 from mem0_integrations.errors import BackendError, ExtractionError, InvalidInputError
-from mem0_integrations.extraction import CheckedLLM, LangChainLLM
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import Extracted, GraphEntity, Triple
 from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.learning.extraction import CheckedLLM
+from mem0_integrations.models import LangChainLLM
 from mem0_integrations.records import Relation
 from mem0_integrations.retry import retry_after_seconds
 from tests.stores import Scripted

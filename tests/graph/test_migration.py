@@ -11,7 +11,7 @@ from langchain_core.embeddings import Embeddings
 from mem0_integrations import Memory, Scope
 from mem0_integrations.graph import EmbeddedEngine, GraphMemory
 from mem0_integrations.graph import migration as module
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
 from mem0_integrations.graph.migration import MigratedScope, migrate, migrated_id
 from tests.graph.facts import told
 from tests.graph.old_graph import WRITTEN, write
@@ -36,7 +36,7 @@ def old_data(engine: GraphEngine, scope: Scope) -> list[object]:
         "MATCH (a)-[r]->(b) WHERE a.user_id = $user AND a.vector IS NULL AND a.digest IS NULL "
         "RETURN a.name AS a, type(r) AS r, b.name AS b, r.valid AS valid ORDER BY a, r, b"
     )
-    [rows] = engine.run(Batch([Statement(text, {"user": scope.user_id})]))
+    [rows] = engine.run(Batch([Query(text, {"user": scope.user_id})]))
     return [tuple(row.values()) for row in rows]
 
 
@@ -78,7 +78,7 @@ def test_another_run_takes_over_what_has_ended_since(
     """The old application may run on for a while."""
     write(engine, "acme", "is_in", "oslo", ids(ann))
     migrate(engine, engine, scope=ann)
-    end = Statement(
+    end = Query(
         "MATCH (a {user_id: $user})-[r:is_in]->() SET r.valid = false", {"user": ann.user_id}
     )
     engine.run(Batch([end], write=True))
@@ -183,7 +183,7 @@ def test_what_another_application_wrote_is_not_read(engine: GraphEngine, ann: Sc
     """A database may hold people who know each other, with the names and ids of an application."""
     person = "(:Person {{`~id`: $user + '{0}', name: '{0}', user_id: $user}})"
     text = f"CREATE {person.format('a')}-[:KNOWS]->{person.format('b')}"
-    engine.run(Batch([Statement(text, {"user": ann.user_id})], write=True))
+    engine.run(Batch([Query(text, {"user": ann.user_id})], write=True))
     assert migrate(engine, None, scope=ann).scopes == ()
 
 

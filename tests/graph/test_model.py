@@ -134,7 +134,7 @@ def test_the_order_does_not_matter_and_one_home_holds(edges: list[Edge], random:
 
 @given(st.text())
 def test_any_text_is_a_name(text: str) -> None:
-    """What a model writes must never break a statement, nor change when it is read again."""
+    """What a model writes must never break a query, nor change when it is read again."""
     for made in (clean(text), name_key(text), predicate_of(text)):
         made.encode()
         assert "\x00" not in made

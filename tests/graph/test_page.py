@@ -210,7 +210,7 @@ def test_a_snapshot_is_of_one_scope(graph: GraphMemory, ann: Scope, bob: Scope) 
 def test_a_snapshot_of_many_memories_is_read_in_parts(
     graph: GraphMemory, ann: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A statement with ten thousand values is refused by some engines."""
+    """A query with ten thousand values is refused by some engines."""
     monkeypatch.setattr(snapshot, "_CHUNK", 2)
     graph.sync(ann, [memory(f"I|likes|thing{n}", ann) for n in range(5)])
     assert len(read_snapshot(graph, scope=ann).memories) == 5

@@ -10,11 +10,11 @@ from mem0.configs.base import MemoryConfig
 from mem0.memory.main import Memory as Mem0
 from mem0.memory.storage import SQLiteManager
 
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.data_folder import FolderLock, make_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.extraction import LangChainEmbedder
+from mem0_integrations.minilm import MiniLMEmbedder
+from mem0_integrations.models import LangChainEmbedder
 from mem0_integrations.sqlite import sqlite_errors
 
 __all__ = ["EmbeddedMemory"]

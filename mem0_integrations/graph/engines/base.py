@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
+
+from mem0_integrations.plans import Plan
 
 __all__ = [
     "Batch",
     "BoltConnection",
     "GraphEngine",
+    "GraphPlan",
     "NeptuneConnection",
-    "Plan",
+    "Query",
     "Rows",
-    "Statement",
-    "acarry_out",
-    "carry_out",
 ]
 
 T = TypeVar("T")
 
 Rows: TypeAlias = list[dict[str, Any]]
-"""What a statement returns: a mapping for each row."""
+"""What a query returns: a mapping for each row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement in the Cypher that all engines understand.
+class Query:
+    """One query in the Cypher that all engines understand.
 
     It uses UNWIND of maps, MERGE of single nodes on one key or of relationships between bound
     nodes, scalar properties, and named columns; no procedure, temporal function or subquery.
     The key of a node is written `` `~id` ``, as Neptune wants it; an engine puts its own there.
 
     Attributes:
-        text: The statement; whatever comes from outside is in the parameters.
+        text: The query; whatever comes from outside is in the parameters.
         parameters: Texts, numbers, booleans, None, and lists and mappings of them.
     """
 
@@ -44,19 +44,19 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Statements to be run one after the other, in one transaction where there are any.
+    """Queries to be run one after the other, in one transaction where there are any.
 
     Attributes:
-        statements: The statements. All that write are idempotent: a batch may be repeated.
+        queries: The queries. All that write are idempotent: a batch may be repeated.
         write: Whether one of them writes.
     """
 
-    statements: Sequence[Statement]
+    queries: Sequence[Query]
     write: bool = False
 
 
-Plan: TypeAlias = Generator[Batch, list[Rows], T]
-"""What to run; it is sent the rows of each statement, and returns a result."""
+GraphPlan: TypeAlias = Plan[Batch, list[Rows], T]
+"""Asks for batches, and is sent the rows of each query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +83,14 @@ class NeptuneConnection:
     Attributes:
         client: The client of boto3; it belongs to the engine.
         graph_identifier: The graph on Neptune Analytics; None on Neptune Database.
-        host: The endpoint of the cluster on Neptune Database.
+        host: The cluster's endpoint on Neptune Database.
         port: Its port.
     """
 
     client: Any
-    graph_identifier: str | None = None
-    host: str = ""
-    port: int = 0
+    graph_identifier: str | None
+    host: str
+    port: int
 
 
 class GraphEngine(ABC):
@@ -110,7 +110,7 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch and return the rows of each statement."""
+        """Run a batch and return the rows of each query."""
 
     @abstractmethod
     async def arun(self, batch: Batch) -> list[Rows]:
@@ -121,7 +121,7 @@ class GraphEngine(ABC):
         """Create what is not there yet, where the engine has such things.
 
         Args:
-            schema: Neo4j's statements for constraints and indexes, each `IF NOT EXISTS`.
+            schema: Neo4j's queries for constraints and indexes, each `IF NOT EXISTS`.
         """
 
     @abstractmethod
@@ -135,27 +135,3 @@ class GraphEngine(ABC):
     async def aclose(self) -> None:
         """Async twin of `close`."""
         self.close()
-
-
-def carry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Run a plan on an engine and return its result."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = engine.run(batch)
-
-
-async def acarry_out(engine: GraphEngine, plan: Plan[T]) -> T:
-    """Async twin of `carry_out`."""
-    rows: list[Rows] | None = None
-    while True:
-        try:
-            batch = plan.send(rows)  # type: ignore[arg-type]  # the first one is None
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        rows = await engine.arun(batch)

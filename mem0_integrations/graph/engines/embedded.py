@@ -19,7 +19,7 @@ from mem0_integrations.errors import (
     FolderLockedError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
 
 __all__ = ["EmbeddedEngine"]
 
@@ -42,7 +42,7 @@ class EmbeddedEngine(GraphEngine):
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     engine = EmbeddedEngine(Path(folder) / "graph")
-        ...     rows = engine.run(Batch([Statement("RETURN 1 + 1 AS two")]))
+        ...     rows = engine.run(Batch([Query("RETURN 1 + 1 AS two")]))
         ...     engine.close()
         >>> rows
         [[{'two': 2}]]
@@ -67,14 +67,14 @@ class EmbeddedEngine(GraphEngine):
             self._session = kglite.open_session(str(path), durable="full")
 
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch and return the rows of each statement."""
+        """Run a batch and return the rows of each query."""
         with self._translated():
             if not batch.write:
-                return [_rows(self._session.cypher, statement) for statement in batch.statements]
+                return [_rows(self._session.cypher, query) for query in batch.queries]
             with self._writing:
                 transaction = self._session.begin()
                 try:
-                    found = [_rows(transaction.cypher, statement) for statement in batch.statements]
+                    found = [_rows(transaction.cypher, query) for query in batch.queries]
                 except BaseException:
                     transaction.rollback()
                     raise
@@ -88,12 +88,12 @@ class EmbeddedEngine(GraphEngine):
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the constraints and indexes that are missing."""
         with self._translated(), self._writing:
-            for statement in schema:
-                self._session.execute(statement)
+            for query in schema:
+                self._session.execute(query)
 
     def describe(self) -> str:
         """Say which engine this is, and where the file lies."""
-        self.run(Batch([Statement("RETURN 1 AS one")]))
+        self.run(Batch([Query("RETURN 1 AS one")]))
         return f"kglite {version('kglite')} (path={self._path})"
 
     def close(self) -> None:
@@ -124,6 +124,6 @@ class EmbeddedEngine(GraphEngine):
             ) from error
 
 
-def _rows(cypher: Callable[..., Any], statement: Statement) -> Rows:
-    text = statement.text.replace("`~id`", "id")
-    return list(cypher(text, params=dict(statement.parameters)))
+def _rows(cypher: Callable[..., Any], query: Query) -> Rows:
+    text = query.text.replace("`~id`", "id")
+    return list(cypher(text, params=dict(query.parameters)))

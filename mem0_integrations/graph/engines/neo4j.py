@@ -24,8 +24,8 @@ from mem0_integrations.graph.engines.base import (
     Batch,
     BoltConnection,
     GraphEngine,
+    Query,
     Rows,
-    Statement,
 )
 
 try:
@@ -123,14 +123,14 @@ class Neo4jEngine(GraphEngine):
         return BoltConnection(self._url, username, password, self._database)
 
     def run(self, batch: Batch) -> list[Rows]:
-        """Run a batch in one transaction and return the rows of each statement."""
+        """Run a batch in one transaction and return the rows of each query."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[Rows]:
             # The driver would try again what `close` cut off.
             self._check_open()
             return [
-                [record.data() for record in transaction.run(*_spelled(statement))]
-                for statement in batch.statements
+                [record.data() for record in transaction.run(*_spelled(query))]
+                for query in batch.queries
             ]
 
         for attempt in count(1):
@@ -161,8 +161,8 @@ class Neo4jEngine(GraphEngine):
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
             return [
-                [record.data() async for record in await transaction.run(*_spelled(statement))]
-                for statement in batch.statements
+                [record.data() async for record in await transaction.run(*_spelled(query))]
+                for query in batch.queries
             ]
 
         for attempt in count(1):
@@ -187,21 +187,21 @@ class Neo4jEngine(GraphEngine):
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the constraints and indexes that are missing, as far as the server has such."""
         with self._translated(), self._session() as session:
-            for statement in schema:
+            for query in schema:
                 try:
-                    session.run(statement).consume()
+                    session.run(query).consume()
                 except (exceptions.ClientError, exceptions.DatabaseError) as error:
                     if isinstance(error, exceptions.AuthError) or error.code == _NO_DATABASE:
                         raise
-                    logger.info("The graph does without an index: %s (%s).", statement, error.code)
+                    logger.info("The graph does without an index: %s (%s).", query, error.code)
 
     def describe(self) -> str:
         """Ask the server what it is, and say where it is, without credentials."""
-        self.run(Batch([Statement("RETURN 1 AS one")]))
+        self.run(Batch([Query("RETURN 1 AS one")]))
         with self._translated():
             info = self._driver.get_server_info()
         try:
-            [[row]] = self.run(Batch([Statement(_COMPONENTS)]))
+            [[row]] = self.run(Batch([Query(_COMPONENTS)]))
             product = row["product"]
         except (BackendError, ValueError):
             product = info.agent
@@ -286,5 +286,5 @@ class _ClashError(BackendError):
     """Another transaction created the same node at the same time."""
 
 
-def _spelled(statement: Statement) -> tuple[str, dict[str, object]]:
-    return statement.text.replace("`~id`", "id"), dict(statement.parameters)
+def _spelled(query: Query) -> tuple[str, dict[str, object]]:
+    return query.text.replace("`~id`", "id"), dict(query.parameters)

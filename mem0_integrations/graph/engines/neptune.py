@@ -22,8 +22,8 @@ from mem0_integrations.graph.engines.base import (
     Batch,
     GraphEngine,
     NeptuneConnection,
+    Query,
     Rows,
-    Statement,
 )
 from mem0_integrations.retry import RetryPolicy
 
@@ -57,11 +57,15 @@ _PASSING_CODES: Final = frozenset({"ConstraintViolationException", "ReadOnlyViol
 
 
 class _NeptuneEngine(GraphEngine):
-    """What both products have in common: requests over HTTPS, one for each statement.
+    """What both products have in common: requests over HTTPS, one for each query.
 
-    There are no transactions of several statements, no constraints and no indexes to be created:
+    There are no transactions of several queries, no constraints and no indexes to be created:
     ids are unique, and everything is indexed.
     """
+
+    graph_identifier: str | None = None
+    host = ""
+    port = 0
 
     def __init__(self, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
         self._given = client
@@ -74,9 +78,14 @@ class _NeptuneEngine(GraphEngine):
         self._making = threading.Lock()
         self._closed = False
 
+    @property
+    def connection(self) -> NeptuneConnection:
+        """How another client reaches the graph."""
+        return NeptuneConnection(self._client, self.graph_identifier, self.host, self.port)
+
     def run(self, batch: Batch) -> list[Rows]:
-        """Run the statements of a batch one after the other."""
-        return [self._retry.run(partial(self._ask, one)) for one in batch.statements]
+        """Run the queries of a batch one after the other."""
+        return [self._retry.run(partial(self._ask, one)) for one in batch.queries]
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, in a thread: boto3 has no asynchronous client."""
@@ -87,7 +96,7 @@ class _NeptuneEngine(GraphEngine):
 
     def describe(self) -> str:
         """Ask the graph for an answer, and say which one it is."""
-        self.run(Batch([Statement("RETURN 1 AS one")]))
+        self.run(Batch([Query("RETURN 1 AS one")]))
         return f"Amazon Neptune {self._product} ({self._place})"
 
     def close(self) -> None:
@@ -106,7 +115,7 @@ class _NeptuneEngine(GraphEngine):
     def _place(self) -> str:
         raise NotImplementedError
 
-    def _send(self, statement: Statement) -> Any:
+    def _send(self, query: Query) -> Any:
         """Send a request and return the `results` of its answer."""
         raise NotImplementedError
 
@@ -127,9 +136,9 @@ class _NeptuneEngine(GraphEngine):
                     ) from error
             return self._made
 
-    def _ask(self, statement: Statement) -> Rows:
+    def _ask(self, query: Query) -> Rows:
         try:
-            return list(self._send(statement))
+            return list(self._send(query))
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code"))
             answer = error.response.get("ResponseMetadata", {})
@@ -188,19 +197,14 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
         super().__init__(client=client, timeout=timeout, options=options)
 
     @property
-    def connection(self) -> NeptuneConnection:
-        """How another client reaches the graph."""
-        return NeptuneConnection(self._client, graph_identifier=self.graph_identifier)
-
-    @property
     def _place(self) -> str:
         return f"graph={self.graph_identifier}"
 
-    def _send(self, statement: Statement) -> Any:
+    def _send(self, query: Query) -> Any:
         answer = self._client.execute_query(
             graphIdentifier=self.graph_identifier,
-            queryString=statement.text,
-            parameters=dict(statement.parameters),
+            queryString=query.text,
+            parameters=dict(query.parameters),
             language="OPEN_CYPHER",
         )
         with closing(answer["payload"]) as payload:
@@ -247,18 +251,13 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
         super().__init__(client=client, timeout=timeout, options=options)
 
     @property
-    def connection(self) -> NeptuneConnection:
-        """How another client reaches the cluster."""
-        return NeptuneConnection(self._client, host=self.host, port=self.port)
-
-    @property
     def _place(self) -> str:
         return f"host={self.host}"
 
-    def _send(self, statement: Statement) -> Any:
-        parameters = {"parameters": json.dumps(dict(statement.parameters))}
+    def _send(self, query: Query) -> Any:
+        parameters = {"parameters": json.dumps(dict(query.parameters))}
         return self._client.execute_open_cypher_query(
-            openCypherQuery=statement.text, **(parameters if statement.parameters else {})
+            openCypherQuery=query.text, **(parameters if query.parameters else {})
         )["results"]
 
 

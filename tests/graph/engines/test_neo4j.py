@@ -14,17 +14,15 @@ import pytest
 
 from mem0_integrations import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.graph.cypher import OWNER_INDEXES, SCHEMA
-from mem0_integrations.graph.engines.base import Batch, Statement
+from mem0_integrations.graph.engines.base import Batch, Query
 from mem0_integrations.graph.engines.neo4j import Neo4jEngine
 from tests.graph.servers import engine_of
 from tests.servers.neo4j import BoltServer
 
-PROBE = Batch([Statement("RETURN 1 AS one")])
+PROBE = Batch([Query("RETURN 1 AS one")])
 ROWS = [[{"one": 1}]]
 # Takes seconds.
-SLOW = Batch(
-    [Statement("UNWIND range(1, 2000) AS a UNWIND range(1, 50000) AS b RETURN count(b) AS n")]
-)
+SLOW = Batch([Query("UNWIND range(1, 2000) AS a UNWIND range(1, 50000) AS b RETURN count(b) AS n")])
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def open_files() -> int:
 
 async def test_both_ways_return_rows(engine: Neo4jEngine) -> None:
     """The driver's types stay within the engine."""
-    probe = Batch([Statement("RETURN $value AS value", {"value": ["a", 1, None, True]})])
+    probe = Batch([Query("RETURN $value AS value", {"value": ["a", 1, None, True]})])
     rows = [[{"value": ["a", 1, None, True]}]]
     assert engine.run(probe) == rows
     assert await engine.arun(probe) == rows
@@ -50,13 +48,13 @@ async def test_both_ways_return_rows(engine: Neo4jEngine) -> None:
 
 async def test_a_batch_is_one_transaction(engine: Neo4jEngine, user: str) -> None:
     """Half a projection would be a graph that says what no memory says."""
-    create = Statement("CREATE (n:Probe {name: $name})", {"name": user})
-    half = Batch([create, Statement("RETURN 1 / 0 AS wrong")], write=True)
+    create = Query("CREATE (n:Probe {name: $name})", {"name": user})
+    half = Batch([create, Query("RETURN 1 / 0 AS wrong")], write=True)
     with pytest.raises(BackendError):
         engine.run(half)
     with pytest.raises(BackendError):
         await engine.arun(half)
-    count = Statement("MATCH (n:Probe {name: $name}) RETURN count(n) AS n", {"name": user})
+    count = Query("MATCH (n:Probe {name: $name}) RETURN count(n) AS n", {"name": user})
     assert engine.run(Batch([count])) == [[{"n": 0}]]
 
 
@@ -65,19 +63,19 @@ def test_a_read_cannot_write(engine: Neo4jEngine, bolt_server: BoltServer) -> No
     if not bolt_server.real:
         pytest.skip(f"{bolt_server.product} lets a read write")
     with pytest.raises(BackendError):
-        engine.run(Batch([Statement("CREATE (n:Probe)")]))
+        engine.run(Batch([Query("CREATE (n:Probe)")]))
 
 
 async def test_one_node_is_created_once_by_many(engine: Neo4jEngine, user: str) -> None:
     """Whoever comes second finds it, and is not told of a violated constraint."""
     await asyncio.to_thread(engine.prepare, SCHEMA)
-    merge = Statement("MERGE (n:Entity {`~id`: $id}) RETURN n.id AS id", {"id": user})
+    merge = Query("MERGE (n:Entity {`~id`: $id}) RETURN n.id AS id", {"id": user})
     create = Batch([merge], write=True)
     await asyncio.gather(
         *(asyncio.to_thread(engine.run, create) for _ in range(8)),
         *(engine.arun(create) for _ in range(8)),
     )
-    remove = Statement("MATCH (n:Entity {`~id`: $id}) DELETE n RETURN count(*) AS n", {"id": user})
+    remove = Query("MATCH (n:Entity {`~id`: $id}) DELETE n RETURN count(*) AS n", {"id": user})
     assert await engine.arun(Batch([remove], write=True)) == [[{"n": 1}]]
 
 
@@ -173,7 +171,7 @@ async def test_a_server_that_is_killed_loses_no_write(
         for number in range(first, first + 40):
             rows = [{"id": f"{number}-{row}"} for row in range(10)]
             text = "UNWIND $rows AS row MERGE (n:Entity {`~id`: row.id})"
-            batch = Batch([Statement(text, {"rows": rows})], write=True)
+            batch = Batch([Query(text, {"rows": rows})], write=True)
             while True:
                 try:
                     await run(batch)
@@ -193,7 +191,7 @@ async def test_a_server_that_is_killed_loses_no_write(
     await asyncio.wait_for(asyncio.gather(*writers), 60)
     assert failures
     assert all(failure.retryable for failure in failures)
-    count = Batch([Statement("MATCH (n:Entity) RETURN count(n) AS n, count(DISTINCT n.id) AS ids")])
+    count = Batch([Query("MATCH (n:Entity) RETURN count(n) AS n, count(DISTINCT n.id) AS ids")])
     assert await engine.arun(count) == [[{"n": 1200, "ids": 1200}]]
     await engine.aclose()
 
@@ -201,7 +199,7 @@ async def test_a_server_that_is_killed_loses_no_write(
 @pytest.mark.parametrize("value", ["secret\ud800", 2**70, object(), {1: "secret"}])
 async def test_a_parameter_that_cannot_be_sent(engine: Neo4jEngine, value: object) -> None:
     """It is not a matter of the configuration, and is not quoted."""
-    batch = Batch([Statement("RETURN $value AS value", {"value": value})])
+    batch = Batch([Query("RETURN $value AS value", {"value": value})])
     for attempt in (lambda: engine.arun(batch), lambda: asyncio.to_thread(engine.run, batch)):
         with pytest.raises(BackendError, match="parameter") as caught:
             await attempt()
@@ -250,7 +248,7 @@ def test_an_empty_database_is_no_news(
     engine: Neo4jEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The server would warn of every label that nothing has yet."""
-    engine.run(Batch([Statement("MATCH (n:NeverSeen) WHERE n.never = 1 RETURN n.never AS x")]))
+    engine.run(Batch([Query("MATCH (n:NeverSeen) WHERE n.never = 1 RETURN n.never AS x")]))
     assert [one for one in caplog.records if one.name.startswith("neo4j")] == []
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from mem0_integrations import BackendError, ClosedError, ConfigurationError
 from mem0_integrations.graph.config import graph_from_config
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Statement
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
 from mem0_integrations.graph.engines.neptune import (
     NeptuneAnalyticsEngine,
     NeptuneDatabaseEngine,
@@ -23,7 +23,7 @@ from mem0_integrations.graph.engines.neptune import (
 from tests.servers.neptune import KEYS, REGION, NeptuneEndpoint
 from tests.stores import nothing_on_the_loop
 
-PROBE = Batch([Statement("RETURN 1 AS one")])
+PROBE = Batch([Query("RETURN 1 AS one")])
 GOOD = b'{"results": [{"one": 1}]}'
 ENGINES: dict[str, Callable[[int], GraphEngine]] = {
     "analytics": lambda port: NeptuneAnalyticsEngine(
@@ -116,11 +116,11 @@ def endpoint(request: pytest.FixtureRequest) -> NeptuneEndpoint:
 
 
 async def test_both_ways_return_rows(endpoint: NeptuneEndpoint) -> None:
-    """One request for each statement, and never on the event loop: boto3 blocks.
+    """One request for each query, and never on the event loop: boto3 blocks.
 
     Parameters are an object in one product, and text in the other.
     """
-    probe = Batch([Statement("RETURN $value AS value", {"value": "a"}), *PROBE.statements])
+    probe = Batch([Query("RETURN $value AS value", {"value": "a"}), *PROBE.queries])
     engine = engine_of(endpoint)
     rows = [[{"value": "a"}], [{"one": 1}]]
     assert engine.run(probe) == rows
@@ -203,7 +203,7 @@ def test_close_ends_what_is_tried_again(engine: GraphEngine, gateway: Gateway) -
     gateway.status, gateway.body, gateway.times = 503, b"", 100
     threading.Timer(0.2, engine.close).start()
     with pytest.raises(ClosedError):
-        engine.run(Batch([*PROBE.statements] * 100))
+        engine.run(Batch([*PROBE.queries] * 100))
     asked = gateway.requests
     with pytest.raises(ClosedError):
         engine.run(PROBE)
@@ -280,7 +280,7 @@ def test_what_neptune_calls_final(request: pytest.FixtureRequest, product: str, 
 def test_a_mistake_is_not_tried_again(endpoint: NeptuneEndpoint) -> None:
     """And the error does not quote what may be somebody's data."""
     with pytest.raises(BackendError) as caught:
-        engine_of(endpoint).run(Batch([Statement("MATCH (secret RETURN 1")]))
+        engine_of(endpoint).run(Batch([Query("MATCH (secret RETURN 1")]))
     assert not caught.value.retryable
     assert "secret" not in str(caught.value)
     assert len(endpoint.requests) == 1

@@ -19,13 +19,9 @@ from mem0.configs.base import MemoryConfig
 from mem0.exceptions import LLMError
 
 from mem0_integrations.errors import BackendError, ExtractionError, InvalidInputError
-from mem0_integrations.extraction import (
-    CheckedLLM,
-    LangChainEmbedder,
-    LangChainLLM,
-    SentenceExtractor,
-)
+from mem0_integrations.learning.extraction import CheckedLLM, SentenceExtractor
 from mem0_integrations.messages import Mem0Message
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM
 
 
 def user(content: str) -> Mem0Message:
@@ -290,7 +286,7 @@ def test_nothing_is_kept_of_other_roles(text: str, role: str) -> None:
 
 def test_importing_the_module_does_not_import_mem0() -> None:
     """The embedded extractor is used where a start-up of two seconds is felt."""
-    code = "import sys, mem0_integrations.extraction; sys.exit('mem0' in sys.modules)"
+    code = "import sys, mem0_integrations.learning.extraction; sys.exit('mem0' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

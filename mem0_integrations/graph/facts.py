@@ -1,4 +1,4 @@
-"""From the graph to facts: around names, between two of them, beside memories. Pure plans."""
+"""Plans that read facts: of a scope, around a name, between two of them, beside memories. Pure."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, Final
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, Plan, Rows
+from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.model import relations_of, timestamp
 from mem0_integrations.names import name_key, named_in, speaker_of
 from mem0_integrations.planning import aware, check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 
-__all__ = ["facts", "history", "known_facts", "named_in", "path", "related"]
+__all__ = ["history", "known", "path", "related", "relations"]
 
 _MOST: Final = 10_000
 _DEEPEST: Final = 4
 _KNOWN: Final = 15
 
 
-def facts(
+def relations(
     scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
-) -> Plan[list[Relation]]:
+) -> GraphPlan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
     check_integer("limit", limit, 1, _MOST)
     check_integer("depth", depth, 1, _DEEPEST)
@@ -45,14 +45,14 @@ def facts(
     return relations_of(found.values())[:limit]
 
 
-def history(scope: Scope, limit: int) -> Plan[list[Relation]]:
+def history(scope: Scope, limit: int) -> GraphPlan[list[Relation]]:
     """Read all facts of a scope, also those that hold no longer."""
     check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
     return relations_of(rows)
 
 
-def path(scope: Scope, source: str, target: str, longest: int) -> Plan[list[Relation]]:
+def path(scope: Scope, source: str, target: str, longest: int) -> GraphPlan[list[Relation]]:
     """Find the fewest facts that connect two entities, step by step from the first."""
     check_integer("longest", longest, 1, _DEEPEST)
     start, end = _key("source", source), _key("target", target)
@@ -81,17 +81,17 @@ def related(
     memories: Sequence[Memory],
     as_of: datetime | None,
     limit: int,
-) -> Plan[list[Relation]]:
+) -> GraphPlan[list[Relation]]:
     """Read the facts to show beside recalled memories; see `GraphMemory.related`."""
     at = _time(as_of)
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}
-    statements = [cypher.facts_of_memories(scope, order, at)] if memories else []
-    statements += [cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
-    if not statements:
+    queries = [cypher.facts_of_memories(scope, order, at)] if memories else []
+    queries += [cypher.facts_of_names(scope, sorted(keys), at, limit)] if keys else []
+    if not queries:
         return []
-    [rows] = yield Batch([cypher.union(*statements)])
+    [rows] = yield Batch([cypher.union(*queries)])
     latest = _latest_first(rows)
     supported = [row for row in latest if row["memory_id"] in order]
     about = [row for row in latest if row["memory_id"] not in order]
@@ -99,14 +99,14 @@ def related(
     return relations_of([*supported, *about])[:limit]
 
 
-def known_facts(scope: Scope, texts: Sequence[str]) -> Plan[list[Relation]]:
+def known(scope: Scope, texts: Sequence[str]) -> GraphPlan[list[Relation]]:
     """Read what is known about what texts name, and about who speaks."""
     names = named_in(texts) | {name_key(speaker_of(scope))}
     [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
     return relations_of(_latest_first(rows))
 
 
-def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Plan[Rows]:
+def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> GraphPlan[Rows]:
     [rows] = yield Batch([cypher.facts_of_names(scope, sorted(keys), at, limit)])
     return _latest_first(rows)
 

@@ -11,9 +11,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.backends.embedded.matrices import Matrix
-from mem0_integrations.extraction import Mem0Embedder
 from mem0_integrations.graph.model import is_identifier
+from mem0_integrations.models import Mem0Embedder
 from mem0_integrations.scope import Scope
 
 __all__ = ["EntityNames"]
@@ -106,25 +105,27 @@ class EntityNames:
 
 
 class _Table:
-    """The names of one scope with their unit vectors."""
+    """The names of one scope with their unit vectors, in rows that grow in place."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._matrix: Matrix | None = None
+        self._vectors: _Vector | None = None
 
     def add(self, name: str, vector: _Vector) -> None:
-        row = np.array([len(self._names)], dtype=np.int64)
+        count = len(self._names)
+        rows = np.empty((0, len(vector)), vector.dtype) if self._vectors is None else self._vectors
+        if count == len(rows):
+            # In proportion, so that adding one by one stays linear.
+            rows = np.pad(rows, ((0, count // 4 + 8), (0, 0)))
+        rows[count] = vector
+        self._vectors = rows
         self._names.append(name)
-        if self._matrix is None:
-            self._matrix = Matrix(row, vector[None])
-        else:
-            self._matrix.append(row, vector[None])
 
     def nearest(self, vector: _Vector, threshold: float) -> str | None:
         """Return the name whose vector is nearest, if it is near enough."""
-        if self._matrix is None:
+        if self._vectors is None:
             return None
-        scores = np.einsum("md,d->m", self._matrix.vectors, vector)
+        scores = np.einsum("md,d->m", self._vectors[: len(self._names)], vector)
         best = int(np.argmax(scores))
         return self._names[best] if scores[best] >= threshold else None
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mem0_integrations.backends.embedded import embedder as module
-from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder
+from mem0_integrations import minilm as module
 from mem0_integrations.errors import ConfigurationError, MissingExtraError
+from mem0_integrations.minilm import MiniLMEmbedder
 
 SENTENCES = [
     "",
@@ -119,7 +119,7 @@ def test_a_process_that_forks_stays_silent_and_leaves_no_trace(tmp_path: Path) -
     """A server forks its workers: no tokenizer warning, no telemetry files in the home folder."""
     program = (
         "import os\n"
-        "from mem0_integrations.backends.embedded.embedder import MiniLMEmbedder\n"
+        "from mem0_integrations.minilm import MiniLMEmbedder\n"
         "MiniLMEmbedder().embed_batch(['one', 'two', 'three'])\n"
         "child = os.fork()\n"
         "if not child:\n"
@@ -136,7 +136,7 @@ def test_a_process_that_forks_stays_silent_and_leaves_no_trace(tmp_path: Path) -
             "MEM0_DIR": str(tmp_path / "mem0"),
             "MEM0_TELEMETRY": "False",
             "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
         },
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from mem0_integrations import phrases
+from mem0_integrations.learning import phrases
 
 __all__ = ["plain", "statements"]
 
