@@ -6,15 +6,18 @@ model. A framework's adapter carries it out, sync or async.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     ClosedError,
     ConfigurationError,
@@ -146,22 +149,31 @@ class ToolSpec:
     plan: Callable[..., ToolPlan]
 
 
-def answer(memory: AgentMemory, plan: ToolPlan) -> str:
-    """Carry out the plan of a call and return the answer for the model."""
+def answer(memory: AgentMemory, plan: ToolPlan, timeout: float) -> str:
+    """Carry out the plan of a call and return the answer for the model.
+
+    Args:
+        memory: The memory.
+        plan: The plan.
+        timeout: Seconds that it may take; a write that takes longer goes on.
+
+    Raises:
+        BackendTimeoutError: It took longer.
+    """
 
     def ask(step: Step) -> object:
         return getattr(step.owner(memory), step.method)(**step.arguments)
 
-    return run(plan, ask)
+    return call_within(timeout, partial(run, plan, ask))
 
 
-async def aanswer(memory: AgentMemory, plan: ToolPlan) -> str:
+async def aanswer(memory: AgentMemory, plan: ToolPlan, timeout: float) -> str:
     """Async twin of `answer`."""
 
     async def ask(step: Step) -> object:
         return await getattr(step.owner(memory), f"a{step.method}")(**step.arguments)
 
-    return await arun(plan, ask)
+    return await asyncio.wait_for(arun(plan, ask), timeout)
 
 
 def specs_of(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.concurrency import call_within
 from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
@@ -83,7 +81,16 @@ def create_memory_tools(
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     specs = specs_of(include, memory, options)
     check_user(user_id)
-    return [_tool(_Work(memory, user_id, options, spec)) for spec in specs]
+    return [
+        _MemoryTool(
+            _Work(memory, user_id, options, spec),
+            name=spec.name,
+            description=spec.description,
+            args_schema=spec.arguments,
+            cache_function=_never,
+        )
+        for spec in specs
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +107,6 @@ class _Work:
         return self.spec.plan(call, *args, **kwargs)
 
 
-def _tool(work: _Work) -> BaseTool:
-    tool = _MemoryTool(
-        name=work.spec.name,
-        description=work.spec.description,
-        args_schema=work.spec.arguments,
-        cache_function=_never,
-    )
-    tool._work = work
-    return tool
-
-
 def _never(arguments: object = None, result: object = None) -> bool:
     # What is in memory changes, and to add something again is not to have added it before.
     return False
@@ -122,19 +118,21 @@ class _MemoryTool(BaseTool):
     # Not a field, because CrewAI dumps the tools of a crew to JSON.
     _work: _Work | None = PrivateAttr(default=None)
 
+    def __init__(self, work: _Work | None = None, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._work = work
+
     def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            plan = work.plan(*args, **kwargs)
-            return call_within(work.options.timeout, partial(answer, work.memory, plan))
+            return answer(work.memory, work.plan(*args, **kwargs), work.options.timeout)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
     async def _arun(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            plan = work.plan(*args, **kwargs)
-            return await asyncio.wait_for(aanswer(work.memory, plan), work.options.timeout)
+            return await aanswer(work.memory, work.plan(*args, **kwargs), work.options.timeout)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -13,7 +11,6 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import SkipValidation, ValidationError
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
     ToolCall,
@@ -138,14 +135,14 @@ class _MemoryTool(BaseTool):
     def _run(self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> str:
         with self._errors_answered():
             plan = self._plan(config, tool_call_id, **kwargs)
-            return call_within(self.options.timeout, partial(answer, self.memory, plan))
+            return answer(self.memory, plan, self.options.timeout)
 
     async def _arun(
         self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
     ) -> str:
         with self._errors_answered():
             plan = self._plan(config, tool_call_id, **kwargs)
-            return await asyncio.wait_for(aanswer(self.memory, plan), self.options.timeout)
+            return await aanswer(self.memory, plan, self.options.timeout)
 
     def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> ToolPlan:
         run = Run.of(ensure_config(config), self.scope, self.memory)
