@@ -58,9 +58,9 @@ class Run:
 
         Args:
             config: A `RunnableConfig` of LangChain's.
-            scope: Whose memories; else it is found in the run, or is that of the memory.
+            scope: Whose memories; otherwise it is found in the run, or is that of the memory.
             memory: The memory.
-            thread_id: The conversation; else `thread_id` or `session_id` of the config, if any.
+            thread_id: The conversation; by default `thread_id` or `session_id` of the config, if any.
 
         Raises:
             ScopeError: There is no scope.
@@ -117,14 +117,14 @@ class TurnWriter:
 
     Args:
         memory: The memory.
-        infer: Whether to extract statements; else each message is kept as it is.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application for each memory.
         background: Whether to return at once; the turn is on disk by then.
         timeout: Seconds to wait for a write in the foreground.
         include_tool_messages: Whether to learn from what tools answered, too.
         whole: Whether a conversation is handed over as a whole each time, so that a message
             without an id is known by its position.
-        on_error: `degrade` or `raise`; else as the memory.
+        on_error: `degrade` or `raise`; by default, as the memory does.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -160,7 +160,7 @@ class TurnWriter:
             created_at: When it was said (aware); now if left out.
 
         Returns:
-            Whether it is done with; else it was not accepted now, but may be later.
+            False if the turn was not accepted but may be accepted later; otherwise True.
         """
         try:
             write = self._write(run, said, created_at)

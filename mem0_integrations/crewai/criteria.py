@@ -63,7 +63,7 @@ def recall_filters(
 
     Args:
         prefix: The scope, or one within it.
-        categories: At least one of these; none is no criterion.
+        categories: At least one of these; an empty list is no criterion.
         source: Who asks: private records are shown to their own source.
         include_private: Whether all private records are shown.
         shared: Whether what was said elsewhere is shown, too.
@@ -117,7 +117,7 @@ def selects(
     Args:
         scope_prefix: The scope, or one within it.
         categories: At least one of these; an empty list is no criterion.
-        record_ids: One of these; an empty list is met by none.
+        record_ids: One of these; no record meets an empty list.
         older_than: Created before that time.
         metadata_filter: All of these values; None is also met by an absent key.
     """
@@ -139,7 +139,7 @@ def selects(
 
 
 def in_page(memories: Iterable[Memory], limit: int, offset: int) -> list[Memory]:
-    """Return a page of memories, newest first; none for a limit or an offset out of range."""
+    """Return a page of memories, newest first; empty for a limit below 1."""
     if limit <= 0 or offset < 0:
         return []
     found = sorted(memories, key=lambda memory: memory.id)

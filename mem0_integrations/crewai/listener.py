@@ -40,10 +40,10 @@ class Mem0TaskListener(BaseEventListener):
         user_id: Whose memories: an id, or a function that is asked when a task is finished, and
             may read a `ContextVar` that is set for a kickoff.
         crews: The names of the crews to listen to; all crews if left out.
-        infer: Whether Mem0 extracts statements from the result; else task and result are kept
+        infer: Whether Mem0 extracts statements from the result; otherwise task and result are kept
             as they are.
         background: Whether the crew goes on at once; the write is on disk, in the outbox, before
-            the kickoff ends. Else the kickoff waits until it is stored, at most the 30 seconds
+            the kickoff ends. Otherwise the kickoff waits until it is stored, at most the 30 seconds
             that CrewAI gives its listeners.
         metadata: Values of the application, JSON-serialisable, for each memory.
 

@@ -51,7 +51,7 @@ class Mem0CrewMemory(Memory):
 
     Mem0 extracts, ranks and keeps, so that neither a save nor a recall takes a call of the crew's
     model. What an agent has done is handed over as a whole, and Mem0 decides what of it to keep;
-    what somebody chooses to `remember` is kept in these words, once. Scopes, categories and
+    what is passed to `remember` is kept word for word, once. Scopes, categories and
     importance are kept as they are given, and nothing is inferred; `depth` makes no difference.
 
     The memories are ordinary ones of the user: `AgentMemory.recall` finds what a crew remembers,
@@ -74,12 +74,12 @@ class Mem0CrewMemory(Memory):
         read_only: Whether nothing is stored or changed; `forget` and `reset` work all the same.
         default_importance: The importance of what comes without one, in [0, 1].
         llm: For the `Memory` that CrewAI makes of a copy.
-        infer: Whether Mem0 extracts from what an agent has done; else it is kept as it is.
-        threshold: The least score in [0, 1] of what is recalled.
-        timeout: Seconds that a recall may take; else `recall_timeout` of `connect`.
+        infer: Whether Mem0 extracts from what an agent has done; otherwise it is kept as it is.
+        threshold: Minimum score in [0, 1] of what is recalled.
+        timeout: Seconds that a recall may take; otherwise `recall_timeout` of `connect`.
         save_timeout: Seconds that a save is waited for; after that it goes on.
         on_error: What a failure of memory does: `degrade` (logged, an event of CrewAI's, and
-            nothing is found) or `raise`; else as connected. A background save never raises.
+            nothing is found) or `raise`; by default, as connected. A background save never raises.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -194,7 +194,7 @@ class Mem0CrewMemory(Memory):
         """Find what is remembered about a query, in Mem0's order; saves are waited for.
 
         Returns:
-            The matches, with Mem0's scores; none if memory could not be read.
+            The matches, with Mem0's scores; empty if memory could not be read.
 
         Raises:
             ScopeError: There is no user.

@@ -162,7 +162,7 @@ class RecordStorage(Shared):
         self._access.amend(scope, {memory.id: now for memory in own})
 
     def close(self) -> None:
-        """Do nothing: the memory belongs to whoever connected it."""
+        """Do nothing: the memory belongs to the application that connected it."""
 
     async def asave(self, records: list[MemoryRecord]) -> None:
         """Async twin of `save`."""

@@ -61,12 +61,12 @@ def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:
 
 
 def is_crew_memory(memory: Memory) -> bool:
-    """Tell whether a crew has stored a memory; else it was said elsewhere."""
+    """Tell whether a crew has stored a memory; otherwise it was said elsewhere."""
     return LEVELS[0] in memory.metadata
 
 
 def full_metadata(memory: Memory) -> dict[str, object]:
-    """Return all metadata of a memory, whoever set it."""
+    """Return all metadata of a memory, the categories included."""
     categories = {"categories": [*memory.categories]} if memory.categories else {}
     return {**memory.metadata, **categories}
 
@@ -78,8 +78,8 @@ def metadata_of(
 
     Args:
         record: The record.
-        named: Whether the record keeps its id; else it gets that of the memory.
-        scoped: Whether it lies in its scope; else in all, as what was said elsewhere does.
+        named: Whether the record keeps its id; otherwise it gets that of the memory.
+        scoped: Whether it lies in its scope; otherwise in all, as what was said elsewhere does.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
@@ -121,7 +121,7 @@ def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
 
     Args:
         memory: The memory.
-        scope: Where it appears if it was said elsewhere.
+        scope: The scope in which it is shown if it was said elsewhere.
     """
     packed, accessed = memory.metadata.get(RECORD), memory.metadata.get(LAST_ACCESSED)
     elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
@@ -179,7 +179,7 @@ def changed_record(  # noqa: PLR0917  (CrewAI's order)
 
 
 def naive_utc(time: datetime) -> datetime:
-    """Return a time as CrewAI has it: UTC, without saying so."""
+    """Return a time as CrewAI keeps it: in UTC, without a time zone."""
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 

@@ -32,10 +32,10 @@ class Mem0Storage(RecordStorage):
     user, so that `AgentMemory.recall`, an agent of LangChain or a graph of LangGraph finds what
     a crew remembers. It needs a Mem0 that shows its vectors: any but the hosted one.
 
-    The user is the tenant: no scope, id or criterion reaches beyond. Scores are cosine
-    similarities, clipped to [0, 1]; CrewAI's `consolidation_threshold` of 0.85 is one, too. Scopes
-    are paths: `/a` holds `/a/b`, not `/ab`. Criteria of `delete` must all be met; `record_ids=[]`
-    is met by none. A record that is saved again is replaced; one that is updated keeps its
+    The user is the tenant: no scope, id or criterion reaches another user's records. Scores are
+    cosine similarities, clipped to [0, 1], as is CrewAI's `consolidation_threshold` of 0.85. Scopes
+    are paths: `/a` holds `/a/b`, not `/ab`. Criteria of `delete` must all be met; no record meets
+    `record_ids=[]`. A record that is saved again is replaced; one that is updated keeps its
     vector, source and privacy where the update does not say. `touch_records` and `close` work.
 
     Args:

@@ -45,7 +45,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     Args:
         memory: The memory; it stays open.
         session_id: The session. Sessions of different scopes never meet.
-        scope: Whose transcript; else the scope of `connect`; else `run_id=session_id`, which
+        scope: Whose transcript; by default the scope of `connect`, or `run_id=session_id`, which
             keeps sessions apart, but not users who can choose a session's id.
         on_failure: Called with the messages that were not stored, and the error, before it is
             raised.
@@ -99,7 +99,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
         return await self._memory.in_thread(partial(self._read, in_run=self._is_in_run()))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Add messages behind those that are there, all of them or none.
+        """Append messages, all of them or none.
 
         A value that is not JSON, in a tool's artifact for example, is kept as JSON: a date as text,
         a tuple as a list. Adding a message again adds it again.

@@ -62,7 +62,7 @@ def graph_documents(
     Args:
         graph: The graph.
         scope: Whose.
-        limit: The most facts, 1 to 10,000, the latest.
+        limit: Maximum number of facts, 1 to 10,000; the latest are kept.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -137,7 +137,7 @@ def as_langchain_graph(
         graph: The graph.
         scope: Whose facts, on any engine.
         all_scopes: Whether to open all there is, on Neo4j or Neptune.
-        limit: The most facts of a copy, 1 to 10,000, the latest.
+        limit: Maximum number of facts in the copy, 1 to 10,000; the latest are kept.
         timeout: Seconds that a query may take; on Neptune, the client's time-outs hold.
 
     Raises:

@@ -55,26 +55,26 @@ class Mem0Memory(BaseMemory):
     Args:
         memory: The memory.
         memory_key: The variable of the prompt; `history` is what `ConversationChain` expects.
-        input_key: The chain's input that holds what the user says; else the only one besides
+        input_key: The chain's input that holds what the user says; otherwise the only one besides
             what memories add, or `input`.
-        output_key: The chain's output that holds the answer; else the only one, or `output`.
+        output_key: The chain's output that holds the answer; otherwise the only one, or `output`.
         return_messages: Whether the variable is a list, for a `MessagesPlaceholder`: with one
             system message, or empty when nothing is known.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run's context or configuration, or it is
+            `ScopeRequest`; otherwise it is found in the run's context or configuration, or it is
             the scope of `connect`.
-        thread_id: Names the conversation, in the metadata of its memories; else `thread_id` or
+        thread_id: Names the conversation, in the metadata of its memories; otherwise `thread_id` or
             `session_id` of the run's configuration, if any.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds that the chain waits for memory, to be read and to be written; else
             `recall_timeout` of `connect`. A write that takes longer goes on.
         on_error: What a failure of memory does: `degrade` (the prompt says that memory could
-            not be read; a failed write is logged) or `raise`; else as connected.
-        infer: Whether to extract statements; else each message is kept as it is.
+            not be read; a failed write is logged) or `raise`; by default, as connected.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
-        background: Whether to go on at once; the turn is on disk by then. Else the chain waits
+        background: Whether to go on at once; the turn is on disk by then. Otherwise the chain waits
             until it is stored, so that the next turn knows of it, as with any chain's memory.
         render: Turns the `Recall` into text.
 

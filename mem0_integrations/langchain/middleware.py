@@ -64,8 +64,8 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     each request to the model, after the application's own; the conversation is not changed.
     When the agent is done, the turn is remembered: once, however often LangGraph runs it
     (retries, resumes, replays, forks). With a checkpointer, what could not be saved, because
-    the model raised for example, is saved with the next run of the thread; a turn that somebody
-    else resumes, in another scope, waits for the next run in its own.
+    the model raised for example, is saved with the next run of the thread; a turn
+    that is resumed in another scope waits for the next run in its own.
 
     What it keeps of a thread is private state: not part of the agent's result, but of the
     stream modes `updates` and `values`. Each memory carries `thread_id`, `checkpoint_id` and
@@ -75,17 +75,17 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         search_scope: Whose memories are recalled, if not those of `scope`.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds that the agent waits for memory, to be read and, in the foreground, to
-            be written; else `recall_timeout` of `connect`. A write that takes longer goes on.
+            be written; otherwise `recall_timeout` of `connect`. A write that takes longer goes on.
         render: Turns the `Recall` into the text for the system message; nothing is added for
             an empty one.
-        infer: Whether to extract statements; else each message is kept as it is.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
         background: Whether to go on at once; the turn is on disk by then.
         include_tool_messages: Whether to learn from what tools answered, too.

@@ -52,14 +52,14 @@ class Mem0Retriever(BaseRetriever):
 
     Args:
         memory: The memory.
-        k: The most documents.
-        score_threshold: The least score in [0, 1]; None for Mem0's default.
+        k: Maximum number of documents, 1 to 1,000.
+        score_threshold: Minimum score in [0, 1]; None for Mem0's default.
         filters: Mem0's metadata filters.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
-        timeout: Seconds that a recall may take; else as connected.
-        on_error: What a failed recall does: `degrade` or `raise`; else as connected.
+        timeout: Seconds that a recall may take; by default, as connected.
+        on_error: What a failed recall does: `degrade` or `raise`; by default, as connected.
         name: The name of its runs.
         tags: Tags of its runs.
         metadata: Metadata of its runs.

@@ -60,7 +60,7 @@ NOTHING_HEARD: Final = ThreadState(heard=None, unsaved=[], memories="", recalled
 
 def messages_of(state: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the messages of an agent's state, each with an id."""
-    # A reducer of one's own may leave some without.
+    # A custom reducer may leave some without.
     return [
         message if message.id else message.model_copy(update={"id": f"position {position}"})
         for position, message in enumerate(state["messages"])
@@ -85,7 +85,7 @@ def hear(thread: ThreadState, messages: Sequence[BaseMessage], scope: Scope) -> 
 
 
 def last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
-    """Return the messages from those on that the user sent last; none if the user sent none."""
+    """Return the user's last messages and what follows; empty if the user sent none."""
     start = len(messages)
     # From the end: to parse a long conversation would hold up the event loop.
     for position in reversed(range(len(messages))):

@@ -54,13 +54,13 @@ def create_memory_tools(
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found for each call in the run-time context, in
+            `ScopeRequest`; otherwise it is found for each call in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
             and, where the memory has a graph and there are no filters, `graph`; all of them if
             left out.
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
+        limit: Maximum number of memories in an answer, 1 to 1,000.
+        threshold: Minimum score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
         infer: Whether to extract statements from what is added. The agent has put it into
             words already: kept as it is, it cannot be dropped or misread.
@@ -70,7 +70,8 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
-        ConfigurationError: The graph is asked for, and there is none, or there are filters.
+        ConfigurationError: The graph tool is asked for, but the memory has no graph, or there
+            are filters.
 
     Example:
         >>> from mem0_integrations import connect

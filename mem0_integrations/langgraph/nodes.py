@@ -62,12 +62,12 @@ def recall_node(
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         messages_key: The key of the state that holds the conversation.
         output_key: The key of the state that gets the result; it must be in the schema.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds; after that the graph goes on without memory.
         as_of: `now`, or `checkpoint`: in a replay or fork of a past checkpoint, only what was
@@ -151,7 +151,7 @@ def remember_node(
         scope: Whose memory the turn becomes; see `recall_node`. It may differ from the scope
             that is recalled.
         messages_key: The key of the state that holds the conversation.
-        infer: Whether to extract statements; else each message is kept as it is.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
         background: Whether to go on at once; the turn is on disk by then.
         timeout: Seconds to wait for a write in the foreground.

@@ -55,7 +55,7 @@ class Mem0Store(BaseStore):
 
     Unlike in other stores, semantic search is on without an `index`. What a batch puts is
     written as a whole where the vector store can do so. Values are kept as JSON. Of a query
-    longer than 2,000 characters the end is searched for.
+    longer than 2,000 characters, only the end is used.
 
     Args:
         memory: The memory; it stays open when the store is no longer used.
@@ -68,9 +68,9 @@ class Mem0Store(BaseStore):
             by default all of it (`"$"`). False for no semantic search. Give the embedder to
             `connect`.
         ttl: As for other stores; times are minutes. `refresh_on_read` is on, `omit_expired` off
-            unless said otherwise. Call `start_ttl_sweeper` to delete what has expired.
-        timeout: Seconds that a batch may take; one that takes longer is left behind, and may
-            still be carried out. None to wait without an end, as other stores do.
+            unless said otherwise. Call `start_ttl_sweeper` to delete expired items.
+        timeout: Seconds that a batch may take; one that takes longer is abandoned, but may
+            still be carried out. None for no limit, as in other stores.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -108,7 +108,7 @@ class Mem0Store(BaseStore):
         self._sweeper = Sweeper(self.sweep_ttl)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Carry operations out: first all that read, then all that write.
+        """Carry out operations: first all reads, then all writes.
 
         Args:
             ops: The operations. If one is malformed, none is carried out.
@@ -139,7 +139,7 @@ class Mem0Store(BaseStore):
         """Delete what has expired every few minutes, in a thread.
 
         Args:
-            sweep_interval_minutes: Else `sweep_interval_minutes` of `ttl`, else 5.
+            sweep_interval_minutes: Minutes between two sweeps; by default those of `ttl`, or 5.
 
         Returns:
             Ends with the sweeper; cancel it, or call `stop_ttl_sweeper`.
