@@ -261,7 +261,10 @@ def is_of_user(message: MessageLike) -> bool:
         >>> is_of_user(("user", "Hello")), is_of_user(("assistant", "Hello!"))
         (True, False)
     """
-    return _parse(message, 0).role == "user"
+    if isinstance(message, str | tuple | Mapping) or not hasattr(message, "type"):
+        return _parse(message, 0).role == "user"
+    # Without reading its text: an agent's loop asks this of the same messages again and again.
+    return _ROLES.get(_role_of(message)) == "user" and not is_summary(message)
 
 
 def is_summary(message: MessageLike) -> bool:
@@ -273,7 +276,7 @@ def is_summary(message: MessageLike) -> bool:
     """
     key = "additional_kwargs"
     extra = message.get(key) if isinstance(message, Mapping) else getattr(message, key, None)
-    return isinstance(extra, Mapping) and extra.get("lc_source") == "summarization"
+    return bool(extra) and isinstance(extra, Mapping) and extra.get("lc_source") == "summarization"
 
 
 def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str | None:
@@ -361,7 +364,18 @@ def _parse_all(messages: MessagesLike) -> list[_Parsed]:
 
 def _is_chat_message(value: object) -> TypeGuard[ChatMessage]:
     # `isinstance` with a protocol would take most of the time that a long conversation takes.
-    return all(hasattr(value, name) for name in ("type", "content", "id", "name"))
+    return (
+        hasattr(value, "type")
+        and hasattr(value, "content")
+        and hasattr(value, "id")
+        and hasattr(value, "name")
+    )
+
+
+def _role_of(message: ChatMessage) -> str:
+    # Only LangChain's `ChatMessage` has a role; to look for one in others raises inside pydantic.
+    kind = message.type
+    return kind if kind in _ROLES else getattr(message, "role", kind)
 
 
 def _is_pair(value: object) -> bool:
@@ -385,7 +399,7 @@ def _parse(message: object, index: int) -> _Parsed:
             content = ""
     elif _is_chat_message(message):
         fields = {"id": message.id, "name": message.name}
-        role = getattr(message, "role", message.type)
+        role = _role_of(message)
         content = message.content
     else:
         raise InvalidMessageError(

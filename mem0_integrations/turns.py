@@ -60,7 +60,7 @@ class Run:
             config: A `RunnableConfig` of LangChain's.
             scope: Whose memories; otherwise it is found in the run, or is that of the memory.
             memory: The memory.
-            thread_id: The conversation; by default `thread_id` or `session_id` of the config, if any.
+            thread_id: The conversation; by default `thread_id` or `session_id` of the config.
 
         Raises:
             ScopeError: There is no scope.

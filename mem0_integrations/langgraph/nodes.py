@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.graph import MessagesState
 
 from mem0_integrations.agent_memory import AgentMemory
@@ -53,7 +53,7 @@ def recall_node(
     as_of: Literal["now", "checkpoint"] = "now",
     on_error: OnError | None = None,
     render: Callable[[Recall], object] = recall_text,
-) -> RunnableLambda[Any, dict[str, object]]:
+) -> Runnable[Any, dict[str, object]]:
     """Make a node that recalls what is known about the user's last message.
 
     It writes what it found into a key of the state, never into the conversation; put it into
@@ -124,7 +124,7 @@ def recall_node(
         time = await areplayed_time(config, run.checkpoint_id) if as_of == "checkpoint" else None
         return found(run, await memory.arecall(query, scope=run.scope, as_of=time, **options))
 
-    return RunnableLambda(recall, afunc=arecall, name="recall")
+    return _Node("recall", recall, arecall)
 
 
 def remember_node(
@@ -138,7 +138,7 @@ def remember_node(
     timeout: float | None = None,
     include_tool_messages: bool = False,
     on_error: OnError | None = None,
-) -> RunnableLambda[Any, dict[str, object]]:
+) -> Runnable[Any, dict[str, object]]:
     """Make a node that remembers the last turn: the user's last message and what followed.
 
     However often LangGraph runs the node for a turn (retries, resumes, replays, forks), the
@@ -196,7 +196,31 @@ def remember_node(
         await writer.aremember(Run.of(config, scope, memory), _messages(state, messages_key))
         return {}
 
-    return RunnableLambda(remember, afunc=aremember, name="remember")
+    return _Node("remember", remember, aremember)
+
+
+class _Node(Runnable[Any, dict[str, object]]):
+    """A node that is called as it is: a `RunnableLambda` takes longer than a write."""
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[[object, RunnableConfig], dict[str, object]],
+        acall: Callable[[object, RunnableConfig], Awaitable[dict[str, object]]],
+    ) -> None:
+        self.name = name
+        self._call = call
+        self._acall = acall
+
+    def invoke(
+        self, input: object, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, object]:
+        return self._call(input, config or ensure_config())
+
+    async def ainvoke(
+        self, input: object, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, object]:
+        return await self._acall(input, config or ensure_config())
 
 
 def _messages(state: object, key: str) -> list[Any]:
