@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import (
     Final,
     NotRequired,
@@ -108,12 +109,14 @@ class Turn:
             among the user's messages; None where there is nothing to know it by.
         human_text: The text of the user's message.
         has_ids: Whether messages have ids.
+        said_at: When it was said (aware), if known.
     """
 
     messages: tuple[Mem0Message, ...]
     human_id: str | None
     human_text: str
     has_ids: bool = True
+    said_at: datetime | None = None
 
 
 def is_message(value: object) -> TypeGuard[MessageLike]:

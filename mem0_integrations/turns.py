@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import NOT_ACCEPTED, InvalidMessageError
@@ -145,49 +144,40 @@ class TurnWriter:
         check_on_error(self.on_error)
         object.__setattr__(self, "metadata", check_metadata(self.metadata))
 
-    def remember(
-        self,
-        run: Run,
-        said: Turn | Iterable[MessageLike],
-        *,
-        created_at: datetime | None = None,
-    ) -> bool:
+    def remember(self, run: Run, said: Turn | Iterable[MessageLike]) -> bool:
         """Remember a turn.
 
         Args:
             run: Where it was said.
             said: The turn, or a conversation whose last turn it is.
-            created_at: When it was said (aware); now if left out.
 
         Returns:
             False if the turn was not accepted but may be accepted later; otherwise True.
         """
         try:
-            write = self._write(run, said, created_at)
+            write = self._write(run, said)
             result = None if write is None else self.memory.remember(write[0], **write[1])
         except NOT_ACCEPTED as error:
             return self._refused(run, error)
         return _accepted(run, result)
 
-    async def aremember(
-        self,
-        run: Run,
-        said: Turn | Iterable[MessageLike],
-        *,
-        created_at: datetime | None = None,
-    ) -> bool:
+    async def aremember(self, run: Run, said: Turn | Iterable[MessageLike]) -> bool:
         """Async twin of `remember`."""
         try:
-            write = self._write(run, said, created_at)
+            write = self._write(run, said)
             result = None if write is None else await self.memory.aremember(write[0], **write[1])
         except NOT_ACCEPTED as error:
             return self._refused(run, error)
         return _accepted(run, result)
 
     def _write(
-        self, run: Run, said: Turn | Iterable[MessageLike], created_at: datetime | None
+        self, run: Run, said: Turn | Iterable[MessageLike]
     ) -> tuple[tuple[Mem0Message, ...], RememberOptions] | None:
-        turn = said if isinstance(said, Turn) else self._last_turn(said)
+        if isinstance(said, Turn):
+            turn: Turn | None = said
+        else:
+            tools = self.include_tool_messages
+            turn = new_turn(said, include_tool_messages=tools, whole=self.whole)
         if turn is None:
             return None
         return turn.messages, {
@@ -197,14 +187,9 @@ class TurnWriter:
             "key": turn_key(run.scope, run.thread_id, turn),
             "background": self.background,
             "timeout": self.timeout,
-            "created_at": created_at,
+            "created_at": turn.said_at,
             "on_error": self.on_error,
         }
-
-    def _last_turn(self, messages: Iterable[MessageLike]) -> Turn | None:
-        return new_turn(
-            messages, include_tool_messages=self.include_tool_messages, whole=self.whole
-        )
 
     def _refused(self, run: Run, error: Exception) -> bool:
         if (self.on_error or self.memory.on_error) == "raise":

@@ -30,10 +30,10 @@ class Mem0TaskListener(BaseEventListener):
     """Remembers every finished task of the crews without memory, once for each time it is run.
 
     It listens from the moment it is made until it is closed, to all crews of the process or to
-    some. What a task resulted in is learned, and what was to be done explains it. Each memory
-    carries `crewai_crew`, `crewai_task` and `crewai_agent` in its metadata. A crew or an agent
-    that has a memory of its own saves its tasks itself, and is left out. A task that cannot be
-    remembered is logged; it never ends a crew.
+    some. The result of a task is learned, and its description explains it. Each memory carries
+    `crewai_crew`, `crewai_task` and `crewai_agent` in its metadata. A crew or an agent that has a
+    memory of its own saves its tasks itself, and is left out. A task that cannot be remembered is
+    logged; it never ends a crew.
 
     Args:
         memory: The memory.
@@ -113,7 +113,7 @@ class Mem0TaskListener(BaseEventListener):
                     task=task.name,
                     agent=event.output.agent,
                 )
-                self._writer.remember(run, turn, created_at=event.timestamp)
+                self._writer.remember(run, turn)
         except ScopeError as error:
             logger.error("A finished task has no scope and was not remembered: %s", error)
         except BackendError:
@@ -154,4 +154,4 @@ def _turn_of(event: TaskCompletedEvent, infer: bool) -> Turn | None:
     if not infer:
         messages = ({"role": "assistant", "content": f"{task}\nResult: {result}"},)
     # The event is the run: a task has the same id each time it is run.
-    return Turn(messages, human_id=event.event_id, human_text=result)
+    return Turn(messages, event.event_id, result, said_at=event.timestamp)

@@ -51,17 +51,15 @@ class Mem0CrewMemory(Memory):
 
     Mem0 extracts, ranks and keeps, so that neither a save nor a recall takes a call of the crew's
     model. What an agent has done is handed over as a whole, and Mem0 decides what of it to keep;
-    what is passed to `remember` is kept word for word, once. Scopes, categories and
-    importance are kept as they are given, and nothing is inferred; `depth` makes no difference.
+    what is passed to `remember` is kept word for word, once. Scopes, categories and importance
+    are kept as they are given, and nothing is inferred; `depth` makes no difference.
 
-    The memories are ordinary ones of the user: `AgentMemory.recall` finds what a crew remembers,
-    also what is `private`, which only tells what crews are shown. Scopes are paths: `/a` holds
-    `/a/b`, not `/ab`. A failing memory does not end a crew. What is saved is on disk, in the
-    outbox, before it is waited for.
+    Memories belong to the user: `AgentMemory.recall` finds what a crew remembers, also what is
+    `private`, which only limits what crews are shown. Scopes are paths: `/a` holds `/a/b`, not
+    `/ab`. A failing memory does not end a crew. A save is on disk before it is waited for.
 
-    Give it to a crew or a flow rather than to an agent: where CrewAI copies an agent, as
-    `kickoff_for_each` does, it makes its own `Memory` of the agent's. That one still reads and
-    writes the same Mem0, but extracts with `llm`.
+    Give it to a crew or a flow, not to an agent: when CrewAI copies an agent (`kickoff_for_each`),
+    it makes a `Memory` of its own on the same Mem0, which extracts with `llm`.
 
     Args:
         memory: The memory; it stays open.
@@ -201,8 +199,8 @@ class Mem0CrewMemory(Memory):
             BackendError: Memory could not be read, and `on_error` is `raise`.
         """
         self.drain_writes()
-        about: dict[str, Any] = {"query": query, "limit": limit, "source_type": _SOURCE_TYPE}
         emit = partial(crewai_event_bus.emit, self)
+        about: dict[str, Any] = {"query": query, "limit": limit, "source_type": _SOURCE_TYPE}
         emit(MemoryQueryStartedEvent(**about))
         start = time.perf_counter()
         try:

@@ -43,9 +43,9 @@ def create_memory_tools(
     """Make the tools `search_memories`, `add_memory`, `update_memory`, ... for a crew's agents.
 
     They are for a crew without memory, or for agents that shall change and delete memories, too.
-    What the model can say is what to look for, what to keep, and the id of a memory that it was
-    shown; never whose memories. A tool does not raise because of the memory or of the model: it
-    answers what went wrong and what to do, as a `ToolFailure`, which CrewAI notes in the
+    The model says what to look for, what to keep, and the id of a memory that it was shown; never
+    whose memories. When memory fails or the arguments are wrong, a tool does not raise: it answers
+    what went wrong and what to do, as a `ToolFailure`, which CrewAI notes in the
     `tool_failures` of the task. Answers are never taken from CrewAI's cache.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict, Unpack
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -29,6 +29,15 @@ __all__ = ["Mem0Retriever"]
 _DEGRADED: Final = "memory.degraded"
 # What the limit and the threshold of a recall are called here.
 _NAMES: Final = ("k", "score_threshold")
+
+
+class _Asked(TypedDict, total=False):
+    """What one call may say, and what is known about it."""
+
+    k: int | None
+    score_threshold: float | None
+    filters: Mapping[str, object] | None
+    request: ScopeRequest | None
 
 
 class Mem0Retriever(BaseRetriever):
@@ -154,12 +163,9 @@ class Mem0Retriever(BaseRetriever):
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        score_threshold: float | None = None,
-        filters: Mapping[str, object] | None = None,
-        request: ScopeRequest | None = None,
+        **asked: Unpack[_Asked],
     ) -> list[Document]:
-        options = self._options(query, k, score_threshold, filters, request)
+        options = self._options(query, **asked)
         recall = self.memory.recall(query, **options)
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
@@ -171,12 +177,9 @@ class Mem0Retriever(BaseRetriever):
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        score_threshold: float | None = None,
-        filters: Mapping[str, object] | None = None,
-        request: ScopeRequest | None = None,
+        **asked: Unpack[_Asked],
     ) -> list[Document]:
-        options = self._options(query, k, score_threshold, filters, request)
+        options = self._options(query, **asked)
         recall = await self.memory.arecall(query, **options)
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
@@ -197,10 +200,10 @@ class Mem0Retriever(BaseRetriever):
     def _options(
         self,
         query: str,
-        k: int | None,
-        score_threshold: float | None,
-        filters: Mapping[str, object] | None,
-        request: ScopeRequest | None,
+        k: int | None = None,
+        score_threshold: float | None = None,
+        filters: Mapping[str, object] | None = None,
+        request: ScopeRequest | None = None,
     ) -> RecallOptions:
         if not isinstance(query, str):
             raise InvalidInputError(

@@ -43,9 +43,9 @@ def create_memory_tools(
 ) -> list[BaseTool]:
     """Make the tools `search_memories`, `add_memory`, `update_memory`, ... for an agent.
 
-    What the model can say is what to look for, what to keep, and the id of a memory that it was
-    shown; never whose memories. A tool does not raise because of the memory or of the model: it
-    answers what went wrong and what to do, as a `ToolMessage` with the status `error`. A call
+    The model says what to look for, what to keep, and the id of a memory that it was shown; never
+    whose memories. When memory fails or the arguments are wrong, a tool does not raise: it answers
+    what went wrong and what to do, as a `ToolMessage` with the status `error`. A call
     that is repeated (a retry, a resume) adds once: its id is part of the key.
 
     For two sets of tools in one agent, rename those of one with

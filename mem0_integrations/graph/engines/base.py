@@ -61,14 +61,7 @@ GraphPlan: TypeAlias = Plan[Batch, list[Rows], T]
 
 @dataclass(frozen=True, slots=True)
 class BoltConnection:
-    """How another client reaches a server that speaks Bolt.
-
-    Attributes:
-        url: Where it is; None where the engine was given a driver, which does not tell.
-        username: The user; empty for a server without authentication.
-        password: The password.
-        database: The database; None for the user's home database.
-    """
+    """How another client reaches a server that speaks Bolt; the url of a given driver is None."""
 
     url: str | None
     username: str
@@ -78,14 +71,7 @@ class BoltConnection:
 
 @dataclass(frozen=True, slots=True)
 class NeptuneConnection:
-    """How another client reaches a graph on Amazon Neptune.
-
-    Attributes:
-        client: The client of boto3; it belongs to the engine.
-        graph_identifier: The graph on Neptune Analytics; None on Neptune Database.
-        host: The cluster's endpoint on Neptune Database.
-        port: Its port.
-    """
+    """How another client reaches a graph on Neptune Analytics, or the host of Neptune Database."""
 
     client: Any
     graph_identifier: str | None
