@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import TypeVar
 
 from mem0_integrations.backends.base import Documents
 from mem0_integrations.changes.access import Access
@@ -15,13 +14,11 @@ from mem0_integrations.records import Address, Document
 
 __all__ = ["DocumentAccess"]
 
-T = TypeVar("T")
-
 
 class DocumentAccess:
     """Reads and writes documents, with retries, and not while their scope is being forgotten.
 
-    Its methods block; `in_thread` is for event loops.
+    Its methods block; `AgentMemory.in_thread` is for event loops.
 
     Args:
         documents: Where they lie.
@@ -79,19 +76,3 @@ class DocumentAccess:
             return list(islice(filter(passes, nearest), limit))
 
         return self._access.run(found)
-
-    def within(self, timeout: float | None, call: Callable[[], T]) -> T:
-        """Carry a blocking call out; where there is a time-out, in a thread of its own.
-
-        Raises:
-            BackendTimeoutError: It did not end within `timeout` seconds.
-        """
-        return self._access.within(timeout, call)
-
-    async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
-        """Carry a blocking call out in a thread of the memory.
-
-        Raises:
-            BackendTimeoutError: It did not end within `timeout` seconds.
-        """
-        return await self._access.in_thread(call, timeout=timeout)

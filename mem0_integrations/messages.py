@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import (
     Final,
     NotRequired,
@@ -31,6 +32,7 @@ __all__ = [
     "MessagesLike",
     "Turn",
     "is_message",
+    "is_of_user",
     "is_summary",
     "last_words",
     "message_key",
@@ -112,15 +114,17 @@ class Turn:
     Attributes:
         messages: The turn's messages, ready for Mem0.
         human_id: The id of the user's message; where messages have no ids, its position
-            among the user's messages.
+            among the user's messages; None where there is nothing to know it by.
         human_text: The text of the user's message.
         has_ids: Whether messages have ids.
+        said_at: When it was said (aware), if known.
     """
 
     messages: tuple[Mem0Message, ...]
-    human_id: str
+    human_id: str | None
     human_text: str
     has_ids: bool = True
+    said_at: datetime | None = None
 
 
 def is_message(value: object) -> TypeGuard[MessageLike]:
@@ -200,7 +204,7 @@ def last_words(messages: MessagesLike) -> str | None:
 
 
 def new_turn(
-    messages: Iterable[MessageLike], *, include_tool_messages: bool = False
+    messages: Iterable[MessageLike], *, include_tool_messages: bool = False, whole: bool = True
 ) -> Turn | None:
     """Return the last turn of a conversation: from the user's last message to the end.
 
@@ -209,6 +213,8 @@ def new_turn(
     Args:
         messages: The conversation, oldest first.
         include_tool_messages: As in `to_mem0_messages`.
+        whole: Whether these are all messages of the conversation, so that a position tells one
+            from another.
 
     Returns:
         The turn, or None when the user has not said anything (in text) yet.
@@ -230,11 +236,12 @@ def new_turn(
         return None
     position = sum(len(words) for words, _ in split[:-1])
     ids = [message.id or f"position {n}" for n, message in enumerate(said, position)]
+    has_ids = all(message.id for message in said)
     return Turn(
         messages=tuple(_for_mem0([*said, *answered], include_tool_messages)),
-        human_id="\n".join(ids),
+        human_id="\n".join(ids) if has_ids or whole else None,
         human_text=text,
-        has_ids=all(message.id for message in said),
+        has_ids=has_ids,
     )
 
 
@@ -255,6 +262,22 @@ def turns(messages: Iterable[M]) -> list[tuple[list[M], list[M]]]:
     return _split(given, _parse_all(given))
 
 
+def is_of_user(message: MessageLike) -> bool:
+    """Tell whether the user said it.
+
+    Raises:
+        InvalidMessageError: It is not a message.
+
+    Example:
+        >>> is_of_user(("user", "Hello")), is_of_user(("assistant", "Hello!"))
+        (True, False)
+    """
+    if isinstance(message, str | tuple | Mapping) or not hasattr(message, "type"):
+        return _parse(message, 0).role == "user"
+    # Without reading its text: an agent's loop asks this of the same messages again and again.
+    return _ROLES.get(_role_of(message)) == "user" and not is_summary(message)
+
+
 def is_summary(message: MessageLike) -> bool:
     """Tell whether LangChain put a message in the place of older ones, in the user's name.
 
@@ -264,11 +287,14 @@ def is_summary(message: MessageLike) -> bool:
     """
     key = "additional_kwargs"
     extra = message.get(key) if isinstance(message, Mapping) else getattr(message, key, None)
-    return isinstance(extra, Mapping) and extra.get("lc_source") == "summarization"
+    return bool(extra) and isinstance(extra, Mapping) and extra.get("lc_source") == "summarization"
 
 
-def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str:
+def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str | None:
     """Return the idempotency key of a turn: the same over retries, resumes, replays and forks.
+
+    A turn that nothing is known by has none: who says the same twice cannot be told from an
+    application that tries again.
 
     It is a SHA-256 over the scope, the thread, and the user's message (id and text), not over
     the answer: a replay from before the model has another answer, but is the same turn, and a
@@ -279,6 +305,8 @@ def turn_key(scope: Scope, thread_id: str | None, turn: Turn) -> str:
         >>> turn_key(scope, "thread-1", turn) == turn_key(scope, "thread-1", turn)
         True
     """
+    if turn.human_id is None:
+        return None
     # With neither a thread nor an id, "Yes please." is told apart by what it was answered.
     answer = turn.messages if thread_id is None and not turn.has_ids else ()
     return _digest("turn", scope.ids, thread_id, turn.human_id, turn.human_text, *answer)
@@ -347,7 +375,18 @@ def _parse_all(messages: MessagesLike) -> list[_Parsed]:
 
 def _is_chat_message(value: object) -> TypeGuard[ChatMessage]:
     # `isinstance` with a protocol would take most of the time that a long conversation takes.
-    return all(hasattr(value, name) for name in ("type", "content", "id", "name"))
+    return (
+        hasattr(value, "type")
+        and hasattr(value, "content")
+        and hasattr(value, "id")
+        and hasattr(value, "name")
+    )
+
+
+def _role_of(message: ChatMessage) -> str:
+    # Only LangChain's `ChatMessage` has a role; to look for one in others raises inside pydantic.
+    kind = message.type
+    return kind if kind in _ROLES else getattr(message, "role", kind)
 
 
 def _is_pair(value: object) -> bool:
@@ -371,7 +410,7 @@ def _parse(message: object, index: int) -> _Parsed:
             content = ""
     elif _is_chat_message(message):
         fields = {"id": message.id, "name": message.name}
-        role = getattr(message, "role", message.type)
+        role = _role_of(message)
         content = message.content
     else:
         raise InvalidMessageError(

@@ -12,12 +12,20 @@ from typing import Final, TypeAlias
 
 from mem0_integrations.errors import ScopeError
 
-__all__ = ["SCOPE_KEYS", "Scope", "ScopeLike", "ScopeRequest", "ScopeSource", "resolve_scope"]
+__all__ = [
+    "RUNTIME",
+    "SCOPE_KEYS",
+    "Scope",
+    "ScopeLike",
+    "ScopeRequest",
+    "ScopeSource",
+    "resolve_scope",
+]
 
 SCOPE_KEYS: Final = ("user_id", "agent_id", "run_id", "app_id")
 MAX_ID_LENGTH: Final = 255
-# Where LangGraph keeps a run's `Runtime`, which `langgraph.runtime.get_runtime` returns.
-_RUNTIME: Final = "__pregel_runtime"
+RUNTIME: Final = "__pregel_runtime"
+"""Where LangGraph keeps a run's `Runtime`, which `langgraph.runtime.get_runtime` returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ class ScopeRequest:
         configurable = (config or {}).get("configurable")
         if not isinstance(configurable, Mapping):
             return cls()
-        runtime = configurable.get(_RUNTIME)
+        runtime = configurable.get(RUNTIME)
         user = getattr(getattr(runtime, "server_info", None), "user", None)
         return cls(
             context=getattr(runtime, "context", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeGuard
 
@@ -20,6 +21,7 @@ __all__ = [
     "clipped",
     "is_text",
     "is_uuid",
+    "levels_of",
     "parse_time",
     "storable",
 ]
@@ -31,8 +33,6 @@ KEY_FIELD: Final = "idempotency_key"
 DOCUMENT_FIELD: Final = "document_body"
 EXPIRES_FIELD: Final = "document_expires"
 EXPIRES_AT_FIELD: Final = "document_expires_at"
-# A store can only be asked for equal values: a document under ("a", "b") says [] in the first,
-# ["a"] in the second and ["a", "b"] in the third.
 PATH_FIELDS: Final = tuple(f"document_path_{depth}" for depth in range(4))
 INTERNAL_FIELDS: Final = (KEY_FIELD, DOCUMENT_FIELD, EXPIRES_FIELD, EXPIRES_AT_FIELD, *PATH_FIELDS)
 RESERVED_METADATA: Final = frozenset(
@@ -95,6 +95,21 @@ def is_uuid(value: object) -> TypeGuard[str]:
 def clipped(score: float) -> float:
     """Return a store's score as one in [0, 1]; higher is nearer."""
     return min(1.0, max(0.0, float(score)))
+
+
+def levels_of(fields: Sequence[str], path: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the levels of a path, each of which a store can be asked for as an equal value.
+
+    Args:
+        fields: A field of the payload for each level, the topmost first; deeper levels than there
+            are fields are left out.
+        path: The labels.
+
+    Example:
+        >>> levels_of(["level_0", "level_1", "level_2"], ["a"])
+        {'level_0': (), 'level_1': ('a',)}
+    """
+    return {field: tuple(path[:depth]) for depth, field in enumerate(fields[: len(path) + 1])}
 
 
 def parse_time(value: object) -> datetime | None:

@@ -41,6 +41,7 @@ from mem0_integrations.values import (
     EXPIRES_FIELD,
     PATH_FIELDS,
     clipped,
+    levels_of,
     parse_time,
 )
 
@@ -70,8 +71,8 @@ def document_id(address: Address, part: int = 0) -> str:
 @lru_cache(maxsize=1024)
 def path_filter(prefix: tuple[str, ...]) -> Mapping[str, object]:
     """Return the equality that selects what lies under a prefix; a deep one selects more."""
-    depth = min(len(prefix), len(PATH_FIELDS) - 1)
-    return {PATH_FIELDS[depth]: json.dumps(prefix[:depth])}
+    *_, (field, labels) = levels_of(PATH_FIELDS, prefix).items()
+    return {field: json.dumps(labels)}
 
 
 def packed(document: Document, **more: object) -> dict[str, object]:
@@ -87,9 +88,9 @@ def packed(document: Document, **more: object) -> dict[str, object]:
             **more,
         }
     )
-    paths = [path_filter(document.path[:depth]) for depth in range(len(document.path) + 1)]
+    levels = levels_of(PATH_FIELDS, document.path)
     return {
-        **{field: value for path in paths for field, value in path.items()},
+        **{field: json.dumps(labels) for field, labels in levels.items()},
         DOCUMENT_FIELD: body,
         EXPIRES_FIELD: _YES if expires else _NO,
         # Apart, so that prolonging a life cannot bring an older value back.

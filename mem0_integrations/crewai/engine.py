@@ -10,16 +10,18 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.raw import RawText, messages_of
-from mem0_integrations.crewai.records import (
+from mem0_integrations.crewai.criteria import (
     alike_filter,
-    is_crew_memory,
-    metadata_of,
     recall_filters,
-    record_of,
     selects,
 )
-from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.crewai.raw import RawText, messages_of
+from mem0_integrations.crewai.records import (
+    is_crew_memory,
+    metadata_of,
+    record_of,
+)
+from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
 from mem0_integrations.planning import (
     MAX_LIMIT,
@@ -44,14 +46,14 @@ _LEAST_SECONDS: Final = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Mem0Engine:
-    """Saves and searches, for whoever is the user then.
+    """Saves and searches the memories of the current user.
 
     Args:
         memory: The memory.
         user_id: Whose memories; see `Mem0Storage`.
         shared: Whether what was said elsewhere is found, too.
-        infer: Whether Mem0 extracts from a `RawText`; else it is kept as it is.
-        threshold: The least score in [0, 1] of what is found.
+        infer: Whether Mem0 extracts from a `RawText`; otherwise it is kept as it is.
+        threshold: Minimum score in [0, 1] of what is found.
         timeout: Seconds that a search may take.
         save_timeout: Seconds that a save is waited for; after that it goes on.
         on_error: What a failure does; a save raises in any case.
@@ -138,7 +140,7 @@ class Mem0Engine:
         source: str | None,
         include_private: bool,
     ) -> tuple[list[MemoryMatch], str | None]:
-        """Return the matches in Mem0's order, and why there are none if memory failed.
+        """Return the matches in Mem0's order, and the reason if memory failed.
 
         Raises:
             ScopeError: There is no user.

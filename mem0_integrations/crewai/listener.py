@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -11,14 +12,13 @@ from crewai import Crew, Task
 from crewai.events.base_event_listener import BaseEventListener
 from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus, is_replaying
 from crewai.events.types.task_events import TaskCompletedEvent
-from crewai.tasks.task_output import TaskOutput
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.raw import MOST_EXPLANATION
-from mem0_integrations.crewai.storage import UserId, scope_of_user
-from mem0_integrations.errors import InvalidInputError, ScopeError
-from mem0_integrations.messages import Mem0Message, message_key
-from mem0_integrations.planning import check_metadata
+from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.errors import BackendError, InvalidInputError, ScopeError
+from mem0_integrations.messages import Mem0Message, Turn
+from mem0_integrations.turns import Run, TurnWriter
 from mem0_integrations.values import storable
 
 __all__ = ["Mem0TaskListener"]
@@ -30,20 +30,20 @@ class Mem0TaskListener(BaseEventListener):
     """Remembers every finished task of the crews without memory, once for each time it is run.
 
     It listens from the moment it is made until it is closed, to all crews of the process or to
-    some. What a task resulted in is learned, and what was to be done explains it. Each memory
-    carries `crewai_crew`, `crewai_task` and `crewai_agent` in its metadata. A crew or an agent
-    that has a memory of its own saves its tasks itself, and is left out. A task that cannot be
-    remembered is logged; it never ends a crew.
+    some. The result of a task is learned, and its description explains it. Each memory carries
+    `crewai_crew`, `crewai_task` and `crewai_agent` in its metadata. A crew or an agent that has a
+    memory of its own saves its tasks itself, and is left out. A task that cannot be remembered is
+    logged; it never ends a crew.
 
     Args:
         memory: The memory.
         user_id: Whose memories: an id, or a function that is asked when a task is finished, and
             may read a `ContextVar` that is set for a kickoff.
         crews: The names of the crews to listen to; all crews if left out.
-        infer: Whether Mem0 extracts statements from the result; else task and result are kept
+        infer: Whether Mem0 extracts statements from the result; otherwise task and result are kept
             as they are.
         background: Whether the crew goes on at once; the write is on disk, in the outbox, before
-            the kickoff ends. Else the kickoff waits until it is stored, at most the 30 seconds
+            the kickoff ends. Otherwise the kickoff waits until it is stored, at most the 30 seconds
             that CrewAI gives its listeners.
         metadata: Values of the application, JSON-serialisable, for each memory.
 
@@ -68,16 +68,18 @@ class Mem0TaskListener(BaseEventListener):
         background: bool = True,
         metadata: Mapping[str, object] | None = None,
     ) -> None:
-        if not callable(user_id):
-            scope_of_user(user_id)
+        check_user(user_id)
         if isinstance(crews, str):
             raise InvalidInputError(f"crews must be a list of names, not {crews!r}.")
-        self._memory = memory
+        self._writer = TurnWriter(
+            memory=memory,
+            infer=infer,
+            metadata=metadata,
+            background=background,
+            on_error="raise",
+        )
         self._user_id = user_id
         self._crews = None if crews is None else frozenset(crews)
-        self._infer = infer
-        self._background = background
-        self._metadata = check_metadata(metadata)
         super().__init__()
 
     def setup_listeners(self, crewai_event_bus: CrewAIEventsBus) -> None:
@@ -103,10 +105,19 @@ class Mem0TaskListener(BaseEventListener):
         # CrewAI calls it in a thread of its own, in a copy of the kickoff's context.
         try:
             crew = getattr(task.agent, "crew", None)
-            if not is_replaying() and self._is_wanted(task, crew):
-                self._remember(event, task, crew)
+            turn = _turn_of(event, self._writer.infer)
+            if turn and not is_replaying() and self._is_wanted(task, crew):
+                run = _TaskRun(
+                    scope_of_user(self._user_id),
+                    crew=getattr(crew, "name", None),
+                    task=task.name,
+                    agent=event.output.agent,
+                )
+                self._writer.remember(run, turn)
         except ScopeError as error:
             logger.error("A finished task has no scope and was not remembered: %s", error)
+        except BackendError:
+            logger.error("A finished task was not stored; the write is kept as a dead letter.")
         except Exception as error:
             logger.error("A finished task was not remembered: %s.", type(error).__name__)
 
@@ -115,37 +126,32 @@ class Mem0TaskListener(BaseEventListener):
             return False
         return self._crews is None or getattr(crew, "name", None) in self._crews
 
-    def _remember(self, event: TaskCompletedEvent, task: Task, crew: Crew | None) -> None:
-        messages = _messages_of(event.output, self._infer)
-        if not messages:
-            return
-        scope = scope_of_user(self._user_id)
-        origin = {
-            "crewai_crew": getattr(crew, "name", None),
-            "crewai_task": task.name,
-            "crewai_agent": event.output.agent,
-        }
-        result = self._memory.remember(
-            messages,
-            scope=scope,
-            infer=self._infer,
-            metadata={**self._metadata, **{key: name for key, name in origin.items() if name}},
-            # The event is the run: a task has the same id each time it is run.
-            key=message_key(scope, None, event.event_id, messages[-1]),
-            background=self._background,
-            created_at=event.timestamp,
-            on_error="degrade",
-        )
-        if result.status == "failed":
-            logger.error("A finished task was not stored; the write is kept as a dead letter.")
+
+@dataclass(frozen=True, slots=True)
+class _TaskRun(Run):
+    """The run of a task: where its result comes from."""
+
+    crew: str | None = None
+    task: str | None = None
+    agent: str | None = None
+
+    def provenance(self, turn: Turn) -> dict[str, str]:
+        named = {"crewai_crew": self.crew, "crewai_task": self.task, "crewai_agent": self.agent}
+        return {key: name for key, name in named.items() if name}
 
 
-def _messages_of(output: TaskOutput, infer: bool) -> list[Mem0Message]:
-    """Return a task as messages; Mem0 learns above all from those of the user."""
+def _turn_of(event: TaskCompletedEvent, infer: bool) -> Turn | None:
+    """Return a task as a turn; Mem0 learns above all from what the user says in one."""
+    output = event.output
     task = storable(f"Task: {output.description}"[:MOST_EXPLANATION] + f"\nAgent: {output.agent}")
     result = storable(output.raw)
     if not result.strip():
-        return []
+        return None
+    messages: tuple[Mem0Message, ...] = (
+        {"role": "assistant", "content": task},
+        {"role": "user", "content": result},
+    )
     if not infer:
-        return [{"role": "assistant", "content": f"{task}\nResult: {result}"}]
-    return [{"role": "assistant", "content": task}, {"role": "user", "content": result}]
+        messages = ({"role": "assistant", "content": f"{task}\nResult: {result}"},)
+    # The event is the run: a task has the same id each time it is run.
+    return Turn(messages, event.event_id, result, said_at=event.timestamp)

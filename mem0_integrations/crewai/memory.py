@@ -7,7 +7,6 @@ import logging
 import time
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Literal, Self
 
@@ -25,11 +24,13 @@ from crewai.memory.utils import join_scope_paths
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.core_storage import CoreStorage
+from mem0_integrations.crewai.core_access import CoreAccess
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
 from mem0_integrations.crewai.raw import RawText
-from mem0_integrations.crewai.records import naive_utc
-from mem0_integrations.crewai.storage import Mem0Storage, UserId
+from mem0_integrations.crewai.record_storage import RecordStorage
+from mem0_integrations.crewai.records import changed_record, record_template
+from mem0_integrations.crewai.storage import Mem0Storage
+from mem0_integrations.crewai.user import UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.planning import OnError
 from mem0_integrations.scope import Scope
@@ -50,17 +51,15 @@ class Mem0CrewMemory(Memory):
 
     Mem0 extracts, ranks and keeps, so that neither a save nor a recall takes a call of the crew's
     model. What an agent has done is handed over as a whole, and Mem0 decides what of it to keep;
-    what somebody chooses to `remember` is kept in these words, once. Scopes, categories and
-    importance are kept as they are given, and nothing is inferred; `depth` makes no difference.
+    what is passed to `remember` is kept word for word, once. Scopes, categories and importance
+    are kept as they are given, and nothing is inferred; `depth` makes no difference.
 
-    The memories are ordinary ones of the user: `AgentMemory.recall` finds what a crew remembers,
-    also what is `private`, which only tells what crews are shown. Scopes are paths: `/a` holds
-    `/a/b`, not `/ab`. A failing memory does not end a crew. What is saved is on disk, in the
-    outbox, before it is waited for.
+    Memories belong to the user: `AgentMemory.recall` finds what a crew remembers, also what is
+    `private`, which only limits what crews are shown. Scopes are paths: `/a` holds `/a/b`, not
+    `/ab`. A failing memory does not end a crew. A save is on disk before it is waited for.
 
-    Give it to a crew or a flow rather than to an agent: where CrewAI copies an agent, as
-    `kickoff_for_each` does, it makes its own `Memory` of the agent's. That one still reads and
-    writes the same Mem0, but extracts with `llm`.
+    Give it to a crew or a flow, not to an agent: when CrewAI copies an agent (`kickoff_for_each`),
+    it makes a `Memory` of its own on the same Mem0, which extracts with `llm`.
 
     Args:
         memory: The memory; it stays open.
@@ -73,12 +72,12 @@ class Mem0CrewMemory(Memory):
         read_only: Whether nothing is stored or changed; `forget` and `reset` work all the same.
         default_importance: The importance of what comes without one, in [0, 1].
         llm: For the `Memory` that CrewAI makes of a copy.
-        infer: Whether Mem0 extracts from what an agent has done; else it is kept as it is.
-        threshold: The least score in [0, 1] of what is recalled.
-        timeout: Seconds that a recall may take; else `recall_timeout` of `connect`.
+        infer: Whether Mem0 extracts from what an agent has done; otherwise it is kept as it is.
+        threshold: Minimum score in [0, 1] of what is recalled.
+        timeout: Seconds that a recall may take; otherwise `recall_timeout` of `connect`.
         save_timeout: Seconds that a save is waited for; after that it goes on.
         on_error: What a failure of memory does: `degrade` (logged, an event of CrewAI's, and
-            nothing is found) or `raise`; else as connected. A background save never raises.
+            nothing is found) or `raise`; by default, as connected. A background save never raises.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -123,7 +122,7 @@ class Mem0CrewMemory(Memory):
             save_timeout=save_timeout,
             on_error=on_error,
         )
-        records = CoreStorage(memory, user_id=user_id, shared=shared)
+        records = RecordStorage(memory, CoreAccess(memory), user_id=user_id, shared=shared)
         # Of no use here, but to the `Memory` that CrewAI makes of a copy.
         spare: dict[str, Any] = {"storage": records} | ({} if llm is None else {"llm": llm})
         with suppress(ConfigurationError):
@@ -170,7 +169,8 @@ class Mem0CrewMemory(Memory):
             return None
         root = self.root_scope if root_scope is None else root_scope
         fields = (scope, categories, metadata, importance, source, private)
-        meant = self._like(*fields, root).model_copy(update={"content": storable(content)})
+        template = record_template(self.default_importance, *fields, root)
+        meant = template.model_copy(update={"content": storable(content)})
         try:
             return super().remember(content, *fields, agent_role, root) or meant
         except NOT_SAVED as error:
@@ -192,15 +192,15 @@ class Mem0CrewMemory(Memory):
         """Find what is remembered about a query, in Mem0's order; saves are waited for.
 
         Returns:
-            The matches, with Mem0's scores; none if memory could not be read.
+            The matches, with Mem0's scores; empty if memory could not be read.
 
         Raises:
             ScopeError: There is no user.
             BackendError: Memory could not be read, and `on_error` is `raise`.
         """
         self.drain_writes()
-        about: dict[str, Any] = {"query": query, "limit": limit, "source_type": _SOURCE_TYPE}
         emit = partial(crewai_event_bus.emit, self)
+        about: dict[str, Any] = {"query": query, "limit": limit, "source_type": _SOURCE_TYPE}
         emit(MemoryQueryStartedEvent(**about))
         start = time.perf_counter()
         try:
@@ -242,16 +242,8 @@ class Mem0CrewMemory(Memory):
             raise ValueError(f"Record not found: {record_id}")
         if self.read_only:
             return record
-        changes = {
-            "content": None if content is None else storable(content),
-            "scope": None if scope is None else join_scope_paths(self.root_scope, scope),
-            "categories": categories,
-            "metadata": metadata,
-            "importance": importance,
-            "last_accessed": naive_utc(datetime.now(UTC)),
-        }
-        given = {key: value for key, value in changes.items() if value is not None}
-        updated = MemoryRecord(**{**record.model_dump(), **given})
+        inner = None if scope is None else join_scope_paths(self.root_scope, scope)
+        updated = changed_record(record, content, inner, categories, metadata, importance)
         self._storage.update(updated)
         return updated
 
@@ -286,7 +278,8 @@ class Mem0CrewMemory(Memory):
 
     def _encode_batch(self, contents: list[str], *fields: Any, **named: Any) -> list[MemoryRecord]:
         """Store texts: `remember` and `remember_many` call it in the thread of the saves."""
-        return self._engine.save(_saved_for.get(), contents, self._like(*fields, **named))
+        template = record_template(self.default_importance, *fields, **named)
+        return self._engine.save(_saved_for.get(), contents, template)
 
     def _background_encode_batch(self, contents: list[str], *fields: Any) -> list[MemoryRecord]:
         """Store texts for `remember_many`, and report what fails."""
@@ -299,27 +292,6 @@ class Mem0CrewMemory(Memory):
             crewai_event_bus.emit(self, failed)
             _log(error)
             return []
-
-    def _like(  # noqa: PLR0917  (CrewAI's order)
-        self,
-        scope: str | None = None,
-        categories: list[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        importance: float | None = None,
-        source: str | None = None,
-        private: bool = False,
-        root_scope: str | None = None,
-    ) -> MemoryRecord:
-        """Return a record with everything but the content."""
-        return MemoryRecord(
-            content="",
-            scope=join_scope_paths(root_scope, scope),
-            categories=categories or [],
-            metadata=metadata or {},
-            importance=self.default_importance if importance is None else importance,
-            source=source or None,
-            private=private,
-        )
 
 
 def _log(error: Exception) -> None:

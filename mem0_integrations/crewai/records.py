@@ -1,52 +1,52 @@
-"""CrewAI's memory records as Mem0's memories: what is kept where, and which are meant. Pure."""
+"""CrewAI's memory records as Mem0's memories: what is kept where. Pure."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from crewai.memory.types import MemoryRecord, ScopeInfo
-from crewai.memory.utils import normalize_scope_path
+from crewai.memory.types import MemoryRecord
+from crewai.memory.utils import join_scope_paths, normalize_scope_path
 
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
-from mem0_integrations.values import is_uuid
+from mem0_integrations.values import is_uuid, levels_of, storable
 
 __all__ = [
+    "CATEGORIES",
     "LAST_ACCESSED",
-    "alike_filter",
-    "child_scopes",
-    "counted_categories",
+    "LEVELS",
+    "PATH",
+    "PRIVATE_TO",
+    "PUBLIC",
+    "RECORD",
+    "changed_record",
     "full_metadata",
-    "in_page",
     "is_crew_memory",
-    "is_under",
-    "lies_under",
+    "levels",
     "memory_ids_of",
     "metadata_of",
     "naive_utc",
-    "recall_filters",
+    "parts_of",
+    "quoted",
     "record_of",
-    "scope_filter",
-    "scope_info",
-    "selects",
+    "record_template",
 ]
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
-_RECORD: Final = "crewai_record"
-# Beside the record, what a recall filters by.
-_PATH: Final = "crewai_path"
-_CATEGORIES: Final = "crewai_categories"
-_PRIVATE_TO: Final = "crewai_private_to"
-_PUBLIC: Final = ""
-# A store can only be asked for equal values: a record at /a/b says / in the first, /a in the
-# second and /a/b in the third. What is deeper is compared here.
-_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
-_LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
+RECORD: Final = "crewai_record"
+# What a recall filters by, beside the record.
+PATH: Final = "crewai_path"
+CATEGORIES: Final = "crewai_categories"
+PRIVATE_TO: Final = "crewai_private_to"
+PUBLIC: Final = ""
+# A record at /a/b has / in the first, /a in the second and /a/b in the third; what is deeper is
+# compared here.
+LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
 _NAMESPACE: Final = uuid.UUID("a2a9f4f1-62a0-5c7e-8d54-3f0f3a0f8a3b")
 
 
@@ -61,12 +61,12 @@ def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:
 
 
 def is_crew_memory(memory: Memory) -> bool:
-    """Tell whether a crew has stored a memory; else it was said elsewhere."""
-    return _LEVELS[0] in memory.metadata
+    """Tell whether a crew has stored a memory; otherwise it was said elsewhere."""
+    return LEVELS[0] in memory.metadata
 
 
 def full_metadata(memory: Memory) -> dict[str, object]:
-    """Return all metadata of a memory, whoever set it."""
+    """Return all metadata of a memory, the categories included."""
     categories = {"categories": [*memory.categories]} if memory.categories else {}
     return {**memory.metadata, **categories}
 
@@ -78,8 +78,8 @@ def metadata_of(
 
     Args:
         record: The record.
-        named: Whether the record keeps its id; else it gets that of the memory.
-        scoped: Whether it lies in its scope; else in all, as what was said elsewhere does.
+        named: Whether the record keeps its id; otherwise it gets that of the memory.
+        scoped: Whether it lies in its scope; otherwise in all, as what was said elsewhere does.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
@@ -102,17 +102,17 @@ def metadata_of(
             f"The metadata of the record {record.id!r} cannot be stored as JSON: {error}."
         ) from error
     known: dict[str, object] = {
-        _RECORD: packed,
+        RECORD: packed,
         LAST_ACCESSED: naive_utc(record.last_accessed).isoformat(),
-        _CATEGORIES: _quoted(record.categories),
+        CATEGORIES: quoted(record.categories),
     }
     if not scoped:
         return known
     return {
         **known,
-        _PATH: json.dumps(f"{path}/"),
-        _PRIVATE_TO: json.dumps(record.source or None) if record.private else _PUBLIC,
-        **_levels(path),
+        PATH: json.dumps(f"{path}/"),
+        PRIVATE_TO: json.dumps(record.source or None) if record.private else PUBLIC,
+        **levels(path),
     }
 
 
@@ -121,9 +121,9 @@ def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
 
     Args:
         memory: The memory.
-        scope: Where it appears if it was said elsewhere.
+        scope: The scope in which it is shown if it was said elsewhere.
     """
-    packed, accessed = memory.metadata.get(_RECORD), memory.metadata.get(LAST_ACCESSED)
+    packed, accessed = memory.metadata.get(RECORD), memory.metadata.get(LAST_ACCESSED)
     elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
     kept: dict[str, Any] = json.loads(packed) if isinstance(packed, str) else {}
     created = naive_utc(memory.created_at or datetime.fromtimestamp(0, UTC))
@@ -135,162 +135,65 @@ def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
     )
 
 
-def alike_filter(metadata: Mapping[str, object]) -> dict[str, object]:
-    """Return the equality that selects memories with the same metadata, but for times."""
-    return {_RECORD: metadata[_RECORD]}
-
-
-def scope_filter(prefix: str | None) -> dict[str, str]:
-    """Return the equality that selects the crew's memories under a scope, and perhaps more."""
-    levels = _levels(normalize_scope_path(prefix or "/"))
-    deepest = max(levels)
-    return {deepest: levels[deepest]}
-
-
-def recall_filters(
-    prefix: str | None,
-    *,
-    categories: Sequence[str] | None,
-    source: str | None,
-    include_private: bool,
-    shared: bool,
-) -> dict[str, object]:
-    """Return Mem0's filters for what a recall may find; most are equalities.
-
-    Args:
-        prefix: The scope, or one within it.
-        categories: At least one of these; none is no criterion.
-        source: Who asks: private records are shown to their own source.
-        include_private: Whether all private records are shown.
-        shared: Whether what was said elsewhere is shown, too.
-    """
-    own: dict[str, object] = {**scope_filter(prefix)}
-    path = normalize_scope_path(prefix or "/")
-    if len(_parts(path)) >= len(_LEVELS):
-        # The quote in front stands where the path begins.
-        own[_PATH] = {"contains": json.dumps(f"{path}/").removesuffix('"')}
-    if categories:
-        own[_CATEGORIES] = {"in": _quoted(categories)}
-    if not include_private:
-        own[_PRIVATE_TO] = {"in": [_PUBLIC, json.dumps(source)]} if source else _PUBLIC
-    if not shared:
-        return own
-    elsewhere: dict[str, object] = {_LEVELS[0]: None}
-    if not categories:
-        return {"OR": [own, elsewhere]}
-    given = {**elsewhere, "categories": {"in": [*categories]}}
-    changed = {**elsewhere, _CATEGORIES: {"in": _quoted(categories)}}
-    return {"OR": [own, given, changed]}
-
-
-def lies_under(memory: Memory, prefix: str | None) -> bool:
-    """Tell whether a crew's memory lies in a scope or within it; what was said elsewhere does."""
-    path = memory.metadata.get(_PATH)
-    return not isinstance(path, str) or is_under(json.loads(path)[:-1] or "/", prefix)
-
-
-def is_under(scope: str, prefix: str | None) -> bool:
-    """Tell whether a scope is another one, or lies within it.
-
-    Example:
-        >>> is_under("/a/b", "/a"), is_under("/ab", "/a"), is_under("/a", None)
-        (True, False, True)
-    """
-    root = normalize_scope_path(prefix or "/")
-    return root in ("/", scope) or scope.startswith(f"{root}/")
-
-
-def selects(
-    *,
-    scope_prefix: str | None = None,
-    categories: Sequence[str] | None = None,
-    record_ids: Sequence[str] | None = None,
-    older_than: datetime | None = None,
-    metadata_filter: Mapping[str, object] | None = None,
-) -> Callable[[MemoryRecord], bool]:
-    """Make a test for records that meet every criterion; no criterion is met by all.
-
-    Args:
-        scope_prefix: The scope, or one within it.
-        categories: At least one of these; an empty list is no criterion.
-        record_ids: One of these; an empty list is met by none.
-        older_than: Created before that time.
-        metadata_filter: All of these values; None is also met by an absent key.
-    """
-    ids = None if record_ids is None else set(map(str, record_ids))
-    time = None if older_than is None else naive_utc(older_than)
-
-    def passes(record: MemoryRecord) -> bool:
-        return (
-            (ids is None or record.id in ids)
-            and is_under(record.scope, scope_prefix)
-            and (not categories or not set(categories).isdisjoint(record.categories))
-            and (time is None or record.created_at < time)
-            and all(
-                record.metadata.get(key) == value for key, value in (metadata_filter or {}).items()
-            )
-        )
-
-    return passes
-
-
-def in_page(memories: Iterable[Memory], limit: int, offset: int) -> list[Memory]:
-    """Return a page of memories, newest first; none for a limit or an offset out of range."""
-    if limit <= 0 or offset < 0:
-        return []
-    found = sorted(memories, key=lambda memory: memory.id)
-    found.sort(key=lambda memory: memory.created_at or _EARLIEST, reverse=True)
-    return found[offset : offset + limit]
-
-
-def child_scopes(records: Iterable[MemoryRecord], parent: str | None) -> list[str]:
-    """Return the scopes right below another one, as full paths, sorted."""
-    root = normalize_scope_path(parent or "/")
-    depth = len(_parts(root))
-    below = (_parts(record.scope) for record in records if is_under(record.scope, root))
-    return sorted({"/" + "/".join(parts[: depth + 1]) for parts in below if len(parts) > depth})
-
-
-def scope_info(records: Sequence[MemoryRecord], scope: str) -> ScopeInfo:
-    """Describe a scope by the records under it."""
-    times = [record.created_at for record in records]
-    return ScopeInfo(
-        path=normalize_scope_path(scope),
-        record_count=len(records),
-        categories=sorted(counted_categories(records)),
-        oldest_record=min(times, default=None),
-        newest_record=max(times, default=None),
-        child_scopes=child_scopes(records, scope),
+def record_template(  # noqa: PLR0917  (CrewAI's order)
+    default_importance: float,
+    scope: str | None = None,
+    categories: list[str] | None = None,
+    metadata: dict[str, Any] | None = None,
+    importance: float | None = None,
+    source: str | None = None,
+    private: bool = False,
+    root_scope: str | None = None,
+) -> MemoryRecord:
+    """Return a record with everything but the content."""
+    return MemoryRecord(
+        content="",
+        scope=join_scope_paths(root_scope, scope),
+        categories=categories or [],
+        metadata=metadata or {},
+        importance=default_importance if importance is None else importance,
+        source=source or None,
+        private=private,
     )
 
 
-def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
-    """Return how many records have each category."""
-    counts: dict[str, int] = {}
-    for record in records:
-        for category in record.categories:
-            counts[category] = counts.get(category, 0) + 1
-    return counts
+def changed_record(  # noqa: PLR0917  (CrewAI's order)
+    record: MemoryRecord,
+    content: str | None,
+    scope: str | None,
+    categories: list[str] | None,
+    metadata: dict[str, Any] | None,
+    importance: float | None,
+) -> MemoryRecord:
+    """Return a record with the values that are given, changed just now."""
+    changes = {
+        "content": None if content is None else storable(content),
+        "scope": scope,
+        "categories": categories,
+        "metadata": metadata,
+        "importance": importance,
+        "last_accessed": naive_utc(datetime.now(UTC)),
+    }
+    given = {key: value for key, value in changes.items() if value is not None}
+    return MemoryRecord(**{**record.model_dump(), **given})
 
 
 def naive_utc(time: datetime) -> datetime:
-    """Return a time as CrewAI has it: UTC, without saying so."""
+    """Return a time as CrewAI keeps it: in UTC, without a time zone."""
     return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
 
 
-def _quoted(texts: Iterable[str]) -> list[str]:
-    # Every store can hold any text in this form.
+def quoted(texts: Iterable[str]) -> list[str]:
+    """Return texts in a form that every store can hold."""
     return [json.dumps(text) for text in texts]
 
 
-def _levels(path: str) -> dict[str, str]:
-    parts = _parts(path)
-    return {
-        level: json.dumps("/" + "/".join(parts[:depth]))
-        for depth, level in enumerate(_LEVELS)
-        if depth <= len(parts)
-    }
+def levels(path: str) -> dict[str, str]:
+    """Return the fields that say in which scopes a record lies, from the topmost down."""
+    found = levels_of(LEVELS, parts_of(path))
+    return {field: json.dumps("/" + "/".join(parts)) for field, parts in found.items()}
 
 
-def _parts(path: str) -> list[str]:
+def parts_of(path: str) -> list[str]:
+    """Return the names in a path."""
     return [part for part in path.split("/") if part]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.storage import UserId, scope_of_user
+from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
     ToolCall,
@@ -41,9 +42,9 @@ def create_memory_tools(
     """Make the tools `search_memories`, `add_memory`, `update_memory`, ... for a crew's agents.
 
     They are for a crew without memory, or for agents that shall change and delete memories, too.
-    What the model can say is what to look for, what to keep, and the id of a memory that it was
-    shown; never whose memories. A tool does not raise because of the memory or of the model: it
-    answers what went wrong and what to do, as a `ToolFailure`, which CrewAI notes in the
+    The model says what to look for, what to keep, and the id of a memory that it was shown; never
+    whose memories. When memory fails or the arguments are wrong, a tool does not raise: it answers
+    what went wrong and what to do, as a `ToolFailure`, which CrewAI notes in the
     `tool_failures` of the task. Answers are never taken from CrewAI's cache.
 
     Args:
@@ -53,8 +54,8 @@ def create_memory_tools(
         include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
             and, where the memory has a graph and there are no filters, `graph`; all of them if
             left out.
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
+        limit: Maximum number of memories in an answer, 1 to 1,000.
+        threshold: Minimum score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
         infer: Whether to extract statements from what is added. The agent has put it into
             words already: kept as it is, it cannot be dropped or misread.
@@ -63,7 +64,8 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
-        ConfigurationError: The graph is asked for, and there is none, or there are filters.
+        ConfigurationError: The graph tool is asked for, but the memory has no graph, or there
+            are filters.
         ScopeError: `user_id` is not an id.
 
     Example:
@@ -78,9 +80,17 @@ def create_memory_tools(
     """
     options = ToolOptions(limit, threshold, filters, infer, metadata, timeout)
     specs = specs_of(include, memory, options)
-    if not callable(user_id):
-        scope_of_user(user_id)
-    return [_tool(_Work(memory, user_id, options, spec)) for spec in specs]
+    check_user(user_id)
+    return [
+        _MemoryTool(
+            _Work(memory, user_id, options, spec),
+            name=spec.name,
+            description=spec.description,
+            args_schema=spec.arguments,
+            cache_function=_never,
+        )
+        for spec in specs
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +106,6 @@ class _Work:
         return ToolCall(options=self.options, scope=scope_of_user(self.user_id))
 
 
-def _tool(work: _Work) -> BaseTool:
-    tool = _MemoryTool(
-        name=work.spec.name,
-        description=work.spec.description,
-        args_schema=work.spec.arguments,
-        cache_function=_never,
-    )
-    tool._work = work
-    return tool
-
-
 def _never(arguments: object = None, result: object = None) -> bool:
     # What is in memory changes, and to add something again is not to have added it before.
     return False
@@ -117,6 +116,10 @@ class _MemoryTool(BaseTool):
 
     # Not a field, because CrewAI dumps the tools of a crew to JSON.
     _work: _Work | None = PrivateAttr(default=None)
+
+    def __init__(self, work: _Work | None = None, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._work = work
 
     def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()

@@ -45,7 +45,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     Args:
         memory: The memory; it stays open.
         session_id: The session. Sessions of different scopes never meet.
-        scope: Whose transcript; else the scope of `connect`; else `run_id=session_id`, which
+        scope: Whose transcript; by default the scope of `connect`, or `run_id=session_id`, which
             keeps sessions apart, but not users who can choose a session's id.
         on_failure: Called with the messages that were not stored, and the error, before it is
             raised.
@@ -79,6 +79,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
             scope = memory.default_scope or Scope(run_id=session_id)
         self._scope = memory.scope_of(scope)
         self._path = (json.dumps(self._scope.ids), session_id)
+        self._memory = memory
         self._documents = memory.documents("message")
         self._on_failure = on_failure
         self._last_seen = 0
@@ -95,10 +96,10 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Async twin of `messages`."""
-        return await self._documents.in_thread(partial(self._read, in_run=self._is_in_run()))
+        return await self._memory.in_thread(partial(self._read, in_run=self._is_in_run()))
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
-        """Add messages behind those that are there, all of them or none.
+        """Append messages, all of them or none.
 
         A value that is not JSON, in a tool's artifact for example, is kept as JSON: a date as text,
         a tuple as a list. Adding a message again adds it again.
@@ -116,7 +117,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Async twin of `add_messages`."""
         with self._reported(messages):
-            await self._documents.in_thread(partial(self._append, messages))
+            await self._memory.in_thread(partial(self._append, messages))
 
     def clear(self) -> None:
         """Delete the messages of the session.
@@ -128,7 +129,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
 
     async def aclear(self) -> None:
         """Async twin of `clear`."""
-        await self._documents.in_thread(partial(self._erase, in_run=self._is_in_run()))
+        await self._memory.in_thread(partial(self._erase, in_run=self._is_in_run()))
 
     def _is_in_run(self) -> bool:
         """Tell whether a `RunnableWithMessageHistory` is in a run with this object."""

@@ -17,9 +17,15 @@ from mem0_integrations.errors import (
     MissingExtraError,
     ScopeError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query
-from mem0_integrations.graph.graph_memory import GraphMemory
-from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
+from mem0_integrations.following import KnowledgeGraph
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    BoltConnection,
+    GraphEngine,
+    NeptuneConnection,
+    Query,
+)
+from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, engine_of, read_snapshot
 from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import ScopeLike
@@ -44,7 +50,7 @@ __all__ = ["agraph_documents", "as_langchain_graph", "graph_documents"]
 
 
 def graph_documents(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = 1_000
 ) -> list[GraphDocument]:
     """Return the facts that hold as LangChain's `GraphDocument`s, one for each memory.
 
@@ -56,7 +62,7 @@ def graph_documents(
     Args:
         graph: The graph.
         scope: Whose.
-        limit: The most facts, 1 to 10,000, the latest.
+        limit: Maximum number of facts, 1 to 10,000; the latest are kept.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -77,7 +83,7 @@ def graph_documents(
 
 
 async def agraph_documents(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = 1_000
 ) -> list[GraphDocument]:
     """Async twin of `graph_documents`.
 
@@ -93,18 +99,18 @@ async def agraph_documents(
 
 @overload
 def as_langchain_graph(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = ..., timeout: float = ...
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = ..., timeout: float = ...
 ) -> GraphStore: ...
 
 
 @overload
 def as_langchain_graph(
-    graph: GraphMemory, *, all_scopes: Literal[True], timeout: float = ...
+    graph: KnowledgeGraph, *, all_scopes: Literal[True], timeout: float = ...
 ) -> Whole: ...
 
 
 def as_langchain_graph(
-    graph: GraphMemory,
+    graph: KnowledgeGraph,
     *,
     scope: ScopeLike | None = None,
     all_scopes: bool = False,
@@ -131,7 +137,7 @@ def as_langchain_graph(
         graph: The graph.
         scope: Whose facts, on any engine.
         all_scopes: Whether to open all there is, on Neo4j or Neptune.
-        limit: The most facts of a copy, 1 to 10,000, the latest.
+        limit: Maximum number of facts in the copy, 1 to 10,000; the latest are kept.
         timeout: Seconds that a query may take; on Neptune, the client's time-outs hold.
 
     Raises:
@@ -157,7 +163,7 @@ def as_langchain_graph(
         )
     if scope is not None:
         return ScopedGraph(read_snapshot(graph, scope=scope, limit=limit), timeout)
-    return _whole(graph.engine, timeout)
+    return _whole(engine_of(graph), timeout)
 
 
 class _ReadOnlyNeo4jGraph(Neo4jGraph):
@@ -179,49 +185,53 @@ class _ReadOnlyNeo4jGraph(Neo4jGraph):
 
 
 def _whole(engine: GraphEngine, timeout: float) -> Whole:
-    # By their names: the driver of another engine need not be installed.
-    names = {kind.__name__ for kind in type(engine).__mro__}
-    if "Neo4jEngine" in names:
-        return _neo4j(engine, timeout)
-    if names & {"NeptuneAnalyticsEngine", "NeptuneDatabaseEngine"}:
-        return _neptune(engine)
+    match engine.connection:
+        case BoltConnection() as connection:
+            return _neo4j(engine, connection, timeout)
+        case NeptuneConnection() as connection:
+            return _neptune(engine, connection)
     raise ConfigurationError(
         f"LangChain has no class for a whole graph on {type(engine).__name__}; pass scope= for a "
         f"copy of one scope, or hand over graph_documents()."
     )
 
 
-def _neo4j(engine: Any, timeout: float) -> Neo4jGraph:
-    if engine.url is None:
+def _neo4j(engine: GraphEngine, connection: BoltConnection, timeout: float) -> Neo4jGraph:
+    if connection.url is None:
         raise ConfigurationError(
             "This engine was made with driver=, from which LangChain can make no Neo4jGraph; make "
             "the engine with a url, or the Neo4jGraph yourself."
         )
-    # With the errors of this package, if it cannot be reached.
-    engine.run(Batch([Query("RETURN 1 AS one")]))
-    username, password = engine.auth or ("", "")
+    _check_reachable(engine)
     graph = _ReadOnlyNeo4jGraph(
-        engine.url,
-        username,
-        password,
-        database=engine.database or "neo4j",
+        connection.url,
+        connection.username,
+        connection.password,
+        database=connection.database or "neo4j",
         timeout=timeout,
         driver_config={"notifications_min_severity": "OFF"},
     )
     # None is the user's home database, which LangChain's constructor does not know.
-    graph._database = engine.database
+    graph._database = connection.database  # type: ignore[assignment]  # as in its driver
     return graph
 
 
-def _neptune(engine: Any) -> NeptuneAnalyticsGraph | NeptuneGraph:
+def _neptune(
+    engine: GraphEngine, connection: NeptuneConnection
+) -> NeptuneAnalyticsGraph | NeptuneGraph:
     try:
         from langchain_aws.graphs import NeptuneAnalyticsGraph, NeptuneGraph
     except ImportError as error:
         raise MissingExtraError("LangChain's graphs on Neptune", "langchain-graph") from error
+    _check_reachable(engine)
+    if connection.graph_identifier is not None:
+        return NeptuneAnalyticsGraph(connection.graph_identifier, client=connection.client)
+    return NeptuneGraph(connection.host, connection.port, client=connection.client)
+
+
+def _check_reachable(engine: GraphEngine) -> None:
+    # LangChain's own constructors would raise errors of the driver.
     engine.run(Batch([Query("RETURN 1 AS one")]))
-    if hasattr(engine, "graph_identifier"):
-        return NeptuneAnalyticsGraph(engine.graph_identifier, client=engine.client)
-    return NeptuneGraph(engine.host, engine.port, client=engine.client)
 
 
 def _documents(found: Snapshot) -> list[GraphDocument]:

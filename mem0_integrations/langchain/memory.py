@@ -13,9 +13,7 @@ chain |= RunnablePassthrough.assign(saved=save)
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_classic.base_memory import BaseMemory
@@ -24,27 +22,16 @@ from langchain_core.runnables import ensure_config
 from pydantic import ConfigDict, Field, SkipValidation
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.errors import (
-    NOT_ACCEPTED,
-    InvalidInputError,
-    InvalidMessageError,
-    ScopeError,
-)
-from mem0_integrations.messages import MessageLike, is_message, last_words, new_turn, turn_key
-from mem0_integrations.planning import (
-    OnError,
-    check_metadata,
-    check_on_error,
-    check_search,
-    check_timeout,
-)
+from mem0_integrations.errors import InvalidInputError, InvalidMessageError, ScopeError
+from mem0_integrations.messages import MessageLike, is_message, last_words
+from mem0_integrations.options import SearchOptions, checked_search
+from mem0_integrations.planning import OnError, check_metadata
 from mem0_integrations.records import Recall
 from mem0_integrations.rendering import recall_text
-from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
+from mem0_integrations.scope import Scope, ScopeSource
+from mem0_integrations.turns import Run, TurnWriter
 
 __all__ = ["Mem0Memory"]
-
-logger = logging.getLogger(__name__)
 
 # With it LangChain passes stop words among the inputs.
 _STOP = "stop"
@@ -68,26 +55,26 @@ class Mem0Memory(BaseMemory):
     Args:
         memory: The memory.
         memory_key: The variable of the prompt; `history` is what `ConversationChain` expects.
-        input_key: The chain's input that holds what the user says; else the only one besides
+        input_key: The chain's input that holds what the user says; otherwise the only one besides
             what memories add, or `input`.
-        output_key: The chain's output that holds the answer; else the only one, or `output`.
+        output_key: The chain's output that holds the answer; otherwise the only one, or `output`.
         return_messages: Whether the variable is a list, for a `MessagesPlaceholder`: with one
             system message, or empty when nothing is known.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run's context or configuration, or it is
+            `ScopeRequest`; otherwise it is found in the run's context or configuration, or it is
             the scope of `connect`.
-        thread_id: Names the conversation, in the metadata of its memories; else `thread_id` or
+        thread_id: Names the conversation, in the metadata of its memories; otherwise `thread_id` or
             `session_id` of the run's configuration, if any.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds that the chain waits for memory, to be read and to be written; else
             `recall_timeout` of `connect`. A write that takes longer goes on.
         on_error: What a failure of memory does: `degrade` (the prompt says that memory could
-            not be read; a failed write is logged) or `raise`; else as connected.
-        infer: Whether to extract statements; else each message is kept as it is.
+            not be read; a failed write is logged) or `raise`; by default, as connected.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
-        background: Whether to go on at once; the turn is on disk by then. Else the chain waits
+        background: Whether to go on at once; the turn is on disk by then. Otherwise the chain waits
             until it is stored, so that the next turn knows of it, as with any chain's memory.
         render: Turns the `Recall` into text.
 
@@ -152,9 +139,9 @@ class Mem0Memory(BaseMemory):
             )
         if scope is not None and not callable(scope):
             scope = Scope.of(scope)
-        check_search(limit, threshold, filters)
-        check_timeout("timeout", timeout)
-        check_on_error(on_error)
+        options = checked_search(
+            limit=limit, threshold=threshold, filters=filters, timeout=timeout, on_error=on_error
+        )
         fields: dict[str, Any] = {
             "memory": memory,
             "memory_key": memory_key,
@@ -163,11 +150,7 @@ class Mem0Memory(BaseMemory):
             "return_messages": return_messages,
             "scope": scope,
             "thread_id": thread_id,
-            "limit": limit,
-            "threshold": threshold,
-            "filters": filters,
-            "timeout": timeout,
-            "on_error": on_error,
+            **options,
             "infer": infer,
             "metadata": check_metadata(metadata),
             "background": background,
@@ -188,13 +171,17 @@ class Mem0Memory(BaseMemory):
             ScopeError: There is no scope.
             BackendError: Memory could not be read, and `on_error` is `raise`.
         """
-        search = self._search(inputs)
-        return self._variables(Recall() if search is None else self.memory.recall(**search))
+        run, query = self._run(), last_words(self._said(inputs))
+        if query is None:
+            return self._variables(Recall())
+        return self._variables(self.memory.recall(query, scope=run.scope, **self._options))
 
     async def aload_memory_variables(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Async twin of `load_memory_variables`."""
-        search = self._search(inputs)
-        return self._variables(Recall() if search is None else await self.memory.arecall(**search))
+        run, query = self._run(), last_words(self._said(inputs))
+        if query is None:
+            return self._variables(Recall())
+        return self._variables(await self.memory.arecall(query, scope=run.scope, **self._options))
 
     def save_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         """Remember a turn.
@@ -207,15 +194,11 @@ class Mem0Memory(BaseMemory):
             ScopeError: There is no scope.
             BackendError: The write failed, and `on_error` is `raise`; it is kept.
         """
-        with self._reporting():
-            if write := self._write(inputs, outputs):
-                self.memory.remember(**write)
+        self._writer.remember(self._run(), self._turn(inputs, outputs))
 
     async def asave_context(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
         """Async twin of `save_context`."""
-        with self._reporting():
-            if write := self._write(inputs, outputs):
-                await self.memory.aremember(**write)
+        await self._writer.aremember(self._run(), self._turn(inputs, outputs))
 
     def clear(self) -> None:
         """Erase everything of the scope for good, also what earlier conversations left.
@@ -224,20 +207,15 @@ class Mem0Memory(BaseMemory):
             ScopeError: There is no scope.
             BackendError: Mem0 failed; some of it may be erased. Call it again.
         """
-        self.memory.forget(self._whose(_request()))
+        self.memory.forget(self._run().scope)
 
     async def aclear(self) -> None:
         """Async twin of `clear`."""
-        await self.memory.aforget(self._whose(_request()))
+        await self.memory.aforget(self._run().scope)
 
-    def _search(self, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-        scope = self._whose(_request())
-        query = last_words(self._said(inputs))
-        if query is None:
-            return None
+    @property
+    def _options(self) -> SearchOptions:
         return {
-            "query": query,
-            "scope": scope,
             "limit": self.limit,
             "threshold": self.threshold,
             "filters": self.filters,
@@ -251,63 +229,37 @@ class Mem0Memory(BaseMemory):
             return {self.memory_key: [SystemMessage(text)] if text else []}
         return {self.memory_key: text}
 
-    def _write(
-        self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
-        request = _request()
-        scope, thread_id = self._whose(request), self._thread(request)
+    @property
+    def _writer(self) -> TurnWriter:
+        return TurnWriter(
+            memory=self.memory,
+            infer=self.infer,
+            metadata=self.metadata,
+            background=self.background,
+            timeout=self.memory.recall_timeout if self.timeout is None else self.timeout,
+            whole=False,
+            on_error=self.on_error,
+        )
+
+    def _turn(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[MessageLike]:
         key = _key_of("output", outputs, self.output_key)
-        turn = new_turn([*self._said(inputs), *_messages("output", key, outputs[key])])
-        if turn is None:
-            return None
-        provenance = {} if thread_id is None else {"thread_id": thread_id}
-        if turn.has_ids:
-            provenance["message_id"] = turn.human_id
-        return {
-            "messages": turn.messages,
-            "scope": scope,
-            "infer": self.infer,
-            "metadata": {**self.metadata, **provenance},
-            # Without ids, who says the same twice cannot be told from a chain that is retried.
-            "key": turn_key(scope, thread_id, turn) if turn.has_ids else None,
-            "background": self.background,
-            "timeout": self.memory.recall_timeout if self.timeout is None else self.timeout,
-            "on_error": self.on_error,
-        }
+        return [*self._said(inputs), *_messages("output", key, outputs[key])]
 
     def _said(self, inputs: Mapping[str, Any]) -> list[MessageLike]:
         key = _key_of("input", inputs, self.input_key, ignored=(self.memory_key, _STOP))
         return _messages("input", key, inputs[key])
 
-    def _whose(self, request: ScopeRequest) -> Scope:
+    def _run(self) -> Run:
+        config = ensure_config()
         try:
-            return resolve_scope(self.scope, request, self.memory.default_scope)
+            return Run.of(config, self.scope, self.memory, thread_id=self.thread_id)
         except ScopeError as error:
-            if self.scope is not None or request.configurable:
+            if self.scope is not None or config["configurable"]:
                 raise
             raise ScopeError(
                 f"{error} A chain does not show its config to its memory: invoke "
                 f"RunnableLambda(chain.invoke, chain.ainvoke) in its place."
             ) from None
-
-    def _thread(self, request: ScopeRequest) -> str | None:
-        named = map(request.configurable.get, ("thread_id", "session_id"))
-        return next((str(name) for name in (self.thread_id, *named) if name is not None), None)
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except NOT_ACCEPTED as error:
-            if (self.on_error or self.memory.on_error) == "raise":
-                raise
-            logger.error(
-                "A turn was not accepted and will not be remembered: %s.", type(error).__name__
-            )
-
-
-def _request() -> ScopeRequest:
-    return ScopeRequest.of_run(ensure_config())
 
 
 def _key_of(

@@ -21,24 +21,25 @@ from langgraph.types import Command
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
-from mem0_integrations.langchain.hearing import (
-    NOTHING,
-    Kept,
+from mem0_integrations.langchain.thread_state import (
+    NOTHING_HEARD,
+    ThreadState,
     has_heard,
     hear,
     last_turn,
     messages_of,
     unsaved_turns,
-    without_saved,
+    with_unsaved,
 )
 from mem0_integrations.langchain.tools import create_memory_tools, replaced
-from mem0_integrations.langgraph.runs import Run, TurnWriter
 from mem0_integrations.memory_tools import ToolName
 from mem0_integrations.messages import last_words
-from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.options import checked_search
+from mem0_integrations.planning import OnError
 from mem0_integrations.records import Recall
 from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import Scope, ScopeSource
+from mem0_integrations.turns import Run, TurnWriter
 
 __all__ = ["Mem0Middleware", "Mem0State"]
 
@@ -53,7 +54,7 @@ class Mem0State(AgentState[Any]):
     """
 
     # The reducer stands last, where LangGraph looks for it.
-    mem0_middleware: NotRequired[Annotated[dict[str, Kept], PrivateStateAttr, operator.or_]]
+    mem0_middleware: NotRequired[Annotated[dict[str, ThreadState], PrivateStateAttr, operator.or_]]
 
 
 class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
@@ -63,8 +64,8 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     each request to the model, after the application's own; the conversation is not changed.
     When the agent is done, the turn is remembered: once, however often LangGraph runs it
     (retries, resumes, replays, forks). With a checkpointer, what could not be saved, because
-    the model raised for example, is saved with the next run of the thread; a turn that somebody
-    else resumes, in another scope, waits for the next run in its own.
+    the model raised for example, is saved with the next run of the thread; a turn
+    that is resumed in another scope waits for the next run in its own.
 
     What it keeps of a thread is private state: not part of the agent's result, but of the
     stream modes `updates` and `values`. Each memory carries `thread_id`, `checkpoint_id` and
@@ -74,17 +75,17 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         search_scope: Whose memories are recalled, if not those of `scope`.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds that the agent waits for memory, to be read and, in the foreground, to
-            be written; else `recall_timeout` of `connect`. A write that takes longer goes on.
+            be written; otherwise `recall_timeout` of `connect`. A write that takes longer goes on.
         render: Turns the `Recall` into the text for the system message; nothing is added for
             an empty one.
-        infer: Whether to extract statements; else each message is kept as it is.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
         background: Whether to go on at once; the turn is on disk by then.
         include_tool_messages: Whether to learn from what tools answered, too.
@@ -135,9 +136,9 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         tools: bool | Sequence[ToolName] = False,
         name: str = "Mem0Middleware",
     ) -> None:
-        check_search(limit, threshold, filters)
-        check_timeout("timeout", timeout)
-        check_on_error(on_error)
+        self._search = checked_search(
+            limit=limit, threshold=threshold, filters=filters, timeout=timeout, on_error=on_error
+        )
         for source in (scope, search_scope):
             if source is not None and not callable(source):
                 Scope.of(source)
@@ -147,15 +148,8 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self._search_scope = scope if search_scope is None else search_scope
         self._render: Callable[[Recall], object] = render
         self._name = name
-        self._search: dict[str, Any] = {
-            "limit": limit,
-            "threshold": threshold,
-            "filters": filters,
-            "timeout": timeout,
-            "on_error": on_error,
-        }
         self._writer = TurnWriter(
-            memory,
+            memory=memory,
             infer=infer,
             metadata=metadata,
             background=background,
@@ -177,28 +171,28 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
         """Recall what is known about what the user said last, unless that was done."""
-        run, kept, query = self._listen(state)
+        run, thread, query = self._listen(state)
         if query is None:
-            return self._update(kept)
+            return self._update(thread)
         run.recalling()
         recall = self._memory.recall(query, scope=run.scope, **self._search)
-        return self._recalled(run, kept, recall)
+        return self._recalled(run, thread, recall)
 
     async def abefore_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
         """Async twin of `before_agent`."""
-        run, kept, query = self._listen(state)
+        run, thread, query = self._listen(state)
         if query is None:
-            return self._update(kept)
+            return self._update(thread)
         run.recalling()
         recall = await self._memory.arecall(query, scope=run.scope, **self._search)
-        return self._recalled(run, kept, recall)
+        return self._recalled(run, thread, recall)
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
         """Show the model what was recalled; a message that came meanwhile is recalled for, too."""
         update = None
-        if not has_heard(self._kept(request.state), messages_of(request.state)):
+        if not has_heard(self._thread(request.state), messages_of(request.state)):
             update = self.before_agent(request.state, request.runtime)
         response = handler(self._informed(request, update))
         return ExtendedModelResponse(response, Command(update=update) if update else None)
@@ -210,54 +204,54 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> ExtendedModelResponse[Any]:
         """Async twin of `wrap_model_call`."""
         update = None
-        if not has_heard(self._kept(request.state), messages_of(request.state)):
+        if not has_heard(self._thread(request.state), messages_of(request.state)):
             update = await self.abefore_agent(request.state, request.runtime)
         response = await handler(self._informed(request, update))
         return ExtendedModelResponse(response, Command(update=update) if update else None)
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
         """Remember the turns that are not in memory yet, oldest first."""
-        run, kept, unsaved = self._unsaved(state)
+        run, thread, unsaved = self._unsaved(state)
         while unsaved and self._writer.remember(run, unsaved[0]):
             del unsaved[0]
-        return self._update(without_saved(kept, run.scope, unsaved))
+        return self._update(with_unsaved(thread, run.scope, unsaved))
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any]:
         """Async twin of `after_agent`."""
-        run, kept, unsaved = self._unsaved(state)
+        run, thread, unsaved = self._unsaved(state)
         while unsaved and await self._writer.aremember(run, unsaved[0]):
             del unsaved[0]
-        return self._update(without_saved(kept, run.scope, unsaved))
+        return self._update(with_unsaved(thread, run.scope, unsaved))
 
-    def _listen(self, state: Mapping[str, Any]) -> tuple[Run, Kept, str | None]:
-        """Note what the user has said since; there is a query if something is to be recalled."""
+    def _listen(self, state: Mapping[str, Any]) -> tuple[Run, ThreadState, str | None]:
+        """Note what the user has said since; return a query if something is to be recalled."""
         config, messages = get_config(), messages_of(state)
         run = own = Run.of(config, self._search_scope, self._memory)
         if self._search_scope is not self._scope:
             own = Run.of(config, self._scope, self._memory)
-        kept = hear(self._kept(state), messages, own.scope)
-        if kept["recalled"] == run.scope.ids:
-            return run, kept, None
+        thread = hear(self._thread(state), messages, own.scope)
+        if thread["recalled"] == run.scope.ids:
+            return run, thread, None
         query = last_words(last_turn(messages))
-        return run, kept if query else self._with_recall(kept, run, Recall()), query
+        return run, thread if query else self._with_recall(thread, run, Recall()), query
 
-    def _recalled(self, run: Run, kept: Kept, recall: Recall) -> dict[str, Any]:
+    def _recalled(self, run: Run, thread: ThreadState, recall: Recall) -> dict[str, Any]:
         run.recalled(recall)
-        return self._update(self._with_recall(kept, run, recall))
+        return self._update(self._with_recall(thread, run, recall))
 
-    def _with_recall(self, kept: Kept, run: Run, recall: Recall) -> Kept:
+    def _with_recall(self, thread: ThreadState, run: Run, recall: Recall) -> ThreadState:
         memories = self._render(recall)
         if not isinstance(memories, str):
             raise InvalidInputError(f"render must return a string, not {type(memories).__name__}.")
         # After a failed recall, the next run tries again.
         recalled = run.scope.ids if recall.degraded is None else None
-        return {**kept, "memories": memories, "recalled": recalled}
+        return {**thread, "memories": memories, "recalled": recalled}
 
     def _informed(
         self, request: ModelRequest[Any], update: Mapping[str, Any] | None
     ) -> ModelRequest[Any]:
         self._check_tools(request)
-        memories = self._kept(update or request.state)["memories"]
+        memories = self._thread(update or request.state)["memories"]
         if not memories:
             return request
         return request.override(system_message=_appended(request.system_message, memories))
@@ -271,18 +265,20 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 f"pass them to create_agent."
             )
 
-    def _unsaved(self, state: Mapping[str, Any]) -> tuple[Run, Kept, list[list[BaseMessage]]]:
+    def _unsaved(
+        self, state: Mapping[str, Any]
+    ) -> tuple[Run, ThreadState, list[list[BaseMessage]]]:
         run = Run.of(get_config(), self._scope, self._memory)
         messages = messages_of(state)
-        kept = hear(self._kept(state), messages, run.scope)
-        return run, kept, unsaved_turns(kept, messages, run.scope)
+        thread = hear(self._thread(state), messages, run.scope)
+        return run, thread, unsaved_turns(thread, messages, run.scope)
 
-    def _kept(self, state: Mapping[str, Any]) -> Kept:
-        kept: dict[str, Kept] = state.get(_KEY) or {}
-        return kept.get(self._name, NOTHING)
+    def _thread(self, state: Mapping[str, Any]) -> ThreadState:
+        threads: dict[str, ThreadState] = state.get(_KEY) or {}
+        return threads.get(self._name, NOTHING_HEARD)
 
-    def _update(self, kept: Kept) -> dict[str, Any]:
-        return {_KEY: {self._name: kept}}
+    def _update(self, thread: ThreadState) -> dict[str, Any]:
+        return {_KEY: {self._name: thread}}
 
 
 def _check_name(name: object) -> None:

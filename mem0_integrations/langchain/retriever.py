@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypedDict, Unpack
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -18,14 +18,26 @@ from pydantic import SkipValidation
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
-from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.options import RecallOptions, checked_search
+from mem0_integrations.planning import OnError
 from mem0_integrations.records import Memory, Recall
 from mem0_integrations.rendering import facts_of_memories
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
 
 __all__ = ["Mem0Retriever"]
 
-_DEGRADED = "memory.degraded"
+_DEGRADED: Final = "memory.degraded"
+# What the limit and the threshold of a recall are called here.
+_NAMES: Final = ("k", "score_threshold")
+
+
+class _Asked(TypedDict, total=False):
+    """What one call may say, and what is known about it."""
+
+    k: int | None
+    score_threshold: float | None
+    filters: Mapping[str, object] | None
+    request: ScopeRequest | None
 
 
 class Mem0Retriever(BaseRetriever):
@@ -49,14 +61,14 @@ class Mem0Retriever(BaseRetriever):
 
     Args:
         memory: The memory.
-        k: The most documents.
-        score_threshold: The least score in [0, 1]; None for Mem0's default.
+        k: Maximum number of documents, 1 to 1,000.
+        score_threshold: Minimum score in [0, 1]; None for Mem0's default.
         filters: Mem0's metadata filters.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
-        timeout: Seconds that a recall may take; else as connected.
-        on_error: What a failed recall does: `degrade` or `raise`; else as connected.
+        timeout: Seconds that a recall may take; by default, as connected.
+        on_error: What a failed recall does: `degrade` or `raise`; by default, as connected.
         name: The name of its runs.
         tags: Tags of its runs.
         metadata: Metadata of its runs.
@@ -98,9 +110,14 @@ class Mem0Retriever(BaseRetriever):
         tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        check_search(k, score_threshold, filters, names=("k", "score_threshold"))
-        check_timeout("timeout", timeout)
-        check_on_error(on_error)
+        checked_search(
+            _NAMES,
+            limit=k,
+            threshold=score_threshold,
+            filters=filters,
+            timeout=timeout,
+            on_error=on_error,
+        )
         if scope is not None and not callable(scope):
             scope = Scope.of(scope)
         fields: dict[str, Any] = {
@@ -146,12 +163,10 @@ class Mem0Retriever(BaseRetriever):
         query: str,
         *,
         run_manager: CallbackManagerForRetrieverRun,
-        k: int | None = None,
-        score_threshold: float | None = None,
-        filters: Mapping[str, object] | None = None,
-        request: ScopeRequest | None = None,
+        **asked: Unpack[_Asked],
     ) -> list[Document]:
-        recall = self.memory.recall(**self._plan(query, k, score_threshold, filters, request))
+        options = self._options(query, **asked)
+        recall = self.memory.recall(query, **options)
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
             dispatch_custom_event(_DEGRADED, {"reason": recall.degraded}, config=config)
@@ -162,13 +177,10 @@ class Mem0Retriever(BaseRetriever):
         query: str,
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
-        k: int | None = None,
-        score_threshold: float | None = None,
-        filters: Mapping[str, object] | None = None,
-        request: ScopeRequest | None = None,
+        **asked: Unpack[_Asked],
     ) -> list[Document]:
-        plan = self._plan(query, k, score_threshold, filters, request)
-        recall = await self.memory.arecall(**plan)
+        options = self._options(query, **asked)
+        recall = await self.memory.arecall(query, **options)
         if recall.degraded is not None:
             config: RunnableConfig = {"callbacks": run_manager.get_child()}
             await adispatch_custom_event(_DEGRADED, {"reason": recall.degraded}, config=config)
@@ -185,15 +197,14 @@ class Mem0Retriever(BaseRetriever):
                 document.metadata["relations"] = facts.get(str(document.id), [])
         return documents
 
-    def _plan(
+    def _options(
         self,
         query: str,
-        k: int | None,
-        score_threshold: float | None,
-        filters: Mapping[str, object] | None,
-        request: ScopeRequest | None,
-    ) -> dict[str, Any]:
-        """Return the arguments of the recall."""
+        k: int | None = None,
+        score_threshold: float | None = None,
+        filters: Mapping[str, object] | None = None,
+        request: ScopeRequest | None = None,
+    ) -> RecallOptions:
         if not isinstance(query, str):
             raise InvalidInputError(
                 f"A retriever takes a text, not {type(query).__name__}; in a chain, pick it out "
@@ -201,9 +212,8 @@ class Mem0Retriever(BaseRetriever):
             )
         limit = self.k if k is None else k
         threshold = self.score_threshold if score_threshold is None else score_threshold
-        check_search(limit, threshold, filters, names=("k", "score_threshold"))
+        checked_search(_NAMES, limit=limit, threshold=threshold, filters=filters)
         return {
-            "query": query,
             "scope": resolve_scope(
                 self.scope, request or _request_of(None), self.memory.default_scope
             ),

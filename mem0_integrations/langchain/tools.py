@@ -22,7 +22,8 @@ from mem0_integrations.memory_tools import (
     answered,
     specs_of,
 )
-from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
+from mem0_integrations.scope import Scope, ScopeSource
+from mem0_integrations.turns import Run
 
 __all__ = ["create_memory_tools", "replaced"]
 
@@ -41,9 +42,9 @@ def create_memory_tools(
 ) -> list[BaseTool]:
     """Make the tools `search_memories`, `add_memory`, `update_memory`, ... for an agent.
 
-    What the model can say is what to look for, what to keep, and the id of a memory that it was
-    shown; never whose memories. A tool does not raise because of the memory or of the model: it
-    answers what went wrong and what to do, as a `ToolMessage` with the status `error`. A call
+    The model says what to look for, what to keep, and the id of a memory that it was shown; never
+    whose memories. When memory fails or the arguments are wrong, a tool does not raise: it answers
+    what went wrong and what to do, as a `ToolMessage` with the status `error`. A call
     that is repeated (a retry, a resume) adds once: its id is part of the key.
 
     For two sets of tools in one agent, rename those of one with
@@ -52,13 +53,13 @@ def create_memory_tools(
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found for each call in the run-time context, in
+            `ScopeRequest`; otherwise it is found for each call in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         include: The tools to make, in this order, of `search`, `add`, `update`, `delete`, `list`
             and, where the memory has a graph and there are no filters, `graph`; all of them if
             left out.
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds; None for Mem0's default.
+        limit: Maximum number of memories in an answer, 1 to 1,000.
+        threshold: Minimum score in [0, 1] of what a search finds; None for Mem0's default.
         filters: Mem0's metadata filters; to the tools, other memories do not exist.
         infer: Whether to extract statements from what is added. The agent has put it into
             words already: kept as it is, it cannot be dropped or misread.
@@ -68,7 +69,8 @@ def create_memory_tools(
 
     Raises:
         InvalidInputError: An argument is malformed.
-        ConfigurationError: The graph is asked for, and there is none, or there are filters.
+        ConfigurationError: The graph tool is asked for, but the memory has no graph, or there
+            are filters.
 
     Example:
         >>> from mem0_integrations import connect
@@ -142,13 +144,9 @@ class _MemoryTool(BaseTool):
             return await aanswer(self.memory, self.spec, call, **kwargs)
 
     def _call(self, config: RunnableConfig, tool_call_id: str | None) -> ToolCall:
-        request = ScopeRequest.of_run(ensure_config(config))
-        thread_id = request.configurable.get("thread_id")
+        run = Run.of(ensure_config(config), self.scope, self.memory)
         return ToolCall(
-            options=self.options,
-            scope=resolve_scope(self.scope, request, self.memory.default_scope),
-            thread_id=None if thread_id is None else str(thread_id),
-            id=tool_call_id,
+            options=self.options, scope=run.scope, thread_id=run.thread_id, id=tool_call_id
         )
 
     @contextmanager

@@ -10,7 +10,7 @@ from typing import Final
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
-__all__ = ["aknown_at", "known_at"]
+__all__ = ["areplayed_time", "replayed_time"]
 
 _CHECKPOINTER: Final = "__pregel_checkpointer"
 _DURABILITY: Final = "__pregel_durability"
@@ -19,7 +19,7 @@ _PATIENCE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 
 
-def known_at(config: RunnableConfig, checkpoint_id: str | None) -> datetime | None:
+def replayed_time(config: RunnableConfig, checkpoint_id: str | None) -> datetime | None:
     """Return the time of the past checkpoint that a run replays; None for a run of the present.
 
     A replay and a fork begin with a checkpoint of the source `fork` or `update`, whose
@@ -37,8 +37,8 @@ def known_at(config: RunnableConfig, checkpoint_id: str | None) -> datetime | No
     return walk.time
 
 
-async def aknown_at(config: RunnableConfig, checkpoint_id: str | None) -> datetime | None:
-    """Async twin of `known_at`."""
+async def areplayed_time(config: RunnableConfig, checkpoint_id: str | None) -> datetime | None:
+    """Async twin of `replayed_time`."""
     saver, walk = _checkpointer(config), _Walk(config, checkpoint_id)
     while saver is not None and walk.next is not None:
         walk.visit(await saver.aget_tuple(walk.next))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.graph import MessagesState
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.errors import InvalidInputError
-from mem0_integrations.langgraph.checkpoints import aknown_at, known_at
-from mem0_integrations.langgraph.runs import Run, TurnWriter
+from mem0_integrations.langgraph.checkpoints import areplayed_time, replayed_time
 from mem0_integrations.messages import last_words
-from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.options import checked_search
+from mem0_integrations.planning import OnError
 from mem0_integrations.records import Recall
 from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import ScopeSource
+from mem0_integrations.turns import Run, TurnWriter
 
 __all__ = ["MemoryState", "recall_node", "remember_node"]
 
@@ -52,7 +53,7 @@ def recall_node(
     as_of: Literal["now", "checkpoint"] = "now",
     on_error: OnError | None = None,
     render: Callable[[Recall], object] = recall_text,
-) -> RunnableLambda[Any, dict[str, object]]:
+) -> Runnable[Any, dict[str, object]]:
     """Make a node that recalls what is known about the user's last message.
 
     It writes what it found into a key of the state, never into the conversation; put it into
@@ -61,12 +62,12 @@ def recall_node(
     Args:
         memory: The memory.
         scope: Whose memories: a `Scope`, a mapping, or a callable that is given a
-            `ScopeRequest`; else it is found in the run-time context, in
+            `ScopeRequest`; otherwise it is found in the run-time context, in
             `config["configurable"]`, or in the user that LangGraph Server authenticated.
         messages_key: The key of the state that holds the conversation.
         output_key: The key of the state that gets the result; it must be in the schema.
-        limit: The most memories.
-        threshold: The least score in [0, 1].
+        limit: Maximum number of memories, 1 to 1,000.
+        threshold: Minimum score in [0, 1].
         filters: Mem0's metadata filters.
         timeout: Seconds; after that the graph goes on without memory.
         as_of: `now`, or `checkpoint`: in a replay or fork of a past checkpoint, only what was
@@ -97,16 +98,9 @@ def recall_node(
     """
     if as_of not in ("now", "checkpoint"):
         raise InvalidInputError(f"as_of must be 'now' or 'checkpoint', not {as_of!r}.")
-    check_search(limit, threshold, filters)
-    check_timeout("timeout", timeout)
-    check_on_error(on_error)
-    options: dict[str, Any] = {
-        "limit": limit,
-        "threshold": threshold,
-        "filters": filters,
-        "timeout": timeout,
-        "on_error": on_error,
-    }
+    options = checked_search(
+        limit=limit, threshold=threshold, filters=filters, timeout=timeout, on_error=on_error
+    )
 
     def found(run: Run, recall: Recall) -> dict[str, object]:
         run.recalled(recall)
@@ -118,7 +112,7 @@ def recall_node(
         if query is None:
             return {output_key: render(Recall())}
         run.recalling()
-        time = known_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        time = replayed_time(config, run.checkpoint_id) if as_of == "checkpoint" else None
         return found(run, memory.recall(query, scope=run.scope, as_of=time, **options))
 
     async def arecall(state: object, config: RunnableConfig) -> dict[str, object]:
@@ -127,10 +121,10 @@ def recall_node(
         if query is None:
             return {output_key: render(Recall())}
         run.recalling()
-        time = await aknown_at(config, run.checkpoint_id) if as_of == "checkpoint" else None
+        time = await areplayed_time(config, run.checkpoint_id) if as_of == "checkpoint" else None
         return found(run, await memory.arecall(query, scope=run.scope, as_of=time, **options))
 
-    return RunnableLambda(recall, afunc=arecall, name="recall")
+    return _Node("recall", recall, arecall)
 
 
 def remember_node(
@@ -144,7 +138,7 @@ def remember_node(
     timeout: float | None = None,
     include_tool_messages: bool = False,
     on_error: OnError | None = None,
-) -> RunnableLambda[Any, dict[str, object]]:
+) -> Runnable[Any, dict[str, object]]:
     """Make a node that remembers the last turn: the user's last message and what followed.
 
     However often LangGraph runs the node for a turn (retries, resumes, replays, forks), the
@@ -157,7 +151,7 @@ def remember_node(
         scope: Whose memory the turn becomes; see `recall_node`. It may differ from the scope
             that is recalled.
         messages_key: The key of the state that holds the conversation.
-        infer: Whether to extract statements; else each message is kept as it is.
+        infer: Whether to extract statements; otherwise each message is kept as it is.
         metadata: Values of the application, JSON-serialisable, for each memory.
         background: Whether to go on at once; the turn is on disk by then.
         timeout: Seconds to wait for a write in the foreground.
@@ -185,7 +179,7 @@ def remember_node(
         'I like tea.'
     """
     writer = TurnWriter(
-        memory,
+        memory=memory,
         infer=infer,
         metadata=metadata,
         background=background,
@@ -202,7 +196,31 @@ def remember_node(
         await writer.aremember(Run.of(config, scope, memory), _messages(state, messages_key))
         return {}
 
-    return RunnableLambda(remember, afunc=aremember, name="remember")
+    return _Node("remember", remember, aremember)
+
+
+class _Node(Runnable[Any, dict[str, object]]):
+    """A node that is called as it is: a `RunnableLambda` takes longer than a write."""
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[[object, RunnableConfig], dict[str, object]],
+        acall: Callable[[object, RunnableConfig], Awaitable[dict[str, object]]],
+    ) -> None:
+        self.name = name
+        self._call = call
+        self._acall = acall
+
+    def invoke(
+        self, input: object, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, object]:
+        return self._call(input, config or ensure_config())
+
+    async def ainvoke(
+        self, input: object, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> dict[str, object]:
+        return await self._acall(input, config or ensure_config())
 
 
 def _messages(state: object, key: str) -> list[Any]:

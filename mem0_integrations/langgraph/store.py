@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 from langgraph.store.base import (
     BaseStore,
@@ -23,8 +23,9 @@ from langgraph.store.base import (
 )
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.documents import DocumentAccess
+from mem0_integrations.concurrency import call_within
 from mem0_integrations.langgraph.store_filters import passes_filter
+from mem0_integrations.langgraph.store_homes import Homes
 from mem0_integrations.langgraph.store_ops import (
     check_minutes,
     check_ttl_config,
@@ -37,7 +38,6 @@ from mem0_integrations.langgraph.store_ops import (
 )
 from mem0_integrations.langgraph.sweeper import Sweeper
 from mem0_integrations.messages import last_words
-from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Address, Document
 
@@ -55,7 +55,7 @@ class Mem0Store(BaseStore):
 
     Unlike in other stores, semantic search is on without an `index`. What a batch puts is
     written as a whole where the vector store can do so. Values are kept as JSON. Of a query
-    longer than 2,000 characters the end is searched for.
+    longer than 2,000 characters, only the end is used.
 
     Args:
         memory: The memory; it stays open when the store is no longer used.
@@ -68,9 +68,9 @@ class Mem0Store(BaseStore):
             by default all of it (`"$"`). False for no semantic search. Give the embedder to
             `connect`.
         ttl: As for other stores; times are minutes. `refresh_on_read` is on, `omit_expired` off
-            unless said otherwise. Call `start_ttl_sweeper` to delete what has expired.
-        timeout: Seconds that a batch may take; one that takes longer is left behind, and may
-            still be carried out. None to wait without an end, as other stores do.
+            unless said otherwise. Call `start_ttl_sweeper` to delete expired items.
+        timeout: Seconds that a batch may take; one that takes longer is abandoned, but may
+            still be carried out. None for no limit, as in other stores.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -103,13 +103,12 @@ class Mem0Store(BaseStore):
         self._timeout = timeout
         self._fields = checked_fields(index)
         self._omit_expired = bool(ttl and ttl.get("omit_expired"))
-        self._template = None if memories is None else _checked_template(memory, memories)
-        self._memories = None if self._template is None else memory.documents(self._template)
-        self._items = memory.documents("item")
+        self._memory = memory
+        self._homes = Homes(memory, memories)
         self._sweeper = Sweeper(self.sweep_ttl)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Carry operations out: first all that read, then all that write.
+        """Carry out operations: first all reads, then all writes.
 
         Args:
             ops: The operations. If one is malformed, none is carried out.
@@ -124,22 +123,23 @@ class Mem0Store(BaseStore):
             BackendError: The vector store or the embedder failed.
             BackendTimeoutError: The batch took longer than `timeout`.
         """
-        return self._items.within(self._timeout, partial(self._batch, list(ops)))
+        work = partial(self._batch, list(ops))
+        return work() if self._timeout is None else call_within(self._timeout, work)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Async twin of `batch`; it does not block the event loop."""
-        return await self._items.in_thread(partial(self._batch, list(ops)), timeout=self._timeout)
+        return await self._memory.in_thread(partial(self._batch, list(ops)), timeout=self._timeout)
 
     def sweep_ttl(self) -> int:
         """Delete the items that have expired; returns how many."""
         now = datetime.now(UTC)
-        return sum(documents.sweep(now) for documents in self._all)
+        return sum(documents.sweep(now) for documents in self._homes)
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Delete what has expired every few minutes, in a thread.
 
         Args:
-            sweep_interval_minutes: Else `sweep_interval_minutes` of `ttl`, else 5.
+            sweep_interval_minutes: Minutes between two sweeps; by default those of `ttl`, or 5.
 
         Returns:
             Ends with the sweeper; cancel it, or call `stop_ttl_sweeper`.
@@ -184,37 +184,9 @@ class Mem0Store(BaseStore):
                 namespace = plain_prefix(op)
             case _:
                 namespace = op.namespace
-        if self._template is not None and self._template.covers(namespace):
-            # Raises where its labels are no ids.
-            self._template.scope_of(namespace)
+        # Raises where its labels are no ids.
+        self._homes.scope_of(namespace)
         return op
-
-    @property
-    def _all(self) -> Iterator[DocumentAccess]:
-        yield self._items
-        if self._memories is not None:
-            yield self._memories
-
-    def _home(self, namespace: tuple[str, ...]) -> DocumentAccess:
-        if self._template is not None and self._memories and self._template.covers(namespace):
-            return self._memories
-        return self._items
-
-    def _homes(self, prefix: tuple[str, ...]) -> list[DocumentAccess]:
-        """Return where items under a prefix may lie."""
-        if self._home(prefix) is self._memories or self._memories is None:
-            return [self._home(prefix)]
-        assert self._template is not None
-        return [*self._all] if self._template.meets(prefix) else [self._items]
-
-    def _by_home(
-        self, addresses: Iterable[Address]
-    ) -> Iterator[tuple[DocumentAccess, list[Address]]]:
-        wanted = list(dict.fromkeys(addresses))
-        for home in self._all:
-            here = [address for address in wanted if self._home(address[0]) is home]
-            if here:
-                yield home, here
 
     def _is_visible(self, document: Document, now: datetime) -> bool:
         expired = document.expires_at is not None and document.expires_at <= now
@@ -222,7 +194,7 @@ class Mem0Store(BaseStore):
 
     def _got(self, ops: Sequence[GetOp], now: datetime) -> dict[Address, Document | None]:
         found: dict[Address, Document | None] = {}
-        for home, addresses in self._by_home(map(_address, ops)):
+        for home, addresses in self._homes.grouped(map(_address, ops)):
             for address, document in zip(addresses, home.get(addresses), strict=True):
                 visible = document is not None and self._is_visible(document, now)
                 found[address] = document if visible else None
@@ -231,7 +203,7 @@ class Mem0Store(BaseStore):
     def _listed(self, prefix: tuple[str, ...], now: datetime) -> list[Document]:
         return [
             document
-            for home in self._homes(prefix)
+            for home in self._homes.under(prefix)
             for document in home.list(prefix)
             if self._is_visible(document, now)
         ]
@@ -244,7 +216,7 @@ class Mem0Store(BaseStore):
         ranked: list[Document] = []
         query = last_words(op.query) if op.query else None
         if query is not None and self._fields is not None and op.limit:
-            for home in self._homes(prefix):
+            for home in self._homes.under(prefix):
                 ranked += home.search(prefix, query, end, passes=passes)
             ranked.sort(key=lambda document: -(document.score or 0.0))
         if len(ranked) < end:
@@ -257,26 +229,25 @@ class Mem0Store(BaseStore):
         return ranked[op.offset : end]
 
     def _prolong(self, addresses: Sequence[Address], now: datetime) -> None:
-        for home, here in self._by_home(addresses):
+        for home, here in self._homes.grouped(addresses):
             home.prolong(here, now)
 
     def _write(self, puts: Mapping[Address, PutOp], now: datetime) -> None:
-        for home, addresses in self._by_home(puts):
+        for home, addresses in self._homes.grouped(puts):
             here = [puts[address] for address in addresses]
-            if new := [self._document(op, home, now) for op in here if op.value is not None]:
+            if new := [self._document(op, now) for op in here if op.value is not None]:
                 home.put(new)
             if gone := [_address(op) for op in here if op.value is None]:
                 home.delete(gone)
 
-    def _document(self, op: PutOp, home: DocumentAccess, now: datetime) -> Document:
+    def _document(self, op: PutOp, now: datetime) -> Document:
         value = op.value or {}
         seconds = None if op.ttl is None else op.ttl * 60
         fields = self._fields if op.index is None else op.index or None
         texts: tuple[str, ...] = ()
-        scope = None
-        if home is self._memories and self._template is not None:
+        scope = self._homes.scope_of(op.namespace)
+        if scope is not None:
             texts = (readable_text(value, fields),)
-            scope = self._template.scope_of(op.namespace)
         elif fields and self._fields is not None:
             texts = index_texts(value, fields)
         return Document(
@@ -297,29 +268,26 @@ def _address(op: GetOp | PutOp) -> Address:
 
 
 def _item(document: Document) -> Item:
-    return Item(
-        namespace=document.path,
-        key=document.key,
-        value=dict(document.value),
-        created_at=document.created_at,
-        updated_at=document.updated_at,
-    )
+    return Item(**_fields(document))
 
 
 def _search_item(document: Document) -> SearchItem:
-    return SearchItem(
-        namespace=document.path,
-        key=document.key,
-        value=dict(document.value),
-        created_at=document.created_at,
-        updated_at=document.updated_at,
-        score=document.score,
-    )
+    return SearchItem(**_fields(document), score=document.score)
 
 
-def _checked_template(memory: AgentMemory, labels: Sequence[str]) -> NamespaceTemplate:
-    template = NamespaceTemplate(tuple(labels))
-    # With its placeholders for ids: no namespace could be one of it, or no scope be kept apart.
-    checked(PutOp(template.labels, "", {}))
-    memory.scope_of(template.scope_of(template.labels))
-    return template
+class _Fields(TypedDict):
+    namespace: tuple[str, ...]
+    key: str
+    value: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+def _fields(document: Document) -> _Fields:
+    return {
+        "namespace": document.path,
+        "key": document.key,
+        "value": dict(document.value),
+        "created_at": document.created_at,
+        "updated_at": document.updated_at,
+    }

@@ -99,8 +99,8 @@ def index_texts(value: Mapping[str, object], fields: Iterable[str]) -> tuple[str
 def readable_text(value: Mapping[str, object], fields: Sequence[str] | None) -> str:
     """Return the text that an item has as a memory: what people read, not its JSON.
 
-    It is what the fields hold, where some are named; else the text under `memory`, `content`,
-    `text` or `data`, at the top or within one of these; else the whole value as JSON.
+    It is what the fields hold, where some are named; otherwise the text under `memory`, `content`,
+    `text` or `data`, at the top or within one of these; otherwise the whole value as JSON.
 
     Example:
         >>> readable_text({"kind": "Memory", "content": {"content": "Likes tea."}}, None)
@@ -163,7 +163,7 @@ def check_ttl_config(ttl: object) -> None:
     """Check a store's `ttl`.
 
     Raises:
-        InvalidInputError: It has an unknown key, or a time that is none.
+        InvalidInputError: It has an unknown key, or a time that is not positive.
     """
     known = TTLConfig.__annotations__.keys()
     if not isinstance(ttl, Mapping) or ttl.keys() - known:

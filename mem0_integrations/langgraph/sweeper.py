@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Calls something again and again, in one thread, until it is stopped.
+    """Calls a function at regular intervals in one thread, until it is stopped.
 
     Args:
         sweep: What to call; after a `ClosedError` it is not called again, any other error of
@@ -28,7 +28,7 @@ class Sweeper:
         self._stop = threading.Event()
 
     def start(self, seconds: float) -> Future[None]:
-        """Sweep after every so many seconds from now on; an earlier start ends.
+        """Sweep every `seconds` from now on; an earlier schedule ends.
 
         Returns:
             Ends with the sweeping, and ends it when it is cancelled.

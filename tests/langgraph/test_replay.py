@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, RetryPolicy, interrupt
 
@@ -29,7 +29,7 @@ class ListState(TypedDict):
 
 
 def graph_of(
-    remember: RunnableLambda,
+    remember: Runnable[Any, Any],
     *,
     state: type = MessagesState,
     retry: RetryPolicy | None = None,
@@ -43,11 +43,11 @@ def graph_of(
     return builder
 
 
-def verbatim(memory: AgentMemory, *, background: bool = False) -> RunnableLambda:
+def verbatim(memory: AgentMemory, *, background: bool = False) -> Runnable[Any, dict[str, object]]:
     return remember_node(memory, infer=False, background=background)
 
 
-def followed_by(node: RunnableLambda, after: Callable[[], object]) -> RunnableLambda:
+def followed_by(node: Runnable[Any, Any], after: Callable[[], object]) -> RunnableLambda:
     """The same node, with something that happens after the write, within the same attempt."""
 
     def run(state: object, config: RunnableConfig) -> object:

@@ -749,7 +749,8 @@ def test_the_sweeper_goes_on_after_a_failure(
     sweeping: Mem0Store, user: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     """A store that was away comes back."""
-    sweep = sweeping._items.sweep
+    items = sweeping._homes._items
+    sweep = items.sweep
     failures = [BackendError("away"), BackendError("away")]
 
     def failing(now: Any) -> int:
@@ -757,7 +758,7 @@ def test_the_sweeper_goes_on_after_a_failure(
             raise failures.pop()
         return sweep(now)
 
-    monkeypatch.setattr(sweeping._items, "sweep", failing)
+    monkeypatch.setattr(items, "sweep", failing)
     sweeping.put(("notes", user), "k", {"n": 1}, ttl=1e-6)
     ended = sweeping.start_ttl_sweeper()
     wait_until(lambda: sweeping.get(("notes", user), "k", refresh_ttl=False) is None)
@@ -792,7 +793,7 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
     """Memories are deleted and forgotten in other ways, too."""
     for key in ("a", "b"):
         sweeping.put(("memories", user), key, {"text": f"{key}"}, ttl=1e-6)
-    documents: Any = sweeping._memories._documents  # type: ignore[union-attr]
+    documents: Any = sweeping._homes._memories._documents  # type: ignore[union-attr]
     remove = documents._remove
 
     def deleted_before(rows: Any) -> None:

@@ -9,7 +9,15 @@ from typing import Any, TypeAlias, TypeVar
 
 from mem0_integrations.plans import Plan
 
-__all__ = ["Batch", "GraphEngine", "GraphPlan", "Query", "Rows"]
+__all__ = [
+    "Batch",
+    "BoltConnection",
+    "GraphEngine",
+    "GraphPlan",
+    "NeptuneConnection",
+    "Query",
+    "Rows",
+]
 
 T = TypeVar("T")
 
@@ -51,6 +59,26 @@ GraphPlan: TypeAlias = Plan[Batch, list[Rows], T]
 """Asks for batches, and is sent the rows of each query."""
 
 
+@dataclass(frozen=True, slots=True)
+class BoltConnection:
+    """How another client reaches a server that speaks Bolt; the url of a given driver is None."""
+
+    url: str | None
+    username: str
+    password: str = field(repr=False)
+    database: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NeptuneConnection:
+    """How another client reaches a graph on Neptune Analytics, or the host of Neptune Database."""
+
+    client: Any
+    graph_identifier: str | None
+    host: str
+    port: int
+
+
 class GraphEngine(ABC):
     """A graph database. Its methods may be called from any thread.
 
@@ -60,6 +88,11 @@ class GraphEngine(ABC):
 
     chooses_indexes: bool = True
     """Whether it uses the most selective of several indexes."""
+
+    @property
+    def connection(self) -> BoltConnection | NeptuneConnection | None:
+        """How another client reaches the database; None where no other one can."""
+        return None
 
     @abstractmethod
     def run(self, batch: Batch) -> list[Rows]:

@@ -16,7 +16,13 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    BoltConnection,
+    GraphEngine,
+    Query,
+    Rows,
+)
 from mem0_integrations.retry import RetryPolicy
 
 try:
@@ -75,11 +81,6 @@ class Neo4jEngine(GraphEngine):
         driver: Your own driver in place of the other settings; it stays open. Async calls use it
             in threads.
 
-    Attributes:
-        url: The URL, as given; None with a driver.
-        auth: The user and the password; None without authentication.
-        database: The database, as given.
-
     Raises:
         ConfigurationError: The URL is not one that the driver knows, or contains a password.
         MissingExtraError: The driver is not installed.
@@ -105,9 +106,9 @@ class Neo4jEngine(GraphEngine):
             raise ConfigurationError("Neo4jEngine needs a username with the password.")
         if timeout <= 0:
             raise ConfigurationError(f"timeout must be positive, not {timeout!r}.")
-        self.url = url
-        self.auth = None if username is None else (username, password or "")
-        self.database = database
+        self._url = url
+        self._auth = None if username is None else (username, password or "")
+        self._database = database
         self._options: dict[str, Any] = {
             "connection_acquisition_timeout": timeout,
             "connection_timeout": timeout,
@@ -124,7 +125,13 @@ class Neo4jEngine(GraphEngine):
             return
         _check_url(str(url))
         with self._translated():
-            self._driver = neo4j.GraphDatabase.driver(str(url), auth=self.auth, **self._options)
+            self._driver = neo4j.GraphDatabase.driver(str(url), auth=self._auth, **self._options)
+
+    @property
+    def connection(self) -> BoltConnection:
+        """How another client reaches the server."""
+        username, password = self._auth or ("", "")
+        return BoltConnection(self._url, username, password, self._database)
 
     def run(self, batch: Batch) -> list[Rows]:
         """Run a batch in one transaction and return the rows of each query."""
@@ -163,9 +170,9 @@ class Neo4jEngine(GraphEngine):
             with self._translated():
                 if self._async_driver is None:
                     self._async_driver = neo4j.AsyncGraphDatabase.driver(
-                        str(self.url), auth=self.auth, **self._options
+                        str(self._url), auth=self._auth, **self._options
                     )
-                async with self._async_driver.session(database=self.database) as session:
+                async with self._async_driver.session(database=self._database) as session:
                     run = session.execute_write if batch.write else session.execute_read
                     return await run(work)
 
@@ -193,7 +200,7 @@ class Neo4jEngine(GraphEngine):
         except (BackendError, ValueError):
             product = info.agent
         place = f"{info.address.host}:{info.address.port}"
-        return f"{product} (server={place}, database={self.database or 'default'})"
+        return f"{product} (server={place}, database={self._database or 'default'})"
 
     def close(self) -> None:
         """Close the drivers that were opened."""
@@ -211,7 +218,7 @@ class Neo4jEngine(GraphEngine):
         await asyncio.to_thread(self.close)
 
     def _session(self) -> neo4j.Session:
-        return self._driver.session(database=self.database)
+        return self._driver.session(database=self._database)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -241,14 +248,14 @@ class Neo4jEngine(GraphEngine):
             passing = timed_out or error.is_retryable() or isinstance(error, _PASSING)
             hint = "Check that the server runs and is reachable." if passing else ""
             if code == _NO_DATABASE:
-                hint = f"Check the name of the database, {self.database!r}."
+                hint = f"Check the name of the database, {self._database!r}."
             raise BackendError(self._failure(error, hint), retryable=passing) from error
 
     def _failure(self, error: Exception, hint: str = "") -> str:
         # Its own message may quote a name or a value.
         code = getattr(error, "code", None)
         reason = type(error).__name__ if code is None else f"{type(error).__name__} ({code})"
-        place = urlsplit(self.url).hostname if self.url else "the given driver"
+        place = urlsplit(self._url).hostname if self._url else "the given driver"
         return f"The graph on {place} failed: {reason}. {hint}".rstrip()
 
 

@@ -18,7 +18,13 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
+from mem0_integrations.graph.engines.base import (
+    Batch,
+    GraphEngine,
+    NeptuneConnection,
+    Query,
+    Rows,
+)
 from mem0_integrations.retry import RetryPolicy
 
 try:
@@ -57,6 +63,10 @@ class _NeptuneEngine(GraphEngine):
     ids are unique, and everything is indexed.
     """
 
+    graph_identifier: str | None = None
+    host = ""
+    port = 0
+
     def __init__(self, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
         self._given = client
         self._options = options
@@ -67,6 +77,11 @@ class _NeptuneEngine(GraphEngine):
         # boto3 makes one client at a time.
         self._making = threading.Lock()
         self._closed = False
+
+    @property
+    def connection(self) -> NeptuneConnection:
+        """How another client reaches the graph."""
+        return NeptuneConnection(self._client, self.graph_identifier, self.host, self.port)
 
     def run(self, batch: Batch) -> list[Rows]:
         """Run the queries of a batch one after the other."""
@@ -105,7 +120,7 @@ class _NeptuneEngine(GraphEngine):
         raise NotImplementedError
 
     @property
-    def client(self) -> Any:
+    def _client(self) -> Any:
         """The client of boto3, made when it is first used."""
         with self._making:
             if self._closed:
@@ -187,7 +202,7 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
         return f"graph={self.graph_identifier}"
 
     def _send(self, query: Query) -> Any:
-        answer = self.client.execute_query(
+        answer = self._client.execute_query(
             graphIdentifier=self.graph_identifier,
             queryString=query.text,
             parameters=dict(query.parameters),
@@ -242,7 +257,7 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
 
     def _send(self, query: Query) -> Any:
         parameters = {"parameters": json.dumps(dict(query.parameters))}
-        return self.client.execute_open_cypher_query(
+        return self._client.execute_open_cypher_query(
             openCypherQuery=query.text, **(parameters if query.parameters else {})
         )["results"]
 

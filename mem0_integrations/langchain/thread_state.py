@@ -1,4 +1,4 @@
-"""What the user has said in a thread, and what of it is not in memory yet: pure functions.
+"""What the user has said in a thread, and what of it is not in memory yet. Pure.
 
 `Mem0Middleware` keeps this in the state of the agent, so that it survives interrupts, failed
 runs and replays. What is new is told by a watermark, the last message that was heard.
@@ -11,18 +11,18 @@ from typing import Any, Final, TypedDict
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from mem0_integrations.messages import is_summary, turns
+from mem0_integrations.messages import is_of_user, is_summary, turns
 from mem0_integrations.scope import Scope
 
 __all__ = [
-    "NOTHING",
-    "Kept",
+    "NOTHING_HEARD",
+    "ThreadState",
     "has_heard",
     "hear",
     "last_turn",
     "messages_of",
     "unsaved_turns",
-    "without_saved",
+    "with_unsaved",
 ]
 
 
@@ -39,7 +39,7 @@ class Unsaved(Said):
     scope: dict[str, str]
 
 
-class Kept(TypedDict):
+class ThreadState(TypedDict):
     """What is kept of a thread.
 
     Attributes:
@@ -55,41 +55,41 @@ class Kept(TypedDict):
     recalled: dict[str, str] | None
 
 
-NOTHING: Final = Kept(heard=None, unsaved=[], memories="", recalled=None)
+NOTHING_HEARD: Final = ThreadState(heard=None, unsaved=[], memories="", recalled=None)
 
 
 def messages_of(state: Mapping[str, Any]) -> list[BaseMessage]:
     """Return the messages of an agent's state, each with an id."""
-    # A reducer of one's own may leave some without.
+    # A custom reducer may leave some without.
     return [
         message if message.id else message.model_copy(update={"id": f"position {position}"})
         for position, message in enumerate(state["messages"])
     ]
 
 
-def has_heard(kept: Kept, messages: Sequence[BaseMessage]) -> bool:
+def has_heard(thread: ThreadState, messages: Sequence[BaseMessage]) -> bool:
     """Tell whether the user has said nothing new."""
-    last = next((said for message in reversed(messages) if (said := _said([message]))), None)
-    return last is None or last == [kept["heard"]]
+    last = next(filter(is_of_user, reversed(messages)), None)
+    return last is None or _said(last) == thread["heard"]
 
 
-def hear(kept: Kept, messages: Sequence[BaseMessage], scope: Scope) -> Kept:
+def hear(thread: ThreadState, messages: Sequence[BaseMessage], scope: Scope) -> ThreadState:
     """Note what the user has said since, as something to be saved in this scope."""
-    if has_heard(kept, messages):
-        return kept
-    new = _said(_since(kept["heard"], messages))
+    if has_heard(thread, messages):
+        return thread
+    new = [_said(message) for message in _since(thread["heard"], messages) if is_of_user(message)]
     ids = {words["id"] for words in new}
-    others = [words for words in kept["unsaved"] if words["id"] not in ids]
+    others = [words for words in thread["unsaved"] if words["id"] not in ids]
     unsaved = [*others, *(Unsaved(**words, scope=scope.ids) for words in new)]
-    return Kept(heard=new[-1], unsaved=unsaved, memories="", recalled=None)
+    return ThreadState(heard=new[-1], unsaved=unsaved, memories="", recalled=None)
 
 
 def last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
-    """Return the messages from those on that the user sent last; none if there are none."""
+    """Return the user's last messages and what follows; empty if the user sent none."""
     start = len(messages)
-    # From behind: to parse a long conversation would hold the event loop up.
+    # From the end: to parse a long conversation would hold up the event loop.
     for position in reversed(range(len(messages))):
-        if _said(messages[position : position + 1]):
+        if is_of_user(messages[position]):
             start = position
         elif start < len(messages):
             break
@@ -97,10 +97,10 @@ def last_turn(messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
 
 
 def unsaved_turns(
-    kept: Kept, messages: Sequence[BaseMessage], scope: Scope
+    thread: ThreadState, messages: Sequence[BaseMessage], scope: Scope
 ) -> list[list[BaseMessage]]:
     """Return the turns of a scope that are not in memory yet, oldest first."""
-    unsaved = {words["id"]: words for words in kept["unsaved"] if words["scope"] == scope.ids}
+    unsaved = {words["id"]: words for words in thread["unsaved"] if words["scope"] == scope.ids}
     there = {message.id for message in messages}
     gone = [words for key, words in unsaved.items() if key not in there]
     if gone and any(map(is_summary, messages)):
@@ -115,29 +115,28 @@ def unsaved_turns(
     return found
 
 
-def without_saved(kept: Kept, scope: Scope, left: Sequence[Sequence[BaseMessage]]) -> Kept:
-    """Forget the messages of a scope that need not be saved any more: all but the `left` turns."""
+def with_unsaved(
+    thread: ThreadState, scope: Scope, left: Sequence[Sequence[BaseMessage]]
+) -> ThreadState:
+    """Keep, of the messages of a scope that are not in memory yet, only those of some turns."""
     ids = {message.id for turn in left for message in turn}
     unsaved = [
-        words for words in kept["unsaved"] if words["scope"] != scope.ids or words["id"] in ids
+        words for words in thread["unsaved"] if words["scope"] != scope.ids or words["id"] in ids
     ]
-    return {**kept, "unsaved": unsaved}
+    return {**thread, "unsaved": unsaved}
 
 
 def _since(heard: Said | None, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
     """Return what follows the message that was heard last."""
-    positions = {message.id: position for position, message in enumerate(messages)}
-    position = None if heard is None else positions.get(heard["id"])
+    if heard is not None:
+        for position in reversed(range(len(messages))):
+            message = messages[position]
+            if message.id == heard["id"] and is_of_user(message) and _said(message) == heard:
+                return messages[position + 1 :]
     # In the first run of a thread, what lies before the last turn is not ours; nor is it when
     # the message that was heard last was edited, or removed.
-    if position is None or _said(messages[position : position + 1]) != [heard]:
-        return last_turn(messages)
-    return messages[position + 1 :]
+    return last_turn(messages)
 
 
-def _said(messages: Sequence[BaseMessage]) -> list[Said]:
-    return [
-        Said(id=str(message.id), text=str(message.text))
-        for said, _ in turns(messages)
-        for message in said
-    ]
+def _said(message: BaseMessage) -> Said:
+    return Said(id=str(message.id), text=str(message.text))
