@@ -358,7 +358,7 @@ def _read(answer: object, texts: int) -> list[_Memory]:
         if texts > 1 and "text" not in memory.model_fields_set:
             raise _unusable(f"it does not say which of the {texts} texts it speaks of")
         if not 1 <= memory.text <= texts:
-            raise _unusable(f"it speaks of a text that is not one of the {texts}")
+            raise _unusable(f"it speaks of a text that is none of the {texts}")
     return memories
 
 
