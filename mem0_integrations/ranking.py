@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from mem0_integrations.errors import InvalidInputError
@@ -90,7 +92,12 @@ class Ranking:
     @property
     def weights(self) -> Mapping[str, float]:
         """The weights of the signals, by their names."""
-        return dataclasses.asdict(self)
+        return _weights_of(self)
+
+
+@lru_cache(maxsize=16)
+def _weights_of(ranking: Ranking) -> Mapping[str, float]:
+    return MappingProxyType(dataclasses.asdict(ranking))
 
 
 def distinct(memories: Iterable[Memory], limit: int) -> list[Memory]:
@@ -168,6 +175,8 @@ def newest_wins(memories: Sequence[Memory]) -> list[Memory]:
             groups.append((words, score, [index]))
     ordered = list(memories)
     for *_, places in groups:
+        if len(places) == 1:
+            continue
         newest = sorted((memories[place] for place in places), key=_asked_for, reverse=True)
         for place, memory in zip(places, newest, strict=True):
             ordered[place] = dataclasses.replace(memory, score=memories[place].score)
@@ -243,11 +252,12 @@ def _begin_alike(left: Sequence[str], right: Sequence[str]) -> bool:
 
 
 def _say_the_same(left: frozenset[str], right: frozenset[str]) -> bool:
-    fewer, more = sorted((len(left), len(right)))
-    if fewer < _OVERLAP * more:
+    both = len(left) + len(right)
+    # Of two that share nine tenths, the shorter one has them all.
+    if min(len(left), len(right)) < _OVERLAP / (1 + _OVERLAP) * both:
         return False
     common = len(left & right)
-    if not common or common < _OVERLAP * (len(left) + len(right) - common):
+    if not common or common < _OVERLAP * (both - common):
         return False
     return not any(map(_decides, left ^ right))
 

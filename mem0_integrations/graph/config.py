@@ -88,11 +88,9 @@ def _neptune(config: Mapping[str, Any]) -> GraphEngine:
 
 
 def _embedded(config: Mapping[str, Any], path: Path) -> GraphEngine:
-    from mem0_integrations.data_folder import make_folder
     from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 
     _settings(config, required=(), optional=("path",))
-    make_folder(path.parent)
     return EmbeddedEngine(path)
 
 

@@ -308,16 +308,7 @@ def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Query:
 
 def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
     """Set when existing edges hold."""
-    rows = [
-        {
-            "id": edge.id,
-            "source_id": edge.source_id,
-            "target_id": edge.target_id,
-            "valid_to": edge.valid_to,
-            "support": edge.support,
-        }
-        for edge in edges
-    ]
+    rows = [dataclasses.asdict(edge) for edge in edges]
     return Query(
         f"UNWIND $rows AS row MATCH (a:Entity {{`~id`: row.source_id}}) "
         f"WHERE {_covered('a', scope)} MATCH (b:Entity {{`~id`: row.target_id}}) "

@@ -271,9 +271,10 @@ def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> GraphPlan[tuple[list[_Fa
 
 
 def _page(group: _OwnedBy, start: int) -> Query:
+    owners = dict(zip(_OWNERS, group, strict=True))
     owned = " AND ".join(
         f"{one} IS NULL" if value is None else f"{one} = ${_column(one)}"
-        for one, value in zip(_OWNERS, group, strict=True)
+        for one, value in owners.items()
     )
     return Query(
         f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} AND {owned} "
@@ -285,11 +286,7 @@ def _page(group: _OwnedBy, start: int) -> Query:
         "toString(r.invalidated_at) AS invalidated "
         "ORDER BY source, predicate, target, created, invalidated, source_created, target_created "
         f"SKIP {start:d} LIMIT {_PAGE:d}",
-        {
-            _column(one): value
-            for one, value in zip(_OWNERS, group, strict=True)
-            if value is not None
-        },
+        {_column(one): value for one, value in owners.items() if value is not None},
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from mem0_integrations.graph import cypher
@@ -105,14 +106,14 @@ def project(
             *_chunked(
                 _nodes(entities, nodes), lambda rows: cypher.merge_entities(scope, rows, vectors)
             ),
-            *_chunked(memories, lambda rows: cypher.merge_memories(scope, rows)),
+            *_chunked(memories, partial(cypher.merge_memories, scope)),
             *([cypher.unlink_mentions(scope, ids, unused)] if unused else []),
-            *_chunked(list(mentions), lambda rows: cypher.link_mentions(scope, rows)),
-            *_chunked(settled, lambda rows: cypher.merge_edges(scope, rows)),
-            *_chunked(changed, lambda rows: cypher.set_validity(scope, rows)),
+            *_chunked(list(mentions), partial(cypher.link_mentions, scope)),
+            *_chunked(settled, partial(cypher.merge_edges, scope)),
+            *_chunked(changed, partial(cypher.set_validity, scope)),
             *([cypher.set_endings(scope, endings)] if endings else []),
             *([cypher.delete_unused_entities(scope, unused)] if unused else []),
-            *_chunked(memories, lambda rows: cypher.set_digests(scope, rows)),
+            *_chunked(memories, partial(cypher.set_digests, scope)),
         ],
         write=True,
     )
@@ -144,7 +145,7 @@ def remove(
     doomed = {str(row["id"]) for row in mentioned}
     yield Batch(
         [
-            *_chunked(changed, lambda rows: cypher.set_validity(scope, rows)),
+            *_chunked(changed, partial(cypher.set_validity, scope)),
             cypher.forget_memories(scope, memory_ids),
             *([cypher.delete_unused_entities(scope, doomed)] if doomed else []),
         ],

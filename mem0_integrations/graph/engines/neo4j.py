@@ -233,9 +233,7 @@ class Neo4jEngine(GraphEngine):
         except exceptions.ConfigurationError as error:
             raise ConfigurationError(f"Neo4j cannot be reached as configured: {error}") from error
         except (OverflowError, TypeError, ValueError) as error:
-            raise BackendError(
-                self._failure(error, "A parameter is none that it takes.")
-            ) from error
+            raise BackendError(self._failure(error, "It does not accept a parameter.")) from error
         except exceptions.ConstraintError as error:
             raise _ClashError(self._failure(error), retryable=True) from error
         except (exceptions.AuthError, exceptions.Forbidden) as error:

@@ -66,8 +66,10 @@ class _NeptuneEngine(GraphEngine):
     graph_identifier: str | None = None
     host = ""
     port = 0
+    _product: str
 
-    def __init__(self, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
+    def __init__(self, place: str, *, client: Any, timeout: float, options: dict[str, Any]) -> None:
+        self._place = place
         self._given = client
         self._options = options
         # botocore repeats requests, too, but not those that conflict.
@@ -106,14 +108,6 @@ class _NeptuneEngine(GraphEngine):
             self._closed = True
             if self._made is not None:
                 self._made.close()
-
-    @property
-    def _product(self) -> str:
-        raise NotImplementedError
-
-    @property
-    def _place(self) -> str:
-        raise NotImplementedError
 
     def _send(self, query: Query) -> Any:
         """Send a request and return the `results` of its answer."""
@@ -195,11 +189,9 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
     ) -> None:
         self.graph_identifier = graph_identifier
         options = _options("neptune-graph", region_name, endpoint_url, timeout)
-        super().__init__(client=client, timeout=timeout, options=options)
-
-    @property
-    def _place(self) -> str:
-        return f"graph={self.graph_identifier}"
+        super().__init__(
+            f"graph={graph_identifier}", client=client, timeout=timeout, options=options
+        )
 
     def _send(self, query: Query) -> Any:
         answer = self._client.execute_query(
@@ -249,11 +241,7 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
         self.host, self.port = host, port
         own = f"{'https' if use_https else 'http'}://{host}:{port}"
         options = _options("neptunedata", region_name, endpoint_url or own, timeout, sign=sign)
-        super().__init__(client=client, timeout=timeout, options=options)
-
-    @property
-    def _place(self) -> str:
-        return f"host={self.host}"
+        super().__init__(f"host={host}", client=client, timeout=timeout, options=options)
 
     def _send(self, query: Query) -> Any:
         parameters = {"parameters": json.dumps(dict(query.parameters))}
