@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import deliver
 from mem0_integrations.concurrency import WorkerPool
-from mem0_integrations.errors import BackendError, ConfigurationError, ScopeError
-from mem0_integrations.following import Follower, KnowledgeGraph
-from mem0_integrations.memory_access import MemoryAccess
+from mem0_integrations.errors import BackendError, ScopeError
+from mem0_integrations.following import Follower
+from mem0_integrations.memory_upkeep import MemoryUpkeep
 from mem0_integrations.messages import MessageLike, MessagesLike
-from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
+from mem0_integrations.outbox import Outbox
 from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.planning import (
@@ -57,7 +55,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class AgentMemory(MemoryAccess):
+class AgentMemory(MemoryUpkeep):
     """The long-term memory of an agent. Make one with `connect`.
 
     Every method has an async twin whose name begins with `a`; it never blocks the event loop.
@@ -103,15 +101,17 @@ class AgentMemory(MemoryAccess):
         check_timeout("recall_timeout", recall_timeout)
         check_on_error(on_error)
         super().__init__(
-            backend, outbox, scope=scope, retry=retry or RetryPolicy(), followers=followers
+            backend,
+            outbox,
+            scope=scope,
+            retry=retry or RetryPolicy(),
+            followers=followers,
+            on_close=on_close,
         )
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._followers = followers
-        self._graph = next((each for each in followers if each.graph is not None), None)
-        self._on_close = on_close
         self._recalling = Recalling(self._access, size=backend.concurrency, reranker=reranker)
         # Apart, so that a full outbox holds up nothing else.
         self._accepts = WorkerPool(backend.concurrency)
@@ -125,20 +125,6 @@ class AgentMemory(MemoryAccess):
     def recall_timeout(self) -> float:
         """Seconds that a recall may take, where a call does not say."""
         return self._recall_timeout
-
-    @property
-    def has_graph(self) -> bool:
-        """Whether a knowledge graph follows the memories."""
-        return self._graph is not None
-
-    @property
-    def graph(self) -> KnowledgeGraph:
-        """The knowledge graph that follows the memories: a `GraphMemory`.
-
-        Raises:
-            ConfigurationError: There is none.
-        """
-        return self._graph_follower[1]
 
     def recall(
         self,
@@ -475,57 +461,6 @@ class AgentMemory(MemoryAccess):
             )
         )
 
-    def rebuild_graph(self, scope: ScopeLike) -> int:
-        """Make the knowledge graph of a scope again from its memories.
-
-        Args:
-            scope: Whose; what the graph has of it, its history too, is erased first.
-
-        Returns:
-            How many memories it was made from.
-
-        Raises:
-            ConfigurationError: There is no graph.
-            BackendError: Mem0, the model or the graph failed. Call it again.
-
-        Example:
-            >>> from mem0_integrations import connect
-            >>> with connect(graph=True, scope={"user_id": "u"}) as memory:
-            ...     result = memory.remember("I live in Oslo.")
-            ...     memory.rebuild_graph({"user_id": "u"})
-            1
-        """
-        (follower, _), found = self._graph_follower, self.scope_of(scope)
-        with self._access.held(found):
-            return follower.rebuild(found)
-
-    async def arebuild_graph(self, scope: ScopeLike) -> int:
-        """Async twin of `rebuild_graph`."""
-        return await self.in_thread(partial(self.rebuild_graph, scope))
-
-    def reindex(self) -> int:
-        """Make the index of the words again from all memories, whosever they are.
-
-        Returns:
-            How many memories it has; 0 where Mem0's store or the Platform searches words itself.
-
-        Raises:
-            BackendError: Mem0 failed. Call it again.
-
-        Example:
-            >>> from mem0_integrations import connect
-            >>> with connect() as memory:
-            ...     result = memory.remember("I like tea.", scope={"user_id": "u"})
-            ...     memory.reindex()
-            1
-        """
-        own = self._access.call(lambda mem0: mem0.reindex())
-        return own + sum(self._access.run(follower.reindex) for follower in self._followers)
-
-    async def areindex(self) -> int:
-        """Async twin of `reindex`."""
-        return await self.in_thread(self.reindex)
-
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
 
@@ -555,107 +490,6 @@ class AgentMemory(MemoryAccess):
     async def aforget(self, scope: ScopeLike) -> ForgetResult:
         """Async twin of `forget`."""
         return await self.in_thread(partial(self.forget, scope))
-
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the outbox has delivered, or given up, everything, then those of followers.
-
-        Args:
-            timeout: Seconds; None to wait without an end.
-
-        Returns:
-            Whether it did so in time.
-        """
-        check_timeout("timeout", timeout)
-        self._access.require_open()
-        began = time.monotonic()
-        for outbox in self._outboxes:
-            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
-            if not outbox.flush(left):
-                return False
-        return True
-
-    async def aflush(self, timeout: float | None = None) -> bool:
-        """Async twin of `flush`."""
-        return await self.in_thread(partial(self.flush, timeout))
-
-    def outbox_counts(self) -> OutboxCounts:
-        """Count the writes that are queued, given up and delivered; not those of the graph."""
-        return self._outbox.ledger.counts()
-
-    async def aoutbox_counts(self) -> OutboxCounts:
-        """Async twin of `outbox_counts`."""
-        return await self.in_thread(self.outbox_counts)
-
-    def dead_letters(self) -> list[DeadLetter]:
-        """Return the writes that were given up, oldest first; then those of the graph."""
-        return [letter for outbox in self._outboxes for letter in outbox.ledger.dead_letters()]
-
-    async def adead_letters(self) -> list[DeadLetter]:
-        """Async twin of `dead_letters`."""
-        return await self.in_thread(self.dead_letters)
-
-    def replay(self) -> int:
-        """Queue all dead letters again; returns how many."""
-        return sum(outbox.replay() for outbox in self._outboxes)
-
-    async def areplay(self) -> int:
-        """Async twin of `replay`."""
-        return await self.in_thread(self.replay)
-
-    def describe(self) -> dict[str, str]:
-        """Say which Mem0, store, models and outbox these are, and where they lie."""
-        self._access.require_open()
-        found = self._backend.describe()
-        for follower in self._followers:
-            found |= follower.describe()
-        return {**found, "outbox": str(self._outbox.ledger.path)}
-
-    async def adescribe(self) -> dict[str, str]:
-        """Async twin of `describe`."""
-        return await self.in_thread(self.describe)
-
-    def close(self, timeout: float | None = 10.0) -> None:
-        """Deliver what is queued, then close what `connect` opened.
-
-        What is not delivered in time stays on disk and is delivered after the next `connect`.
-
-        Args:
-            timeout: Seconds to wait; None to wait without an end.
-        """
-        if self._access.is_closed:
-            # What a forked process inherits is its parent's to close.
-            return
-        self._access.close()
-        self._recalling.close()
-        self._accepts.shutdown()
-        if self._on_close is not None:
-            self._on_close(timeout)
-
-    async def aclose(self, timeout: float | None = 10.0) -> None:
-        """Async twin of `close`."""
-        await asyncio.to_thread(self.close, timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # It holds threads and open files: copies of what uses it share it.
@@ -700,17 +534,9 @@ class AgentMemory(MemoryAccess):
             on_error=self._checked_on_error(on_error),
         )
 
-    @property
-    def _outboxes(self) -> list[Outbox[Any]]:
-        return [self._outbox, *(each.outbox for each in self._followers if each.outbox)]
-
-    @property
-    def _graph_follower(self) -> tuple[Follower, KnowledgeGraph]:
-        if self._graph is None or self._graph.graph is None:
-            raise ConfigurationError(
-                "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
-            )
-        return self._graph, self._graph.graph
+    def _stop(self) -> None:
+        self._recalling.close()
+        self._accepts.shutdown()
 
     def _plan_add(
         self,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
-import hashlib
 import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from mem0_integrations.agent_memory import AgentMemory, utc_now
@@ -25,6 +25,14 @@ from mem0_integrations.following import Follower
 from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.places import (
+    EMBEDDED,
+    OUTBOX,
+    graph_outbox_path,
+    outbox_of,
+    outbox_of_project,
+    words_of,
+)
 from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.ranking import Ranking
 from mem0_integrations.refining import Reranker
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from langchain_core.language_models import BaseChatModel
     from mem0 import AsyncMemory, AsyncMemoryClient, Memory, MemoryClient
-    from mem0.vector_stores.configs import VectorStoreConfig
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
     from mem0_integrations.graph.follower import GraphLike
@@ -57,9 +64,6 @@ __all__ = ["OutboxOptions", "connect"]
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_EMBEDDED: Final = "embedded"
-_OUTBOX: Final = "outbox.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,29 +158,26 @@ def connect(
         ...     memory.remember("I am allergic to peanuts.", scope={"user_id": "customer-1"}).status
         'stored'
     """
-    options = OutboxOptions() if outbox is None else outbox
-    given = (
-        *(api_key, host, graph, scope, llm, embedder, extractor),
-        *(data_dir, lexical, ranking, reranker, outbox, retry),
-    )
+    given = {
+        "llm": llm,
+        "embedder": embedder,
+        "extractor": extractor,
+        "data_dir": data_dir,
+        "ranking": ranking,
+        "reranker": reranker,
+        "outbox": outbox,
+        "retry": retry,
+    }
     if isinstance(target, AgentMemory):
-        if any(option is not None for option in given):
+        others = (api_key, host, graph, scope, lexical)
+        if any(option is not None for option in (*given.values(), *others)):
             raise ConfigurationError(
                 "An AgentMemory keeps the options that it was connected with; connect() to its "
                 "Mem0 instead."
             )
         return target
-    _check_options(
-        llm=llm,
-        embedder=embedder,
-        extractor=extractor,
-        data_dir=data_dir,
-        ranking=ranking,
-        reranker=reranker,
-        outbox=options,
-        retry=retry,
-        clock=clock,
-    )
+    _check_options({**given, "clock": clock})
+    options = outbox or OutboxOptions()
     check_timeout("recall_timeout", recall_timeout)
     retry = retry or RetryPolicy()
     folder = make_folder(data_folder(data_dir))
@@ -259,108 +260,33 @@ def _with_key(target: object, api_key: str | None, host: str | None) -> object:
     return _Key(api_key, host)
 
 
-def _check_options(
-    *,
-    llm: object,
-    embedder: object,
-    extractor: object,
-    data_dir: object,
-    ranking: object,
-    reranker: object,
-    outbox: object,
-    retry: object,
-    clock: object,
-) -> None:
+def _check_options(given: Mapping[str, object]) -> None:
     """Refuse what would only fail when the first turn is written."""
-    wanted = {
-        "llm": (llm, "a LangChain chat model", _has(llm, "invoke")),
-        "embedder": (embedder, "a LangChain Embeddings", _has(embedder, "embed_query")),
-        "extractor": (extractor, "an object with extract()", _has(extractor, "extract")),
-        "data_dir": (data_dir, "a path", isinstance(data_dir, str | Path)),
-        "ranking": (ranking, "a Ranking", isinstance(ranking, Ranking)),
-        "reranker": (
-            reranker,
-            "a LangChain BaseDocumentCompressor",
-            _has(reranker, "compress_documents"),
-        ),
-        "outbox": (outbox, "an OutboxOptions", isinstance(outbox, OutboxOptions)),
-        "retry": (retry, "a RetryPolicy", isinstance(retry, RetryPolicy)),
-        "clock": (clock, "a function", callable(clock)),
-    }
-    for name, (value, what, right) in wanted.items():
-        if value is not None and not right:
+    for name, value in given.items():
+        what, is_right = _WANTED[name]
+        if value is not None and not is_right(value):
             raise ConfigurationError(f"{name} must be {what}, not {value!r}.")
 
 
-def _has(value: object, method: str) -> bool:
-    return not isinstance(value, type) and callable(getattr(value, method, None))
+def _has(method: str) -> Callable[[object], bool]:
+    return lambda value: not isinstance(value, type) and callable(getattr(value, method, None))
 
 
-def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> Path:
-    """Return where the outbox of a config lies, without opening the store behind it.
-
-    Args:
-        config: A Mem0 config; None for what `connect` takes then.
-        data_dir: As for `connect`.
-
-    Raises:
-        ConfigurationError: Mem0 does not understand the config, or refuses the key.
-        BackendError: The Mem0 Platform does not say whose the key is.
-    """
-    if config is None and not os.environ.get("MEM0_API_KEY"):
-        return data_folder(data_dir) / _EMBEDDED / _OUTBOX
-    from mem0_integrations.backends.mem0_setup import import_mem0
-
-    folder = data_folder(data_dir)
-    import_mem0(make_folder(folder))
-    if config is None:
-        from mem0_integrations.backends.platform import open_client
-
-        client = open_client(None, None)
-        with closing(client.client):
-            return _outbox_of_project(folder, client)
-    from mem0_integrations.backends.mem0_config import parsed_config
-
-    parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
-    return _outbox_of(folder, parsed.vector_store)
+def _is_a(kind: type | UnionType) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, kind)
 
 
-def has_words(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> bool:
-    """Tell whether there is an index of words beside the vector store of a config.
-
-    Args:
-        config: A Mem0 config; None for what `connect` takes then.
-        data_dir: As for `connect`.
-    """
-    if config is None:
-        return False
-    from mem0_integrations.backends.mem0_config import parsed_config
-
-    folder = data_folder(data_dir)
-    parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
-    return _words_of(folder, parsed.vector_store).exists()
-
-
-def graph_outbox_path(outbox: Path) -> Path:
-    """Return where the outbox of the graph lies that follows the memories of an outbox."""
-    return outbox.with_name(f"graph-{outbox.name}")
-
-
-def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
-    from mem0_integrations.backends.mem0_config import store_digest
-
-    return folder / f"outbox-{store_digest(store)}.db"
-
-
-def _words_of(folder: Path, store: VectorStoreConfig) -> Path:
-    from mem0_integrations.backends.mem0_config import store_digest
-
-    return folder / f"words-{store_digest(store)}.db"
-
-
-def _outbox_of_project(folder: Path, client: MemoryClient) -> Path:
-    project = f"{client.host} {client.org_id} {client.project_id}"
-    return folder / f"outbox-{hashlib.sha256(project.encode()).hexdigest()[:16]}.db"
+_WANTED: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
+    "llm": ("a LangChain chat model", _has("invoke")),
+    "embedder": ("a LangChain Embeddings", _has("embed_query")),
+    "extractor": ("an object with extract()", _has("extract")),
+    "data_dir": ("a path", _is_a(str | Path)),
+    "ranking": ("a Ranking", _is_a(Ranking)),
+    "reranker": ("a LangChain BaseDocumentCompressor", _has("compress_documents")),
+    "outbox": ("an OutboxOptions", _is_a(OutboxOptions)),
+    "retry": ("a RetryPolicy", _is_a(RetryPolicy)),
+    "clock": ("a function", callable),
+}
 
 
 class _Parts(NamedTuple):
@@ -460,13 +386,13 @@ def _open(
         if lexical:
             raise ConfigurationError("The Mem0 Platform searches words itself; leave lexical= out.")
         return _open_platform(target, folder, parts)
-    if target is None or target == _EMBEDDED:
+    if target is None or target == EMBEDDED:
         if lexical is False:
             raise ConfigurationError(
                 "The embedded default always keeps the words of its memories; "
                 "connect(ranking=Ranking(lexical=0)) leaves them out of account."
             )
-        return _open_embedded(folder / _EMBEDDED, parts)
+        return _open_embedded(folder / EMBEDDED, parts)
     if isinstance(target, Mapping):
         memory = memory_from_config(mem0.Memory, target, folder, **parts._asdict())
         owned = True
@@ -485,12 +411,12 @@ def _open(
 
     backend = OSSBackend(memory, **parts._asdict(), owned=owned)
     store = memory.config.vector_store
-    opened = _Opened(backend, _outbox_of(folder, store), lambda _: backend.close())
+    opened = _Opened(backend, outbox_of(folder, store), lambda _: backend.close())
     if lexical:
         from mem0_integrations.word_index import WordIndex
 
         try:
-            opened = opened.followed_by(WordIndex(backend, _words_of(folder, store)))
+            opened = opened.followed_by(WordIndex(backend, words_of(folder, store)))
         except BaseException:
             backend.close()
             raise
@@ -515,7 +441,7 @@ def _open_platform(
     backend = PlatformBackend(
         client, models=Models(llm=parts.llm, embedder=parts.embedder), owned=owned
     )
-    return _Opened(backend, _outbox_of_project(folder, client), lambda _: backend.close())
+    return _Opened(backend, outbox_of_project(folder, client), lambda _: backend.close())
 
 
 def _open_embedded(folder: Path, parts: _Parts) -> _Opened:
@@ -538,7 +464,7 @@ def _open_embedded(folder: Path, parts: _Parts) -> _Opened:
     except BaseException:
         close(None)
         raise
-    return _Opened(backend, folder / _OUTBOX, close)
+    return _Opened(backend, folder / OUTBOX, close)
 
 
 def _close_all() -> None:

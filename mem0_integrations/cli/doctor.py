@@ -18,19 +18,13 @@ from rich.table import Table
 from mem0_integrations.cli.graph import missing_file, opened_graph
 from mem0_integrations.cli.layout import show_parts
 from mem0_integrations.cli.models import chat_model
-from mem0_integrations.connection import (
-    OutboxOptions,
-    connect,
-    graph_outbox_path,
-    has_words,
-    outbox_path,
-    split_graph,
-)
+from mem0_integrations.connection import OutboxOptions, connect, split_graph
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.graph.follower import GraphLike
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.places import graph_outbox_path, has_words, outbox_path
 from mem0_integrations.scope import Scope
 
 __all__ = ["run_doctor"]

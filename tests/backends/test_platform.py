@@ -251,6 +251,30 @@ def test_a_graph_follows_it(key: str, url: str, tmp_path: Path) -> None:
         assert memory.forget(ANN).relations == 2
 
 
+async def test_a_graph_takes_no_recall_off_the_loop(
+    key: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend keeps what it can do, whatever follows it: no thread waits for the Platform."""
+    async with connect(
+        api_key=key, host=url, graph=True, data_dir=tmp_path, scope=ANN, on_error="raise"
+    ) as memory:
+        written = await memory.aremember("I live in Oslo.")
+        assert await memory.aflush(30)
+        monkeypatch.setattr(platform.PlatformBackend, "_run", _off_the_loop)
+        for pool in (memory._access._pool, memory._recalling._searches):
+            monkeypatch.setattr(pool, "submit", _off_the_loop)
+        recall = await memory.arecall("Where is home?")
+        assert [memory.id for memory in recall.memories] == [written.memories[0].id]
+        assert [fact.target for fact in recall.relations] == ["Oslo"]
+        assert texts_of(await memory.alist()) == ["I live in Oslo."]
+        # The pools are closed with the memory, in a thread.
+        monkeypatch.undo()
+
+
+def _off_the_loop(*_: object) -> None:
+    raise AssertionError("It left the event loop.")
+
+
 # When the network fails.
 
 

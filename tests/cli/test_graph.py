@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from mem0_integrations import AgentMemory, ExtractionError, connect
 from mem0_integrations.cli import app
 from mem0_integrations.cli.doctor import _examine_graph
-from mem0_integrations.connection import graph_outbox_path
 from mem0_integrations.graph import GraphMemory, Neo4jEngine
 from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.places import graph_outbox_path
 from tests.cli.test_cli import Shell, new_shell, plain
 from tests.graph.facts import follower_of, graph_of
 

@@ -12,8 +12,8 @@ import yaml
 from typer.core import TyperGroup
 
 from mem0_integrations.cli import app
-from mem0_integrations.connection import outbox_path
 from mem0_integrations.graph.follower import open_graph
+from mem0_integrations.places import outbox_path
 from mem0_integrations.server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
