@@ -28,6 +28,8 @@ __all__ = ["RetryPolicy", "is_retryable", "retry_after_seconds"]
 
 T = TypeVar("T")
 
+# Its own: a program's `random.seed` is neither followed nor disturbed.
+_JITTER: Final = random.Random()
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR})
 _RETRYABLE_STATUS: Final = frozenset({408, 429, 502, 503, 504})
 _AMBIGUOUS_STATUS: Final = frozenset({500})
@@ -105,7 +107,7 @@ class RetryPolicy:
 
     def backoff(self, attempt: int) -> float:
         """Return a random number of seconds to wait after a failed attempt, counted from 1."""
-        return random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
+        return _JITTER.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
 
     def run(self, call: Callable[[], T], *, deadline: float | None = None) -> T:
         """Call an idempotent operation, again while its failures may pass.
