@@ -69,3 +69,10 @@ def parts_of(line: str) -> tuple[str, str]:
     pin = re.fullmatch(r"([\w.-]+)==([\w.!+-]+)", line)
     assert pin is not None, line
     return pin[1], pin[2]
+
+
+def test_one_extra_alone_is_held_back_from_a_python() -> None:
+    """A marker makes pip leave a package out without a word, and its tests with it."""
+    users = EXTRAS.keys() - {"dev"}
+    held = {name for name in users if any(Requirement(line).marker for line in EXTRAS[name])}
+    assert held == {"crewai"}
