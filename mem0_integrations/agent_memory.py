@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-from mem0_integrations.backends.base import Backend, memories_as_said
+from mem0_integrations.backends.base import Backend
+from mem0_integrations.changes.delivery import deliver
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.errors import BackendError, ConfigurationError, ScopeError
+from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
 from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
@@ -33,7 +34,7 @@ from mem0_integrations.planning import (
     plan_search,
 )
 from mem0_integrations.ranking import Ranking
-from mem0_integrations.recalling import Recalling, RecallPlan
+from mem0_integrations.recalling import Recalling, RecallRequest
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
@@ -42,20 +43,17 @@ from mem0_integrations.records import (
     WriteResult,
 )
 from mem0_integrations.refining import Reranker
-from mem0_integrations.requests import AddRequest
+from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
-
-if TYPE_CHECKING:
-    from mem0_integrations.graph.attaching import AttachedGraph
-    from mem0_integrations.graph.graph_memory import GraphMemory
 
 __all__ = ["AgentMemory"]
 
 _MOST_NEIGHBOURS: Final = 10
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
     return datetime.now(UTC)
 
 
@@ -76,7 +74,7 @@ class AgentMemory(MemoryAccess):
         clock: Tells the time that writes carry (aware).
         ranking: What counts in a recall, and how much.
         reranker: Puts what a recall found in its own order.
-        graph: The knowledge graph that follows the backend.
+        followers: What follows the memories, in the order in which they are told.
         on_close: Called once by `close`, after the outbox.
 
     Example:
@@ -96,27 +94,25 @@ class AgentMemory(MemoryAccess):
         retry: RetryPolicy | None = None,
         recall_timeout: float = 5.0,
         on_error: OnError = "degrade",
-        clock: Callable[[], datetime] = _now,
+        clock: Callable[[], datetime] = utc_now,
         ranking: Ranking | None = None,
         reranker: Reranker | None = None,
-        graph: AttachedGraph | None = None,
+        followers: Sequence[Follower] = (),
         on_close: Callable[[float | None], None] | None = None,
     ) -> None:
         check_timeout("recall_timeout", recall_timeout)
         check_on_error(on_error)
-        super().__init__(backend, outbox, scope=scope, retry=retry or RetryPolicy())
+        super().__init__(
+            backend, outbox, scope=scope, retry=retry or RetryPolicy(), followers=followers
+        )
         self._recall_timeout = recall_timeout
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._graph = graph
+        self._followers = followers
+        self._graph = next((each for each in followers if each.graph is not None), None)
         self._on_close = on_close
-        self._recalling = Recalling(
-            backend,
-            retry=self._retry,
-            graph=None if graph is None else graph.memory,
-            reranker=reranker,
-        )
+        self._recalling = Recalling(self._access, size=backend.concurrency, reranker=reranker)
         # Apart, so that a full outbox holds up nothing else.
         self._accepts = WorkerPool(backend.concurrency)
 
@@ -136,17 +132,13 @@ class AgentMemory(MemoryAccess):
         return self._graph is not None
 
     @property
-    def graph(self) -> GraphMemory:
-        """The knowledge graph that follows the memories.
+    def graph(self) -> KnowledgeGraph:
+        """The knowledge graph that follows the memories: a `GraphMemory`.
 
         Raises:
             ConfigurationError: There is none.
         """
-        if self._graph is None:
-            raise ConfigurationError(
-                "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
-            )
-        return self._graph.memory
+        return self._graph_follower[1]
 
     def recall(
         self,
@@ -208,7 +200,7 @@ class AgentMemory(MemoryAccess):
             ...     memory.recall("allergies?", scope={"user_id": "u"}).memories[0].text
             'I am allergic to peanuts.'
         """
-        plan = self._plan_recall(
+        request = self._recall_request(
             query,
             scope,
             limit=limit,
@@ -222,7 +214,7 @@ class AgentMemory(MemoryAccess):
             explain=explain,
             on_error=on_error,
         )
-        return self._recalling.recall(plan)
+        return self._recalling.recall(request)
 
     async def arecall(
         self,
@@ -241,7 +233,7 @@ class AgentMemory(MemoryAccess):
         on_error: OnError | None = None,
     ) -> Recall:
         """Async twin of `recall`."""
-        plan = self._plan_recall(
+        request = self._recall_request(
             query,
             scope,
             limit=limit,
@@ -255,7 +247,7 @@ class AgentMemory(MemoryAccess):
             explain=explain,
             on_error=on_error,
         )
-        return await self._recalling.arecall(plan)
+        return await self._recalling.arecall(request)
 
     def remember(
         self,
@@ -388,13 +380,13 @@ class AgentMemory(MemoryAccess):
         """
         check_key(key)
         found = self.scope_of(scope)
-        self._require_open()
+        self._access.require_open()
         outcome = self._outbox.ledger.outcome(found, key)
         if outcome is None:
             return None
         status, error = outcome
         if status == "stored":
-            memories = self._read(partial(self._backend.find, found, key))
+            memories = self._access.call(lambda mem0: mem0.find(found, key))
             return WriteResult("stored", tuple(memories), key=key)
         if status == "dead":
             return WriteResult("failed", key=key, error=error)
@@ -402,7 +394,7 @@ class AgentMemory(MemoryAccess):
 
     async def awritten(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
         """Async twin of `written`."""
-        return await self._in_thread(partial(self.written, key, scope=scope))
+        return await self.in_thread(partial(self.written, key, scope=scope))
 
     def remember_many(
         self,
@@ -470,7 +462,7 @@ class AgentMemory(MemoryAccess):
         on_progress: Callable[[int], None] | None = None,
     ) -> BulkResult:
         """Async twin of `remember_many`; `on_progress` is called in another thread."""
-        return await self._in_thread(
+        return await self.in_thread(
             partial(
                 self.remember_many,
                 messages,
@@ -503,14 +495,13 @@ class AgentMemory(MemoryAccess):
             ...     memory.rebuild_graph({"user_id": "u"})
             1
         """
-        graph, found = self.graph, self.scope_of(scope)
-        self._require_open()
-        with self._outbox.writing(found):
-            return graph.rebuild(found, memories_as_said(self._backend, found))
+        (follower, _), found = self._graph_follower, self.scope_of(scope)
+        with self._access.held(found):
+            return follower.rebuild(found)
 
     async def arebuild_graph(self, scope: ScopeLike) -> int:
         """Async twin of `rebuild_graph`."""
-        return await self._in_thread(partial(self.rebuild_graph, scope))
+        return await self.in_thread(partial(self.rebuild_graph, scope))
 
     def reindex(self) -> int:
         """Make the index of the words again from all memories, whosever they are.
@@ -528,12 +519,12 @@ class AgentMemory(MemoryAccess):
             ...     memory.reindex()
             1
         """
-        self._require_open()
-        return self._retry.run(self._backend.reindex)
+        own = self._access.call(lambda mem0: mem0.reindex())
+        return own + sum(self._access.run(follower.reindex) for follower in self._followers)
 
     async def areindex(self) -> int:
         """Async twin of `reindex`."""
-        return await self._in_thread(self.reindex)
+        return await self.in_thread(self.reindex)
 
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
@@ -556,17 +547,17 @@ class AgentMemory(MemoryAccess):
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
         erased = self.scope_of(scope)
-        self._require_open()
+        self._access.require_open()
         with self._outbox.forgetting(erased) as writes:
-            result = self._retry.run(partial(self._backend.forget, erased))
+            result = self._access.forget(erased)
         return dataclasses.replace(result, writes=writes)
 
     async def aforget(self, scope: ScopeLike) -> ForgetResult:
         """Async twin of `forget`."""
-        return await self._in_thread(partial(self.forget, scope))
+        return await self.in_thread(partial(self.forget, scope))
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until the outbox has delivered, or given up, everything; then the graph's, too.
+        """Wait until the outbox has delivered, or given up, everything, then those of followers.
 
         Args:
             timeout: Seconds; None to wait without an end.
@@ -575,17 +566,17 @@ class AgentMemory(MemoryAccess):
             Whether it did so in time.
         """
         check_timeout("timeout", timeout)
-        self._require_open()
+        self._access.require_open()
         began = time.monotonic()
-        delivered = self._outbox.flush(timeout)
-        if self._graph is None:
-            return delivered
-        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
-        return delivered and self._graph.outbox.flush(left)
+        for outbox in self._outboxes:
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+            if not outbox.flush(left):
+                return False
+        return True
 
     async def aflush(self, timeout: float | None = None) -> bool:
         """Async twin of `flush`."""
-        return await self._in_thread(partial(self.flush, timeout))
+        return await self.in_thread(partial(self.flush, timeout))
 
     def outbox_counts(self) -> OutboxCounts:
         """Count the writes that are queued, given up and delivered; not those of the graph."""
@@ -593,7 +584,7 @@ class AgentMemory(MemoryAccess):
 
     async def aoutbox_counts(self) -> OutboxCounts:
         """Async twin of `outbox_counts`."""
-        return await self._in_thread(self.outbox_counts)
+        return await self.in_thread(self.outbox_counts)
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the writes that were given up, oldest first; then those of the graph."""
@@ -601,7 +592,7 @@ class AgentMemory(MemoryAccess):
 
     async def adead_letters(self) -> list[DeadLetter]:
         """Async twin of `dead_letters`."""
-        return await self._in_thread(self.dead_letters)
+        return await self.in_thread(self.dead_letters)
 
     def replay(self) -> int:
         """Queue all dead letters again; returns how many."""
@@ -609,16 +600,19 @@ class AgentMemory(MemoryAccess):
 
     async def areplay(self) -> int:
         """Async twin of `replay`."""
-        return await self._in_thread(self.replay)
+        return await self.in_thread(self.replay)
 
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store, models and outbox these are, and where they lie."""
-        self._require_open()
-        return {**self._backend.describe(), "outbox": str(self._outbox.ledger.path)}
+        self._access.require_open()
+        found = self._backend.describe()
+        for follower in self._followers:
+            found |= follower.describe()
+        return {**found, "outbox": str(self._outbox.ledger.path)}
 
     async def adescribe(self) -> dict[str, str]:
         """Async twin of `describe`."""
-        return await self._in_thread(self.describe)
+        return await self.in_thread(self.describe)
 
     def close(self, timeout: float | None = 10.0) -> None:
         """Deliver what is queued, then close what `connect` opened.
@@ -628,13 +622,12 @@ class AgentMemory(MemoryAccess):
         Args:
             timeout: Seconds to wait; None to wait without an end.
         """
-        if self._closed or self._process != os.getpid():
+        if self._access.is_closed:
             # What a forked process inherits is its parent's to close.
             return
-        self._closed = True
+        self._access.close()
         self._recalling.close()
         self._accepts.shutdown()
-        self._calls.shutdown()
         if self._on_close is not None:
             self._on_close(timeout)
 
@@ -668,7 +661,7 @@ class AgentMemory(MemoryAccess):
         # It holds threads and open files: copies of what uses it share it.
         return self
 
-    def _plan_recall(
+    def _recall_request(
         self,
         query: MessagesLike,
         scope: ScopeLike | None,
@@ -683,11 +676,11 @@ class AgentMemory(MemoryAccess):
         neighbours: int,
         explain: bool,
         on_error: OnError | None,
-    ) -> RecallPlan:
+    ) -> RecallRequest:
         check_timeout("timeout", timeout)
         check_integer("neighbours", neighbours, 0, _MOST_NEIGHBOURS)
-        self._require_open()
-        request = plan_search(
+        self._access.require_open()
+        search = plan_search(
             query,
             self.scope_of(scope),
             limit=limit,
@@ -699,8 +692,8 @@ class AgentMemory(MemoryAccess):
             now=self._clock(),
             ranking=self._ranking,
         )
-        return self._recalling.plan(
-            request,
+        return self._recalling.request(
+            search,
             neighbours=neighbours,
             explain=explain,
             budget=self._recall_timeout if timeout is None else timeout,
@@ -709,7 +702,15 @@ class AgentMemory(MemoryAccess):
 
     @property
     def _outboxes(self) -> list[Outbox[Any]]:
-        return [self._outbox, *([self._graph.outbox] if self._graph else [])]
+        return [self._outbox, *(each.outbox for each in self._followers if each.outbox)]
+
+    @property
+    def _graph_follower(self) -> tuple[Follower, KnowledgeGraph]:
+        if self._graph is None or self._graph.graph is None:
+            raise ConfigurationError(
+                "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
+            )
+        return self._graph, self._graph.graph
 
     def _plan_add(
         self,
@@ -733,16 +734,21 @@ class AgentMemory(MemoryAccess):
         )
 
     def _accept(self, request: AddRequest) -> Receipt:
-        self._require_open()
-        return self._outbox.accept(request, partial(deliver, self._backend))
+        self._access.require_open()
+        return self._outbox.accept(request, partial(deliver, self._backend, self._followers))
 
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
-        self._require_open()
         ledger = self._outbox.ledger
-        with self._outbox.writing(scope):
+        with self._access.held(scope):
             known = ledger.known(scope, [request.key for request in batch])
             new = {request.key: request for request in batch if request.key not in known}
-            stored = self._retry.run(partial(self._backend.add_many, list(new.values())))
+            stored = (
+                self._access.told(
+                    Change(scope, keys=tuple(new)), lambda mem0: mem0.add_many(list(new.values()))
+                )
+                if new
+                else []
+            )
             statuses: dict[str, Status] = {
                 key: "stored" if count else "nothing"
                 for key, count in zip(new, stored, strict=True)
@@ -757,11 +763,6 @@ class AgentMemory(MemoryAccess):
     def _checked_on_error(self, on_error: OnError | None) -> OnError:
         check_on_error(on_error)
         return self._on_error if on_error is None else on_error
-
-
-def deliver(backend: Backend, request: AddRequest) -> list[Memory]:
-    """Carry a write out, unless an earlier attempt has got through."""
-    return backend.find(request.scope, request.key) or backend.add(request)
 
 
 def _reported(result: WriteResult, on_error: OnError) -> WriteResult:

@@ -97,28 +97,63 @@ class WorkerPool:
 class LoopThread:
     """An event loop in a thread of its own, for connections that belong to one loop.
 
+    The thread starts with the first work.
+
     Args:
-        name: Of the thread.
+        name: The thread's name.
+        closed: The message of the error for work that `close` refuses or cuts off.
     """
 
-    def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
-        self._thread.start()
+    def __init__(self, name: str, closed: str) -> None:
+        self._name = name
+        self._message = closed
+        self._lock = threading.Lock()
+        self._closed = False
+        self._started: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine there."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run a coroutine there.
 
-    def cancel_all(self) -> None:
-        """Cancel everything that runs there, and wait until it has ended."""
-        self.submit(_cancel_others()).result()
+        Raises:
+            ClosedError: `close` was called; also raised by work that it cuts off.
+        """
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise ClosedError(self._message)
+            if self._started is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=loop.run_forever, name=self._name, daemon=True)
+                self._started = loop, thread
+                thread.start()
+            return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._started[0])
 
-    def close(self) -> None:
-        """End the loop and its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cut off what runs there and end the thread; a second call does nothing.
+
+        Args:
+            last: Closes the connections, if there was any work.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._started is not None:
+            loop, thread = self._started
+            for work in (_cancel_others, last):
+                asyncio.run_coroutine_threadsafe(work(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._closed:
+                # Whoever waits was not cancelled itself.
+                raise ClosedError(self._message) from None
+            raise
 
 
 async def _cancel_others() -> None:

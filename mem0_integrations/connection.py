@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import logging
 import os
-import sys
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -15,15 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
-from mem0_integrations.agent_memory import AgentMemory, _now, deliver
+from mem0_integrations.agent_memory import AgentMemory, utc_now
 from mem0_integrations.backends.base import Backend
+from mem0_integrations.changes import delivery
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.following import Follower
 from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
-from mem0_integrations.models import LangChainEmbedder, LangChainLLM
-from mem0_integrations.outbox import Outbox
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
+from mem0_integrations.outbox import OUTBOXES, Outbox
 from mem0_integrations.planning import OnError, check_timeout
 from mem0_integrations.ranking import Ranking
 from mem0_integrations.refining import Reranker
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from mem0.vector_stores.configs import VectorStoreConfig
 
     from mem0_integrations.backends.embedded.memory import EmbeddedMemory
-    from mem0_integrations.graph.attaching import AttachedGraph, GraphLike
+    from mem0_integrations.graph.follower import GraphLike
 
     Target: TypeAlias = (
         Mapping[str, Any]
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["OutboxOptions", "connect"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _EMBEDDED: Final = "embedded"
 _OUTBOX: Final = "outbox.db"
@@ -103,7 +106,7 @@ def connect(
     retry: RetryPolicy | None = None,
     recall_timeout: float = 5.0,
     on_error: OnError = "degrade",
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = utc_now,
 ) -> AgentMemory:
     """Make an `AgentMemory` of whatever you have.
 
@@ -189,15 +192,14 @@ def connect(
     )
     path = opened.outbox_path
     try:
-        make_folder(path.parent)
-        shared_outbox = _OUTBOXES.acquire(
+        shared_outbox = OUTBOXES.acquire(
             path,
             partial(
                 Outbox,
                 path,
                 load=AddRequest.load,
-                deliver=partial(deliver, opened.backend),
-                undo=opened.backend.undo,
+                deliver=partial(delivery.deliver, opened.backend, opened.followers),
+                undo=partial(delivery.undo, opened.backend, opened.followers),
                 retry=retry,
                 workers=options.workers,
                 max_queued=options.max_queued,
@@ -210,7 +212,7 @@ def connect(
         raise
 
     def on_close(timeout: float | None) -> None:
-        _OUTBOXES.release(path, timeout)
+        OUTBOXES.release(path, timeout)
         opened.close(timeout)
 
     try:
@@ -224,7 +226,7 @@ def connect(
             clock=clock,
             ranking=ranking,
             reranker=reranker,
-            graph=opened.graph,
+            followers=opened.followers,
             on_close=on_close,
         )
     except BaseException:
@@ -371,16 +373,27 @@ class _Parts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A backend, where its outbox lies, and how to close it."""
+    """A Mem0 and what follows it, where its outbox lies, and how to close all of it."""
 
     backend: Backend
     outbox_path: Path
     close: Callable[[float | None], None]
-    graph: AttachedGraph | None = None
+    followers: tuple[Follower, ...] = ()
+
+    def followed_by(self, follower: Follower) -> _Opened:
+        """Return it with one more that follows it, which is closed before it."""
+
+        def close(timeout: float | None) -> None:
+            follower.close(timeout)
+            self.close(timeout)
+
+        return dataclasses.replace(self, followers=(*self.followers, follower), close=close)
 
 
-def _without_graph(target: object, graph: GraphLike | None) -> tuple[object, GraphLike | None]:
-    """Take the `graph_store` out of a Mem0 config."""
+def split_graph(
+    target: T, graph: GraphLike | None = None
+) -> tuple[T | dict[str, Any], GraphLike | None]:
+    """Take the `graph_store` out of a Mem0 config; returns the rest, and the graph to attach."""
     if not isinstance(target, Mapping) or "graph_store" not in target:
         return target, graph
     if graph is not None:
@@ -395,34 +408,32 @@ def _open_all(
     target: object, graph: GraphLike | None, folder: Path, options: OutboxOptions, **parts: Any
 ) -> _Opened:
     """Open a memory and, where there is one, its graph; say where their outboxes lie."""
-    target, graph = _without_graph(target, graph)
-    given = Path(options.path).expanduser().absolute() if options.path else None
-    if graph is None or graph is False:
-        opened = _open(target, folder, **parts)
-        return dataclasses.replace(opened, outbox_path=given or opened.outbox_path)
-    from mem0_integrations.graph.attaching import attach, open_graph
-
+    target, graph = split_graph(target, graph)
     with ExitStack() as undo:
-        # First, so that a mistake in its settings shows before anything else is made.
-        own = open_graph(graph, folder)
-        undo.callback(own.close)
+        own = None
+        if graph is not None and graph is not False:
+            from mem0_integrations.graph.follower import GraphFollower, open_graph
+
+            # First, so that a mistake in its settings shows before anything else is made.
+            own = open_graph(graph, folder)
+            undo.callback(own.close)
         opened = _open(target, folder, **parts)
         undo.callback(opened.close, None)
-        outbox = given or opened.outbox_path
-        make_folder(outbox.parent)
-        attached = attach(
-            own,
-            opened.backend,
-            outbox_path=graph_outbox_path(outbox),
-            workers=options.workers,
-        )
+        if options.path:
+            given = Path(options.path).expanduser().absolute()
+            opened = dataclasses.replace(opened, outbox_path=given)
+        make_folder(opened.outbox_path.parent)
+        if own is not None:
+            follower = GraphFollower(
+                own,
+                opened.backend,
+                opened.backend.models(),
+                outbox_path=graph_outbox_path(opened.outbox_path),
+                workers=options.workers,
+            )
+            opened = opened.followed_by(follower)
         undo.pop_all()
-
-    def close(timeout: float | None) -> None:
-        attached.close(timeout)
-        opened.close(timeout)
-
-    return _Opened(attached.backend, outbox, close, attached)
+    return opened
 
 
 def _open(
@@ -472,17 +483,18 @@ def _open(
         )
     from mem0_integrations.backends.oss import OSSBackend
 
-    backend: Backend = (own := OSSBackend(memory, **parts._asdict(), owned=owned))
+    backend = OSSBackend(memory, **parts._asdict(), owned=owned)
+    store = memory.config.vector_store
+    opened = _Opened(backend, _outbox_of(folder, store), lambda _: backend.close())
     if lexical:
-        from mem0_integrations.backends.indexed import IndexedBackend
+        from mem0_integrations.word_index import WordIndex
 
         try:
-            backend = IndexedBackend(own, _words_of(folder, memory.config.vector_store))
+            opened = opened.followed_by(WordIndex(backend, _words_of(folder, store)))
         except BaseException:
-            own.close()
+            backend.close()
             raise
-    path = _outbox_of(folder, memory.config.vector_store)
-    return _Opened(backend, path, lambda _: backend.close())
+    return opened
 
 
 def _open_platform(
@@ -490,7 +502,6 @@ def _open_platform(
 ) -> _Opened:
     from mem0 import MemoryClient
 
-    from mem0_integrations.backends.base import Models
     from mem0_integrations.backends.platform import PlatformBackend, open_client
 
     if parts.extractor is not None:
@@ -538,20 +549,9 @@ def _close_all() -> None:
 _EMBEDDED_MEMORIES: Final[SharedResources[EmbeddedMemory]] = SharedResources(
     lambda memory, _: memory.close()
 )
-_OUTBOXES: Final[SharedResources[Outbox[AddRequest]]] = SharedResources(
-    lambda outbox, timeout: outbox.close(timeout)
-)
 _OPEN: Final[weakref.WeakSet[AgentMemory]] = weakref.WeakSet()
 atexit.register(_close_all)
 
 
-def _start_afresh() -> None:
-    for resources in (_EMBEDDED_MEMORIES, _OUTBOXES):
-        resources.abandon()
-    if graphs := sys.modules.get("mem0_integrations.graph.attaching"):
-        graphs.abandon()
-    _OPEN.clear()
-
-
 # What a forked process inherits has lost its threads.
-os.register_at_fork(after_in_child=_start_afresh)
+os.register_at_fork(after_in_child=_OPEN.clear)

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 
 from mem0_integrations.backends.base import Documents
-from mem0_integrations.guard import Guard
+from mem0_integrations.changes.access import Access
 from mem0_integrations.records import Address, Document
 
 __all__ = ["DocumentAccess"]
@@ -22,37 +22,37 @@ class DocumentAccess:
 
     Args:
         documents: Where they lie.
-        guard: Carries the calls out.
+        access: Carries the calls out.
     """
 
-    def __init__(self, documents: Documents, guard: Guard) -> None:
+    def __init__(self, documents: Documents, access: Access) -> None:
         self._documents = documents
-        self._guard = guard
+        self._access = access
 
     def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
         """Return the documents at addresses, in their order."""
-        return self._guard.run(partial(self._documents.get, addresses))
+        return self._access.run(partial(self._documents.get, addresses))
 
     def put(self, documents: Sequence[Document]) -> None:
         """Store documents, or replace those at the same addresses."""
-        with self._guard.writing(document.scope for document in documents):
-            self._guard.run(partial(self._documents.put, documents))
+        with self._access.held(*(document.scope for document in documents)):
+            self._access.run(partial(self._documents.put, documents))
 
     def delete(self, addresses: Sequence[Address]) -> None:
         """Delete the documents at addresses, where there are any."""
-        self._guard.run(partial(self._documents.delete, addresses))
+        self._access.run(partial(self._documents.delete, addresses))
 
     def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
         """Let documents that expire live for their `ttl` from now on."""
-        self._guard.run(partial(self._documents.prolong, addresses, now))
+        self._access.run(partial(self._documents.prolong, addresses, now))
 
     def sweep(self, now: datetime) -> int:
         """Delete the documents that have expired; returns how many."""
-        return self._guard.run(partial(self._documents.sweep, now))
+        return self._access.run(partial(self._documents.sweep, now))
 
     def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
         """Return the documents under a prefix, in any order."""
-        return self._guard.run(partial(self._documents.list, prefix))
+        return self._access.run(partial(self._documents.list, prefix))
 
     def search(
         self,
@@ -75,4 +75,4 @@ class DocumentAccess:
             nearest = self._documents.search(prefix, query, limit)
             return list(islice(filter(passes, nearest), limit))
 
-        return self._guard.run(found)
+        return self._access.run(found)

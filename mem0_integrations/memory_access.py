@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
-import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.backends.base import Backend
+from mem0_integrations.changes.access import Access
 from mem0_integrations.documents import DocumentAccess
-from mem0_integrations.errors import ClosedError, InvalidInputError, ScopeError
-from mem0_integrations.guard import Guard
+from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError, ScopeError
+from mem0_integrations.following import Follower
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
 from mem0_integrations.records import DocumentKind, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest
+from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
 from mem0_integrations.vectors import VectorAccess
@@ -37,6 +34,7 @@ class MemoryAccess:
         outbox: Keeps writes and the forgetting of a scope apart.
         scope: Whose memories, where a call does not say.
         retry: How failures that may pass are retried.
+        followers: What follows the memories.
     """
 
     def __init__(
@@ -46,18 +44,12 @@ class MemoryAccess:
         *,
         scope: ScopeLike | None,
         retry: RetryPolicy,
+        followers: Sequence[Follower],
     ) -> None:
         self._backend = backend
-        self._async_backend = backend if isinstance(backend, AsyncBackend) else None
         self._outbox = outbox
         self._scope = None if scope is None else Scope.of(scope)
-        self._retry = retry
-        self._closed = False
-        self._process = os.getpid()
-        self._calls = WorkerPool(backend.concurrency)
-        self._guard = Guard(
-            outbox=outbox, retry=retry, pool=self._calls, require_open=self._require_open
-        )
+        self._access = Access(backend, outbox, retry=retry, followers=followers)
 
     @property
     def default_scope(self) -> Scope | None:
@@ -93,14 +85,9 @@ class MemoryAccess:
             BackendError: Memory could not be read.
         """
         check_page(limit, offset, filters)
-        return self._read(
-            partial(
-                self._backend.list,
-                self.scope_of(scope),
-                filters=filters,
-                limit=limit,
-                offset=offset,
-            )
+        found = self.scope_of(scope)
+        return self._access.call(
+            lambda mem0: mem0.list(found, filters=filters, limit=limit, offset=offset)
         )
 
     async def alist(
@@ -112,19 +99,13 @@ class MemoryAccess:
         offset: int = 0,
     ) -> builtins.list[Memory]:
         """Async twin of `list`."""
-        if self._async_backend is not None:
-            check_page(limit, offset, filters)
-            return await self._aread(
-                partial(
-                    self._async_backend.alist,
-                    self.scope_of(scope),
-                    filters=filters,
-                    limit=limit,
-                    offset=offset,
-                )
-            )
-        return await self._in_thread(
-            partial(self.list, scope=scope, filters=filters, limit=limit, offset=offset)
+        check_page(limit, offset, filters)
+        found = self.scope_of(scope)
+        return await self._access.acall(
+            lambda mem0: mem0.alist(found, filters=filters, limit=limit, offset=offset),
+            lambda: self.in_thread(
+                lambda: self.list(scope=found, filters=filters, limit=limit, offset=offset)
+            ),
         )
 
     def get(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
@@ -135,16 +116,17 @@ class MemoryAccess:
             BackendError: Memory could not be read.
         """
         check_id(memory_id)
-        return self._read(partial(self._backend.get, self.scope_of(scope), memory_id))
+        found = self.scope_of(scope)
+        return self._access.call(lambda mem0: mem0.get(found, memory_id))
 
     async def aget(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
         """Async twin of `get`."""
-        if self._async_backend is not None:
-            check_id(memory_id)
-            return await self._aread(
-                partial(self._async_backend.aget, self.scope_of(scope), memory_id)
-            )
-        return await self._in_thread(partial(self.get, memory_id, scope=scope))
+        check_id(memory_id)
+        found = self.scope_of(scope)
+        return await self._access.acall(
+            lambda mem0: mem0.aget(found, memory_id),
+            lambda: self.in_thread(lambda: self.get(memory_id, scope=found)),
+        )
 
     def update(
         self,
@@ -165,15 +147,12 @@ class MemoryAccess:
             raise InvalidInputError("update needs a text, metadata, or both.")
         check_id(memory_id)
         found = self.scope_of(scope)
-        update = partial(
-            self._backend.update,
-            found,
-            memory_id,
-            text=None if text is None else check_text(text),
-            metadata=None if metadata is None else check_metadata(metadata),
+        new_text = None if text is None else check_text(text)
+        new_metadata = None if metadata is None else check_metadata(metadata)
+        return self._access.change(
+            Change(found, memory_ids=(memory_id,)),
+            lambda mem0: mem0.update(found, memory_id, text=new_text, metadata=new_metadata),
         )
-        with self._outbox.writing(found):
-            return self._read(update)
 
     async def aupdate(
         self,
@@ -184,8 +163,8 @@ class MemoryAccess:
         metadata: Mapping[str, object] | None = None,
     ) -> Memory:
         """Async twin of `update`."""
-        return await self._in_thread(
-            partial(self.update, memory_id, scope=scope, text=text, metadata=metadata)
+        return await self.in_thread(
+            lambda: self.update(memory_id, scope=scope, text=text, metadata=metadata)
         )
 
     def delete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
@@ -197,13 +176,25 @@ class MemoryAccess:
         """
         check_id(memory_id)
         found = self.scope_of(scope)
-        self._require_open()
-        with self._outbox.writing(found):
-            self._backend.delete(found, memory_id)
+        failed = False
+
+        def delete(mem0: Backend) -> None:
+            nonlocal failed
+            try:
+                mem0.delete(found, memory_id)
+            except MemoryNotFoundError:
+                # An attempt whose answer was lost may have got through.
+                if not failed:
+                    raise
+            except Exception:
+                failed = True
+                raise
+
+        self._access.change(Change(found, memory_ids=(memory_id,)), delete)
 
     async def adelete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
         """Async twin of `delete`."""
-        await self._in_thread(partial(self.delete, memory_id, scope=scope))
+        await self.in_thread(lambda: self.delete(memory_id, scope=scope))
 
     def history(
         self, memory_id: str, *, scope: ScopeLike | None = None
@@ -215,18 +206,32 @@ class MemoryAccess:
             BackendError: Mem0 failed.
         """
         check_id(memory_id)
-        return self._read(partial(self._backend.history, self.scope_of(scope), memory_id))
+        found = self.scope_of(scope)
+        return self._access.call(lambda mem0: mem0.history(found, memory_id))
 
     async def ahistory(
         self, memory_id: str, *, scope: ScopeLike | None = None
     ) -> builtins.list[MemoryChange]:
         """Async twin of `history`."""
-        if self._async_backend is not None:
-            check_id(memory_id)
-            return await self._aread(
-                partial(self._async_backend.ahistory, self.scope_of(scope), memory_id)
-            )
-        return await self._in_thread(partial(self.history, memory_id, scope=scope))
+        check_id(memory_id)
+        found = self.scope_of(scope)
+        return await self._access.acall(
+            lambda mem0: mem0.ahistory(found, memory_id),
+            lambda: self.in_thread(lambda: self.history(memory_id, scope=found)),
+        )
+
+    async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
+        """Carry a blocking call out in a thread of the memory, for the adapters.
+
+        Args:
+            call: The call.
+            timeout: Seconds; None to wait without an end.
+
+        Raises:
+            BackendTimeoutError: It did not end in time, and was left behind.
+            ClosedError: The memory is closed.
+        """
+        return await self._access.in_thread(call, timeout=timeout)
 
     def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentAccess:
         """Return documents, for the adapters: exact data that is never inferred from.
@@ -235,12 +240,12 @@ class MemoryAccess:
             kind: `item` or `message`, which lie beside the memories; or, for the memories
                 themselves, a template that tells whose lie under a path.
         """
-        self._require_open()
+        self._access.require_open()
         return DocumentAccess(
-            self._backend.memory_documents(kind, lambda scope, memory_ids: nullcontext())
+            self._backend.memory_documents(kind, self._follow)
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
-            self._guard,
+            self._access,
         )
 
     def vectors(self) -> VectorAccess:
@@ -249,37 +254,8 @@ class MemoryAccess:
         Raises:
             ConfigurationError: This Mem0 does not show its vectors.
         """
-        self._require_open()
-        return VectorAccess(self._backend.vector_memories(), self._guard)
+        self._access.require_open()
+        return VectorAccess(self._backend.vector_memories(), self._access)
 
-    async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
-        """Carry out a blocking call in a thread of the memory.
-
-        Args:
-            call: The call.
-            timeout: Seconds that it may take; None for no limit.
-
-        Raises:
-            BackendTimeoutError: It did not end within `timeout` seconds, and was left behind.
-        """
-        return await self._guard.in_thread(call, timeout=timeout)
-
-    def _read(self, call: Callable[[], T]) -> T:
-        self._require_open()
-        return self._retry.run(call)
-
-    async def _aread(self, call: Callable[[], Awaitable[T]]) -> T:
-        self._require_open()
-        return await self._retry.arun(call)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.wrap_future(self._calls.submit(call))
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise ClosedError("The memory is closed; connect() again.")
-        if self._process != os.getpid():
-            raise ClosedError(
-                "The memory was opened before os.fork() and its threads stayed in the parent; "
-                "connect() in the process that uses it."
-            )
+    def _follow(self, scope: Scope, memory_ids: Sequence[str]) -> AbstractContextManager[None]:
+        return self._access.following(Change(scope, memory_ids=tuple(memory_ids)))

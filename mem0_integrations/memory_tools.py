@@ -1,7 +1,7 @@
-"""What an agent's memory tools do, whichever framework offers them: plans, without I/O.
+"""What an agent's memory tools do, in any framework.
 
-A plan is a generator that yields the steps it needs of the memory and returns the answer for the
-model. A framework's adapter carries it out, sync or async.
+A plan asks for the steps that it needs of the memory and returns the answer for the model;
+`answer` and `aanswer` carry it out.
 """
 
 from __future__ import annotations
@@ -37,11 +37,9 @@ from mem0_integrations.scope import Scope
 
 __all__ = [
     "TOOLS",
-    "Step",
     "ToolCall",
     "ToolName",
     "ToolOptions",
-    "ToolPlan",
     "ToolSpec",
     "aanswer",
     "answer",
@@ -54,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 ToolName: TypeAlias = Literal["search", "add", "update", "delete", "list", "graph"]
 
-# Characters that the memories of one answer share.
+# Maximum number of characters of all memories in one answer.
 _ROOM: Final = 8_000
 _LEAST_ROOM: Final = 200
 # Of the time budget; the rest is for telling that a write was accepted but is not done yet.
@@ -66,12 +64,12 @@ class ToolOptions:
     """What the application has decided for its tools.
 
     Args:
-        limit: The most memories of an answer.
-        threshold: The least score in [0, 1] of what a search finds.
-        filters: Mem0's metadata filters; to the tools, other memories do not exist.
+        limit: Maximum number of memories in an answer.
+        threshold: Minimum score of what a search finds, in [0, 1].
+        filters: Mem0's metadata filters; memories that they exclude do not exist for the tools.
         infer: Whether to extract statements from what is added.
-        metadata: Values of the application for each memory that is added.
-        timeout: Seconds that a call may take.
+        metadata: The application's own metadata for each memory that is added.
+        timeout: Maximum time of a call, in seconds.
 
     Raises:
         InvalidInputError: A value is malformed.
@@ -95,13 +93,13 @@ class ToolOptions:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a plan has to know about the call that it is made for.
+    """What a plan needs to know about its call.
 
     Attributes:
-        options: The application's.
+        options: The application's options.
         scope: Whose memories.
         thread_id: The conversation, if known.
-        id: The id of the call, if it has one: the same when it is repeated.
+        id: The id of the call, if it has one; the same when the call is repeated.
     """
 
     options: ToolOptions
@@ -129,66 +127,74 @@ class Step:
         return memory.graph if self.of_graph else memory
 
 
-ToolPlan: TypeAlias = Plan[Step, Any, str]
+_Answer: TypeAlias = Plan[Step, Any, str]
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool: what the model reads about it, what it may say, and the plan.
+    """A tool: its description and arguments for the model, and its plan.
 
     Attributes:
         name: What the model calls it by.
         description: When to use it.
-        arguments: The schema of the arguments; they are those of the plan.
-        plan: Makes the plan of a call.
+        arguments: The schema of its arguments, which are those of `plan`.
+        plan: Makes the plan for a call.
     """
 
     name: str
     description: str
     arguments: type[BaseModel]
-    plan: Callable[..., ToolPlan]
+    plan: Callable[..., _Answer]
 
 
-def answer(memory: AgentMemory, plan: ToolPlan, timeout: float) -> str:
-    """Carry out the plan of a call and return the answer for the model.
+def answer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
+    """Carry out a call of a tool and return the answer for the model.
 
     Args:
         memory: The memory.
-        plan: The plan.
-        timeout: Seconds that it may take; a write that takes longer goes on.
+        spec: The tool.
+        call: What the application knows about the call.
+        args: The arguments that the model gave.
+        kwargs: The same, by name.
 
     Raises:
-        BackendTimeoutError: It took longer.
+        TimeoutError: It took longer than the application allows.
+        Mem0IntegrationsError: The memory, or the model's arguments, do not allow it.
     """
 
     def ask(step: Step) -> object:
         return getattr(step.owner(memory), step.method)(**step.arguments)
 
-    return call_within(timeout, partial(run, plan, ask))
+    return call_within(call.options.timeout, partial(run, spec.plan(call, *args, **kwargs), ask))
 
 
-async def aanswer(memory: AgentMemory, plan: ToolPlan, timeout: float) -> str:
+async def aanswer(
+    memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
+) -> str:
     """Async twin of `answer`."""
 
     async def ask(step: Step) -> object:
         return await getattr(step.owner(memory), f"a{step.method}")(**step.arguments)
 
-    return await asyncio.wait_for(arun(plan, ask), timeout)
+    plan = spec.plan(call, *args, **kwargs)
+    return await asyncio.wait_for(arun(plan, ask), call.options.timeout)
 
 
 def specs_of(
     include: Sequence[ToolName] | None, memory: AgentMemory, options: ToolOptions
 ) -> list[ToolSpec]:
-    """Return the tools that an application wants, each once.
+    """Return the tools that an application asks for, each once.
 
     Args:
-        include: Their names; None for all that the memory has something for.
+        include: Their names; None for all that the memory supports.
         memory: The memory.
         options: What the application has decided.
 
     Raises:
         InvalidInputError: There is no such tool, or none at all.
-        ConfigurationError: The graph is asked for, and there is none, or it cannot be filtered.
+        ConfigurationError: The graph is asked for, but there is none, or it cannot be filtered.
     """
     graph = memory.has_graph and not options.filters
     if include is None:
@@ -206,7 +212,7 @@ def specs_of(
 
 
 def answered(tool: str, error: Exception) -> str:
-    """Log what is not the model's affair, without content, and return what it is told."""
+    """Log an error that does not concern the model, without content; return what to tell it."""
     if isinstance(error, ScopeError):
         logger.error("%s has no scope: %s", tool, error)
     elif not isinstance(error, InvalidInputError | MemoryNotFoundError):
@@ -215,7 +221,7 @@ def answered(tool: str, error: Exception) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Say what happened and what to do; details only of what the model can mend.
+    """Say what happened and what to do, with details only if the model can mend it.
 
     Example:
         >>> explained(OutboxFullError("2 writes wait"))
@@ -283,7 +289,7 @@ class _Graph(_Arguments):
     ] = None
 
 
-def _search(call: ToolCall, query: str) -> ToolPlan:
+def _search(call: ToolCall, query: str) -> _Answer:
     recall: Recall = yield Step(
         "recall",
         {
@@ -299,7 +305,7 @@ def _search(call: ToolCall, query: str) -> ToolPlan:
     return _listed(recall) or "No memory is about this."
 
 
-def _add(call: ToolCall, text: str) -> ToolPlan:
+def _add(call: ToolCall, text: str) -> _Answer:
     # What is kept as it is was put into words by the agent; extraction reads the user's words.
     role = "user" if call.options.infer else "assistant"
     message: Mem0Message = {"role": role, "content": text}
@@ -328,19 +334,19 @@ def _add(call: ToolCall, text: str) -> ToolPlan:
             return "Nothing was stored: there was nothing in it that is worth keeping."
 
 
-def _update(call: ToolCall, memory_id: str, text: str) -> ToolPlan:
+def _update(call: ToolCall, memory_id: str, text: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     new: Memory = yield Step("update", {"memory_id": old.id, "scope": call.scope, "text": text})
     return f"Changed: {_named(old)} is now {_quoted(new)}."
 
 
-def _delete(call: ToolCall, memory_id: str) -> ToolPlan:
+def _delete(call: ToolCall, memory_id: str) -> _Answer:
     old = yield from _existing(call, memory_id)
     yield Step("delete", {"memory_id": old.id, "scope": call.scope})
     return f"Deleted: {_named(old)}."
 
 
-def _list(call: ToolCall, page: int = 1) -> ToolPlan:
+def _list(call: ToolCall, page: int = 1) -> _Answer:
     if page < 1:
         raise InvalidInputError("There is no such page; the first one is 1.")
     limit = call.options.limit
@@ -359,7 +365,7 @@ def _list(call: ToolCall, page: int = 1) -> ToolPlan:
     return _listed(Recall(tuple(memories[:limit]))) + more
 
 
-def _graph(call: ToolCall, entity: str, other: str | None = None) -> ToolPlan:
+def _graph(call: ToolCall, entity: str, other: str | None = None) -> _Answer:
     # A model need not know by which name the application calls the user.
     speaker = speaker_of(call.scope)
     source = named(entity, speaker)

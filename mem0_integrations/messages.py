@@ -76,10 +76,18 @@ class Mem0Message(TypedDict):
 class ChatMessage(Protocol):
     """What a LangChain `BaseMessage` has."""
 
-    type: str
-    content: str | list[str | dict[str, object]]
-    id: str | None
-    name: str | None
+    # To read only: LangChain's narrow `type` to a literal.
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def content(self) -> str | list[str | dict[str, object]]: ...
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def name(self) -> str | None: ...
 
 
 MessageLike: TypeAlias = str | Mapping[str, object] | tuple[str, str] | ChatMessage

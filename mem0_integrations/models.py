@@ -1,4 +1,4 @@
-"""Language models and embedders: what is used of LangChain's and Mem0's, and the one as the other.
+"""Language models and embedders: what is used of LangChain's and Mem0's, and adapters between them.
 
 `LangChainLLM` and `LangChainEmbedder` let Mem0's own pipeline run on LangChain's models.
 """
@@ -20,6 +20,7 @@ __all__ = [
     "LangChainLLM",
     "Mem0Embedder",
     "Mem0LLM",
+    "Models",
 ]
 
 
@@ -32,22 +33,35 @@ class ChatModel(Protocol):
 
 
 class Mem0LLM(Protocol):
-    """What is used of a language model of Mem0's."""
+    """What is used of a Mem0 language model."""
 
     @property
     def generate_response(self) -> Callable[..., object]:
-        """Answer a conversation; the options differ from provider to provider."""
+        """Answer a conversation; the options depend on the provider."""
         ...
 
 
 class Mem0Embedder(Protocol):
-    """What is used of an embedder of Mem0's."""
+    """What is used of a Mem0 embedder."""
 
     def embed_batch(
         self, texts: list[str], memory_action: str = "add", /
     ) -> Sequence[Sequence[float]]:
         """Embed many texts."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What a Mem0 has that others can use.
+
+    Attributes:
+        llm: Its language model; None where it does without.
+        embedder: Its embedder; None where it does not show one.
+    """
+
+    llm: Mem0LLM | None
+    embedder: Mem0Embedder | None
 
 
 class Embeddings(Protocol):
@@ -63,7 +77,7 @@ class Embeddings(Protocol):
 
 
 class LangChainLLM:
-    """A LangChain chat model, as Mem0 calls its language model.
+    """A LangChain chat model with the interface of a Mem0 language model.
 
     Args:
         model: Anything with the `invoke` of a LangChain chat model.
@@ -92,7 +106,7 @@ class LangChainLLM:
             response_format: Not passed on, since few LangChain models take it: Mem0's prompt
                 asks for JSON in words, and `CheckedLLM` checks the answer.
             tools: Refused unless empty; Mem0 2 gives its model none.
-            tool_choice: Without meaning, as there are no tools.
+            tool_choice: Ignored, as there are no tools.
 
         Raises:
             InvalidInputError: There are tools.
@@ -120,12 +134,12 @@ class EmbedderConfig:
 
 
 class LangChainEmbedder:
-    """A LangChain `Embeddings`, as Mem0 calls its embedder.
+    """A LangChain `Embeddings` with the interface of a Mem0 embedder.
 
     Args:
         embeddings: Anything with `embed_query` and `embed_documents`.
-        dims: Length of its vectors; by default one short text is embedded to find out, when
-            the length is first asked for.
+        dims: Length of its vectors; by default, one short text is embedded to find out when
+            the length is first needed.
 
     Example:
         >>> from langchain_core.embeddings import DeterministicFakeEmbedding
@@ -153,7 +167,7 @@ class LangChainEmbedder:
 
         Args:
             text: What to embed.
-            memory_action: Mem0's reason (`add`, `search`, `update`); makes no difference.
+            memory_action: Mem0's reason (`add`, `search`, `update`); ignored.
         """
         return [float(x) for x in self.embeddings.embed_query(text)]
 
@@ -162,10 +176,10 @@ class LangChainEmbedder:
 
         Args:
             texts: What to embed.
-            memory_action: Mem0's reason (`add`, `search`, `update`); makes no difference.
+            memory_action: Mem0's reason (`add`, `search`, `update`); ignored.
 
         Raises:
-            BackendError: There are not as many vectors as texts: Mem0 would drop the rest.
+            BackendError: There are fewer or more vectors than texts; Mem0 would drop the rest.
         """
         if not texts:
             return []

@@ -41,28 +41,28 @@ def run(plan: Plan[Ask, Answer, T], ask: Callable[[Ask], Answer]) -> T:
         9
     """
     step: Callable[[], Ask] = partial(next, plan)
-    while True:
-        try:
+    try:
+        while True:
             asked = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            step = partial(plan.send, ask(asked))
-        except Exception as error:
-            step = partial(plan.throw, error)
+            try:
+                step = partial(plan.send, ask(asked))
+            except Exception as error:
+                step = partial(plan.throw, error)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 async def arun(plan: Plan[Ask, Answer, T], ask: Callable[[Ask], Awaitable[Answer]]) -> T:
     """Async twin of `run`."""
     step: Callable[[], Ask] = partial(next, plan)
-    while True:
-        try:
+    try:
+        while True:
             asked = step()
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            step = partial(plan.send, await ask(asked))
-        except Exception as error:
-            step = partial(plan.throw, error)
+            try:
+                step = partial(plan.send, await ask(asked))
+            except Exception as error:
+                step = partial(plan.throw, error)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -10,20 +10,21 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import Final, TypeAlias
 
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.backends.known import known_at
+from mem0_integrations.changes.access import Access
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
+from mem0_integrations.following import Follower
 from mem0_integrations.planning import OnError
+from mem0_integrations.plans import Plan, arun, run
 from mem0_integrations.ranking import distinct, newest_wins
 from mem0_integrations.records import Memory, Recall
 from mem0_integrations.refining import (
     Reranker,
-    asked_of_graph,
     best_of,
     pool_size,
     reranked,
@@ -32,32 +33,32 @@ from mem0_integrations.refining import (
     with_times,
 )
 from mem0_integrations.requests import SearchRequest
-from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
-if TYPE_CHECKING:
-    from mem0_integrations.graph.graph_memory import GraphMemory
-
-__all__ = ["RecallPlan", "Recalling"]
+__all__ = ["RecallRequest", "Recalling"]
 
 logger = logging.getLogger(__name__)
 
 # Of the time that is left: what was found must be returned in any case.
 _SHARE_OF_A_STEP: Final = 0.8
-_MORE_RELATIONS: Final = 2
-
-
-class _GraphOptions(TypedDict):
-    scope: Scope
-    as_of: datetime | None
-    limit: int
+_SEARCH: Final = "The search"
 
 
 @dataclass(frozen=True, slots=True)
-class RecallPlan:
-    """What a recall does: a search for more than is wanted, and what makes the best of it."""
+class RecallRequest:
+    """What a recall is asked for.
 
-    request: SearchRequest
+    Attributes:
+        search: What is searched for: more than is wanted.
+        limit: Maximum number of memories.
+        neighbours: How many memories of its conversation to show on either side of each.
+        explain: Whether to say how each score came about.
+        budget: Seconds that it may take.
+        on_error: What a failure does.
+        began: When it began, on the monotonic clock.
+    """
+
+    search: SearchRequest
     limit: int
     neighbours: int
     explain: bool
@@ -71,59 +72,63 @@ class RecallPlan:
         return (self.budget - (time.monotonic() - self.began)) * _SHARE_OF_A_STEP
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a recall does next, in a thread or on the loop."""
+
+    name: str
+    call: Callable[[], Recall]
+    acall: Callable[[], Awaitable[Recall]]
+
+
+_Plan: TypeAlias = Plan[_Step, Recall, Recall]
+
+
 class Recalling:
     """Carries recalls out.
 
     Args:
-        backend: The Mem0 behind it.
-        retry: How failures that may pass are retried.
-        graph: The knowledge graph that follows the backend.
+        access: The door to the Mem0.
+        size: Maximum number of searches at the same time.
         reranker: Puts what was found in its own order.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        *,
-        retry: RetryPolicy,
-        graph: GraphMemory | None,
-        reranker: Reranker | None,
-    ) -> None:
-        self._backend = backend
-        self._async_backend = backend if isinstance(backend, AsyncBackend) else None
-        self._retry = retry
-        self._graph = graph
+    def __init__(self, access: Access, *, size: int, reranker: Reranker | None) -> None:
+        self._access = access
+        self._ranking = [each for each in access.followers if each.ranks]
+        self._relating = [each for each in access.followers if each.most_relations]
+        self._most_relations = sum(each.most_relations for each in self._relating)
         self._reranker = reranker
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
-        self._searches = WorkerPool(backend.concurrency)
+        self._searches = WorkerPool(size)
 
-    def plan(
+    def request(
         self,
-        request: SearchRequest,
+        search: SearchRequest,
         *,
         neighbours: int,
         explain: bool,
         budget: float,
         on_error: OnError,
-    ) -> RecallPlan:
-        """Plan a recall.
+    ) -> RecallRequest:
+        """Return what to search for, so that the best can be made of it.
 
         Args:
-            request: What is asked for.
+            search: What is asked for.
             neighbours: How many memories of its conversation to show on either side of each.
             explain: Whether to say how each score came about.
             budget: Seconds that it may take.
             on_error: What a failure does.
         """
         pool = pool_size(
-            request.limit,
-            dates=bool(request.spans),
-            graph=self._graph is not None,
+            search.limit,
+            dates=bool(search.spans),
+            graph=bool(self._relating),
             reranker=self._reranker is not None,
         )
-        return RecallPlan(
-            request=dataclasses.replace(request, limit=pool),
-            limit=request.limit,
+        return RecallRequest(
+            search=dataclasses.replace(search, limit=pool),
+            limit=search.limit,
             neighbours=neighbours,
             explain=explain,
             budget=budget,
@@ -131,157 +136,151 @@ class Recalling:
             began=time.monotonic(),
         )
 
-    def recall(self, plan: RecallPlan) -> Recall:
+    def recall(self, request: RecallRequest) -> Recall:
         """Search, and make the best of it."""
-        future = self._searches.submit(partial(self._search, plan))
-        try:
-            found = future.result(plan.budget)
-            if self._graph is not None:
-                step = partial(_with_relations, self._graph, plan)
-                found = self._tried("The graph", step, found, plan)
-            if self._reranker is not None:
-                found = self._tried("The reranker", partial(self._reranked, plan), found, plan)
-            found = self._best_of(plan, found)
-            if plan.neighbours:
-                step = partial(self._with_neighbours, plan)
-                found = self._tried("The conversation", step, found, plan)
-            return found
-        except Exception as error:
-            future.cancel()
-            return _degraded(error, plan.budget, plan.on_error)
 
-    async def arecall(self, plan: RecallPlan) -> Recall:
-        """Async twin of `recall`."""
+        def carried_out(step: _Step) -> Recall:
+            if step.name != _SEARCH:
+                return call_within(request.left, step.call)
+            future = self._searches.submit(step.call)
+            try:
+                return future.result(request.budget)
+            except BaseException:
+                future.cancel()
+                raise
+
         try:
-            found = await asyncio.wait_for(self._asearch(plan), plan.budget)
-            if self._graph is not None:
-                asked = _awith_relations(self._graph, plan, found)
-                found = await self._atried("The graph", asked, found, plan)
-            if self._reranker is not None:
-                # It may hang, and must not keep others from searching.
-                answer = asyncio.wrap_future(begin(partial(self._reranked, plan, found)))
-                found = await self._atried("The reranker", answer, found, plan)
-            found = self._best_of(plan, found)
-            if plan.neighbours:
-                asked = self._asearched(partial(self._with_neighbours, plan, found))
-                found = await self._atried("The conversation", asked, found, plan)
-            return found
+            return run(self._steps(request), carried_out)
         except Exception as error:
-            return _degraded(error, plan.budget, plan.on_error)
+            return _degraded(error, request.budget, request.on_error)
+
+    async def arecall(self, request: RecallRequest) -> Recall:
+        """Async twin of `recall`."""
+
+        async def carried_out(step: _Step) -> Recall:
+            seconds = request.budget if step.name == _SEARCH else request.left
+            try:
+                return await asyncio.wait_for(step.acall(), seconds)
+            except TimeoutError as error:
+                if isinstance(error, BackendError) or step.name == _SEARCH:
+                    raise
+                raise timed_out(seconds) from None
+
+        try:
+            return await arun(self._steps(request), carried_out)
+        except Exception as error:
+            return _degraded(error, request.budget, request.on_error)
 
     def close(self) -> None:
         """Begin no search any more."""
         self._searches.shutdown()
 
-    def _tried(
-        self, what: str, step: Callable[[Recall], Recall], found: Recall, plan: RecallPlan
-    ) -> Recall:
-        """Take a step that may fail: then it only costs what it adds."""
-        try:
-            return call_within(plan.left, partial(step, found))
-        except Exception as error:
-            return _without(what, found, error, plan.on_error)
-
-    async def _atried(
-        self, what: str, step: Awaitable[Recall], found: Recall, plan: RecallPlan
-    ) -> Recall:
-        """Async twin of `_tried`."""
-        left = plan.left
-        try:
-            return await asyncio.wait_for(step, left)
-        except TimeoutError as error:
-            late = error if isinstance(error, BackendError) else timed_out(left)
-            return _without(what, found, late, plan.on_error)
-        except Exception as error:
-            return _without(what, found, error, plan.on_error)
-
-    def _reranked(self, plan: RecallPlan, found: Recall) -> Recall:
-        assert self._reranker is not None
-        return reranked(self._reranker, plan.request, found)
-
-    def _best_of(self, plan: RecallPlan, found: Recall) -> Recall:
-        return best_of(
-            plan.request,
-            found,
-            plan.limit,
-            most_relations=0 if self._graph is None else self._graph.relation_limit,
-            explain=plan.explain,
+    def _steps(self, request: RecallRequest) -> _Plan:
+        found = yield _Step(
+            _SEARCH, partial(self._search, request), partial(self._asearch, request)
         )
+        for follower in self._relating:
+            found = yield from _optional(_relations_step(follower, request, found), request, found)
+        if (reranker := self._reranker) is not None:
+            call = partial(reranked, reranker, request.search, found)
+            # It may hang, and must not keep others from searching.
+            step = _Step("The reranker", call, lambda: asyncio.wrap_future(begin(call)))
+            found = yield from _optional(step, request, found)
+        found = best_of(
+            request.search,
+            found,
+            request.limit,
+            most_relations=self._most_relations,
+            explain=request.explain,
+        )
+        if request.neighbours:
+            call = partial(self._with_neighbours, request, found)
+            step = _Step("The conversation", call, partial(self._asearched, call))
+            found = yield from _optional(step, request, found)
+        return found
 
-    def _with_neighbours(self, plan: RecallPlan, found: Recall) -> Recall:
+    def _with_neighbours(self, request: RecallRequest, found: Recall) -> Recall:
         conversations: dict[tuple[Scope, str | None], list[Memory]] = {}
         of_memories: dict[str, list[Memory]] = {}
         for memory in found.memories:
             key = memory.scope, _thread_of(memory)
             if key not in conversations:
-                conversations[key] = self._conversation(*key, plan.request)
+                conversations[key] = self._access.call(partial(_conversation, *key, request.search))
             of_memories[memory.id] = conversations[key]
-        return with_neighbours(found, of_memories, plan.neighbours)
+        return with_neighbours(found, of_memories, request.neighbours)
 
-    def _conversation(
-        self, scope: Scope, thread_id: str | None, request: SearchRequest
-    ) -> list[Memory]:
-        """Return the memories of a conversation that a recall may show."""
-        named = {} if thread_id is None else {"thread_id": thread_id}
-        filters = {"AND": [request.filters, named]} if request.filters and named else None
-        listed = self._backend.list(
-            scope, filters=filters or request.filters or named, limit=sys.maxsize, offset=0
-        )
-        time = request.as_of
-        said = [
-            memory
-            for memory in listed
-            if memory.scope == scope
-            and _thread_of(memory) == thread_id
-            and (request.accept is None or request.accept(memory))
-        ]
-        if time is None:
-            return said
-        known = (known_at(self._backend, memory, time) for memory in said)
-        return [memory for memory in known if memory is not None]
+    def _search(self, request: RecallRequest) -> Recall:
+        search = request.search
 
-    def _search(self, plan: RecallPlan) -> Recall:
-        def found() -> list[Memory]:
-            return _taken(self._backend.search(plan.request), plan.request)
+        def found(mem0: Backend) -> list[Memory]:
+            nearest = mem0.search(search)
+            for follower in self._ranking:
+                nearest = follower.rank(search, nearest)
+            return _taken(nearest, search)
 
-        return _ranked(plan.request, self._retry.run(found, deadline=plan.budget))
+        return _ranked(search, self._access.call(found, deadline=request.budget))
 
-    async def _asearch(self, plan: RecallPlan) -> Recall:
-        backend, request = self._async_backend, plan.request
-        if backend is None:
-            return await self._asearched(partial(self._search, plan))
+    async def _asearch(self, request: RecallRequest) -> Recall:
+        search = request.search
 
-        async def found() -> list[Memory]:
+        async def found(mem0: AsyncBackend) -> Recall:
             taken: list[Memory] = []
-            async for page in backend.asearch(request):
+            async for page in mem0.asearch(search):
                 taken += page
-                if len(_taken(taken, request)) == request.limit:
+                if len(_taken(taken, search)) == search.limit:
                     break
-            return _taken(taken, request)
+            return _ranked(search, _taken(taken, search))
 
-        return _ranked(request, await self._retry.arun(found, deadline=plan.budget))
+        in_thread = partial(self._asearched, partial(self._search, request))
+        if self._ranking:
+            return await in_thread()
+        return await self._access.acall(found, in_thread, deadline=request.budget)
 
-    async def _asearched(self, step: Callable[[], Recall]) -> Recall:
-        return await asyncio.wrap_future(self._searches.submit(step))
-
-
-def _with_relations(graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
-    request, options = plan.request, _graph_options(graph, plan)
-    relations = graph.related(asked_of_graph(request), found.memories, **options)
-    return with_relations(request, found, relations)
+    async def _asearched(self, call: Callable[[], Recall]) -> Recall:
+        return await asyncio.wrap_future(self._searches.submit(call))
 
 
-async def _awith_relations(graph: GraphMemory, plan: RecallPlan, found: Recall) -> Recall:
-    """Async twin of `_with_relations`."""
-    request, options = plan.request, _graph_options(graph, plan)
-    relations = await graph.arelated(asked_of_graph(request), found.memories, **options)
-    return with_relations(request, found, relations)
+def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:
+    """Take a step that may fail: then it only costs what it adds."""
+    try:
+        return (yield step)
+    except Exception as error:
+        return _without(step.name, found, error, request.on_error)
 
 
-def _graph_options(graph: GraphMemory, plan: RecallPlan) -> _GraphOptions:
-    # Those of memories that are not among the best in the end are left out.
-    most = _MORE_RELATIONS * graph.relation_limit
-    return {"scope": plan.request.scope, "as_of": plan.request.as_of, "limit": most}
+def _relations_step(follower: Follower, request: RecallRequest, found: Recall) -> _Step:
+    search, memories = request.search, found.memories
+
+    def call() -> Recall:
+        return with_relations(search, found, follower.related(search, memories))
+
+    async def acall() -> Recall:
+        return with_relations(search, found, await follower.arelated(search, memories))
+
+    return _Step(follower.name, call, acall)
+
+
+def _conversation(
+    scope: Scope, thread_id: str | None, request: SearchRequest, mem0: Backend
+) -> list[Memory]:
+    """Return the memories of a conversation that a recall may show."""
+    named = {} if thread_id is None else {"thread_id": thread_id}
+    filters = {"AND": [request.filters, named]} if request.filters and named else None
+    listed = mem0.list(
+        scope, filters=filters or request.filters or named, limit=sys.maxsize, offset=0
+    )
+    time = request.as_of
+    said = [
+        memory
+        for memory in listed
+        if memory.scope == scope
+        and _thread_of(memory) == thread_id
+        and (request.accept is None or request.accept(memory))
+    ]
+    if time is None:
+        return said
+    known = (known_at(mem0, memory, time) for memory in said)
+    return [memory for memory in known if memory is not None]
 
 
 def _degraded(error: Exception, budget: float, on_error: OnError) -> Recall:

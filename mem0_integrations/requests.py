@@ -1,4 +1,4 @@
-"""What is asked of a Mem0: to search, to store. Pure."""
+"""What is asked of a Mem0: to search, to store, to change. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mem0_integrations.ranking import Ranking
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
-__all__ = ["MEM0_THRESHOLD", "AddRequest", "SearchRequest"]
+__all__ = ["MEM0_THRESHOLD", "AddRequest", "Change", "SearchRequest"]
 
 # The least cosine similarity of a search that does not say.
 MEM0_THRESHOLD: Final = 0.1
@@ -102,3 +102,18 @@ class AddRequest:
             infer=data["infer"],
             metadata=data["metadata"],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Memories that are about to change.
+
+    Attributes:
+        scope: Covers all of them.
+        keys: The idempotency keys of the writes that make them.
+        memory_ids: Or their own ids, where they are known before.
+    """
+
+    scope: Scope
+    keys: tuple[str, ...] = ()
+    memory_ids: tuple[str, ...] = ()

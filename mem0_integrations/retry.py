@@ -100,9 +100,12 @@ class RetryPolicy:
         """
         if attempt >= self.attempts or not is_retryable(error, idempotent=True):
             return None
-        backoff = random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
-        delay = max(backoff, retry_after_seconds(error) or 0.0)
+        delay = max(self.backoff(attempt), retry_after_seconds(error) or 0.0)
         return None if spent + delay > self.deadline else delay
+
+    def backoff(self, attempt: int) -> float:
+        """Return a random number of seconds to wait after a failed attempt, counted from 1."""
+        return random.uniform(0, min(self.cap, self.base * 2.0 ** (attempt - 1)))
 
     def run(self, call: Callable[[], T], *, deadline: float | None = None) -> T:
         """Call an idempotent operation, again while its failures may pass.
@@ -122,13 +125,11 @@ class RetryPolicy:
             # Nearly always the only attempt: what tenacity needs is not built for it.
             return call()
         except Exception as error:
-            first_error: Exception | None = error
+            first = iter([error])
         limit = self.deadline if deadline is None else min(deadline, self.deadline)
 
         def attempt() -> T:
-            nonlocal first_error
-            if (error := first_error) is not None:
-                first_error = None
+            for error in first:
                 raise error
             return call()
 
@@ -136,8 +137,19 @@ class RetryPolicy:
 
     async def arun(self, call: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
         """Async twin of `run`."""
+        began = time.monotonic()
+        try:
+            return await call()
+        except Exception as error:
+            first = iter([error])
         limit = self.deadline if deadline is None else min(deadline, self.deadline)
-        return await tenacity.AsyncRetrying(**self._options(time.monotonic(), limit))(call)
+
+        async def attempt() -> T:
+            for error in first:
+                raise error
+            return await call()
+
+        return await tenacity.AsyncRetrying(**self._options(began, limit))(attempt)
 
     def _options(self, began: float, limit: float) -> dict[str, Any]:
         def wait(state: tenacity.RetryCallState) -> float:

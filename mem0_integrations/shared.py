@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -12,7 +13,9 @@ T = TypeVar("T")
 
 
 class SharedResources(Generic[T]):
-    """Opens a resource for its first user, and closes it after its last.
+    """Opens a resource for its first user, and closes it after its last. Made once, never dropped.
+
+    A forked process begins with none: what it inherits has lost its threads.
 
     Args:
         close: Closes a resource; the second argument is the seconds that it may take.
@@ -22,6 +25,7 @@ class SharedResources(Generic[T]):
         self._close = close
         self._lock = threading.Lock()
         self._users: dict[Hashable, tuple[T, int]] = {}
+        os.register_at_fork(after_in_child=self._abandon)
 
     def acquire(self, key: Hashable, create: Callable[[], T]) -> T:
         """Return the resource of a key; create it if nobody uses it yet."""
@@ -31,11 +35,6 @@ class SharedResources(Generic[T]):
                 resource = create()
             self._users[key] = resource, users + 1
             return resource
-
-    def abandon(self) -> None:
-        """Drop all resources without closing them: they are those of another process."""
-        self._lock = threading.Lock()
-        self._users.clear()
 
     def release(self, key: Hashable, timeout: float | None) -> None:
         """Give a resource back."""
@@ -47,3 +46,8 @@ class SharedResources(Generic[T]):
             # Still under the lock: nobody may open it again before it is closed.
             del self._users[key]
             self._close(resource, timeout)
+
+    def _abandon(self) -> None:
+        """Drop all resources without closing them: they are those of another process."""
+        self._lock = threading.Lock()
+        self._users.clear()

@@ -15,6 +15,7 @@ __all__ = [
     "EXPIRES_FIELD",
     "INTERNAL_FIELDS",
     "KEY_FIELD",
+    "OWN",
     "PATH_FIELDS",
     "RESERVED_METADATA",
     "clipped",
@@ -24,6 +25,9 @@ __all__ = [
     "parse_time",
     "storable",
 ]
+
+OWN: Final = "mem0_integrations_"
+"""The prefix of this package's own metadata on the Mem0 Platform."""
 
 KEY_FIELD: Final = "idempotency_key"
 DOCUMENT_FIELD: Final = "document_body"

@@ -347,4 +347,4 @@ except StorageError as error:
 def test_an_unknown_target_is_refused(data_dir: Path, target: object) -> None:
     """With a list of what is known."""
     with pytest.raises(ConfigurationError, match="Mem0 config"):
-        connect(target)  # type: ignore[arg-type]
+        connect(target)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mem0_integrations import AgentMemory, connect
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations import AgentMemory, ClosedError, connect
+from mem0_integrations.concurrency import LoopThread, WorkerPool
 
 USER = {"user_id": "customer-1"}
 
@@ -40,9 +40,9 @@ async def test_two_hundred_writes_and_reads_at_once_are_all_carried_out(
     """An async server does this all day."""
     writes = [memory.aremember(f"I own item {number}.", scope=USER) for number in range(200)]
     reads = [memory.arecall(f"item {number}", scope=USER, timeout=60) for number in range(200)]
-    results = await asyncio.gather(*writes, *reads)
-    assert {result.status for result in results[:200]} == {"stored"}
-    assert {result.degraded for result in results[200:]} == {None}
+    written, recalled = await asyncio.gather(asyncio.gather(*writes), asyncio.gather(*reads))
+    assert {result.status for result in written} == {"stored"}
+    assert {result.degraded for result in recalled} == {None}
     assert len(await memory.alist(scope=USER, limit=1000)) == 200
 
 
@@ -160,3 +160,39 @@ async def test_a_call_that_raises_stop_iteration_has_an_end() -> None:
     with pytest.raises(RuntimeError, match="StopIteration"):
         await asyncio.wait_for(asyncio.wrap_future(pool.submit(call)), 10)
     pool.shutdown()
+
+
+def test_a_loop_that_is_closed_cuts_off_its_work_and_refuses_more() -> None:
+    """Whoever waits for an answer learns that there will be none; connections are closed last."""
+    began, ended = threading.Event(), list[str]()
+    loop = LoopThread("test-loop", "It is closed.")
+
+    async def hang() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("work")
+
+    async def last() -> None:
+        ended.append("connections")
+
+    waiting = loop.submit(hang())
+    assert began.wait(30)
+    loop.close(last)
+    loop.close(last)
+    assert ended == ["work", "connections"]
+    for future in (lambda: waiting, lambda: loop.submit(hang())):
+        with pytest.raises(ClosedError, match="It is closed"):
+            future().result(30)
+
+
+def test_a_loop_without_work_has_no_thread() -> None:
+    """Most programs are sync; and what was never opened needs no closing."""
+
+    async def last() -> None:
+        raise AssertionError("There are no connections.")
+
+    loop = LoopThread("test-idle-loop", "It is closed.")
+    assert "test-idle-loop" not in {thread.name for thread in threading.enumerate()}
+    loop.close(last)

@@ -184,7 +184,7 @@ def test_a_malformed_filter_is_refused_with_its_path(filters: object, message: s
 @pytest.mark.parametrize("key", ["user_id", "agent_id", "run_id", "app_id", "actor_id"])
 @pytest.mark.parametrize("wrap", [lambda f: f, lambda f: {"OR": [{"a": 1}, {"NOT": [f]}]}])
 @pytest.mark.parametrize("use", [validate_filters, split_equalities, lambda f: matches(f, {})])
-def test_a_filter_cannot_widen_the_scope(key: str, wrap, use) -> None:  # type: ignore[no-untyped-def]
+def test_a_filter_cannot_widen_the_scope(key: str, wrap, use) -> None:
     """A model may choose filters; the scope, which keeps tenants apart, is never its choice."""
     with pytest.raises(InvalidFilterError, match="the scope is set with scope=, never in filters"):
         use(wrap({key: "bob"}))

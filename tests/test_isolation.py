@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -88,7 +89,7 @@ metadata_keys = st.sampled_from(
     ["team", "$or", "OR", "memory", "metadata", "score", "a.b", "payload", "user", "' OR 1=1", "*"]
 )
 metadatas = st.dictionaries(metadata_keys, values, max_size=3)
-filters_of = st.one_of(
+filters_of: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.dictionaries(metadata_keys, values, max_size=2),
     st.dictionaries(
@@ -183,7 +184,7 @@ def _play(memory: AgentMemory, scopes: list[Scope], data: st.DataObject) -> None
     for scope in scopes:
         filters = data.draw(filters_of)
         try:
-            found = memory.recall(
+            recalled = memory.recall(
                 data.draw(st.sampled_from(["tea", "*", "' OR '1'='1", "statement 1"])),
                 scope=scope,
                 filters=filters,
@@ -191,12 +192,12 @@ def _play(memory: AgentMemory, scopes: list[Scope], data: st.DataObject) -> None
                 threshold=0.0,
                 on_error="raise",
             ).memories
-            listed = memory.list(scope=scope, filters=filters)
+            hits = [*recalled, *memory.list(scope=scope, filters=filters)]
         except InvalidFilterError:
-            found, listed = (), []
+            hits = []
         mine = world.covered(scope)
-        assert {hit.id for hit in found} | {hit.id for hit in listed} <= mine.keys()
-        assert all(mine[hit.id] == hit.text for hit in [*found, *listed])
+        assert {hit.id for hit in hits} <= mine.keys()
+        assert all(mine[hit.id] == hit.text for hit in hits)
 
         foreign = [memory_id for memory_id in world.owner if memory_id not in mine]
         for memory_id in foreign[:3]:

@@ -41,7 +41,7 @@ from mem0_integrations.messages import (
 )
 
 CALL = {"name": "lookup", "args": {"order": "48213"}, "id": "call-1"}
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+IMAGE: Any = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 FENCE = "<recalled_memories>\n- old\n</recalled_memories>"
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 SCOPE = Scope(user_id="u")
@@ -51,12 +51,12 @@ SCOPE = Scope(user_id="u")
     ("message", "expected"),
     [
         (HumanMessage("Hi"), {"role": "user", "content": "Hi"}),
-        (HumanMessageChunk("Hi"), {"role": "user", "content": "Hi"}),
+        (HumanMessageChunk(content="Hi"), {"role": "user", "content": "Hi"}),
         (HumanMessage("Hi", name="Priya"), {"role": "user", "content": "Hi", "name": "Priya"}),
         (AIMessage("Hi"), {"role": "assistant", "content": "Hi"}),
-        (AIMessageChunk("Hi"), {"role": "assistant", "content": "Hi"}),
+        (AIMessageChunk(content="Hi"), {"role": "assistant", "content": "Hi"}),
         (AIMessage("Wait.", tool_calls=[CALL]), {"role": "assistant", "content": "Wait."}),
-        (ChatMessage("Hi", role="user"), {"role": "user", "content": "Hi"}),
+        (ChatMessage(content="Hi", role="user"), {"role": "user", "content": "Hi"}),
         (ChatMessageChunk(content="Hi", role="assistant"), {"role": "assistant", "content": "Hi"}),
         ("Hi", {"role": "user", "content": "Hi"}),
         (("user", "Hi"), {"role": "user", "content": "Hi"}),
@@ -82,11 +82,11 @@ def test_what_was_said_is_kept(message: Any, expected: dict[str, str]) -> None:
     "message",
     [
         SystemMessage("Be kind."),
-        SystemMessageChunk("Be kind."),
+        SystemMessageChunk(content="Be kind."),
         ("system", "Be kind."),
         {"role": "system", "content": "Be kind."},
         {"role": "developer", "content": "Be kind."},
-        ChatMessage("Be kind.", role="system"),
+        ChatMessage(content="Be kind.", role="system"),
         RemoveMessage("message-1"),
         {"role": "remove", "content": ""},
         AIMessage("", tool_calls=[CALL]),
@@ -94,8 +94,8 @@ def test_what_was_said_is_kept(message: Any, expected: dict[str, str]) -> None:
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"role": "assistant", "content": None, "function_call": {"name": "lookup"}},
         ToolMessage("4111", tool_call_id="call-1"),
-        ToolMessageChunk("4111", tool_call_id="call-1"),
-        FunctionMessage("4111", name="lookup"),
+        ToolMessageChunk(content="4111", tool_call_id="call-1"),
+        FunctionMessage(content="4111", name="lookup"),
         FunctionMessageChunk(content="4111", name="lookup"),
         {"role": "tool", "content": "4111", "tool_call_id": "call-1"},
         HumanMessage([IMAGE]),
@@ -114,7 +114,7 @@ def test_what_nobody_said_is_left_out(message: Any) -> None:
     [
         (ToolMessage("Paid.", tool_call_id="1", name="lookup"), "Tool lookup answered: Paid."),
         (ToolMessage("Paid.", tool_call_id="1"), "A tool answered: Paid."),
-        (FunctionMessage("Paid.", name="lookup"), "Tool lookup answered: Paid."),
+        (FunctionMessage(content="Paid.", name="lookup"), "Tool lookup answered: Paid."),
         ({"role": "tool", "content": "Paid."}, "A tool answered: Paid."),
     ],
 )
@@ -299,6 +299,7 @@ def test_messages_right_after_each_other_are_one_turn() -> None:
             HumanMessage("I live in Oslo.", id="2"),
         ]
     )
+    assert turn is not None
     assert (turn.human_id, turn.human_text) == ("1\n2", "I am Priya.\nI live in Oslo.")
 
 
@@ -306,6 +307,8 @@ def test_without_ids_a_message_is_known_by_its_place_among_the_users() -> None:
     """The assistant's messages may differ from replay to replay, the user's do not."""
     first = new_turn([("user", "Yes."), ("assistant", "Ok.")])
     second = new_turn([("user", "Yes."), ("assistant", "Ok."), ("tool", "x"), ("user", "Yes.")])
+    assert first is not None
+    assert second is not None
     assert (first.human_id, second.human_id) == ("position 0", "position 1")
 
 
@@ -376,7 +379,9 @@ def test_a_summary_is_not_what_the_user_said(summary: Any) -> None:
     assert to_mem0_messages([summary]) == []
     assert last_words([summary]) is None
     assert new_turn([summary, AIMessage("Hi!")]) is None
-    assert new_turn([summary, HumanMessage("Oslo", id="1")]).human_id == "1"
+    turn = new_turn([summary, HumanMessage("Oslo", id="1")])
+    assert turn is not None
+    assert turn.human_id == "1"
 
 
 @given(TEXT.filter(str.strip), TEXT, TEXT)
@@ -385,8 +390,9 @@ def test_the_key_of_a_turn_does_not_depend_on_the_answer(
 ) -> None:
     """A replay from before the model gets another answer; it is the same turn."""
     keys = {
-        turn_key(SCOPE, "t", new_turn([HumanMessage(said, id="1"), AIMessage(reply)]))
+        turn_key(SCOPE, "t", turn)
         for reply in (answer, other)
+        if (turn := new_turn([HumanMessage(said, id="1"), AIMessage(reply)])) is not None
     }
     assert len(keys) == 1
 
@@ -406,6 +412,7 @@ def test_turns_that_differ_in_anything_else_have_different_keys(
 def test_a_key_depends_on_which_id_of_the_scope_it_is() -> None:
     """A user and an agent may have the same name; no thread is not the thread "None"."""
     turn = new_turn("I am Priya.")
+    assert turn is not None
     keys = {
         turn_key(Scope(user_id="x"), "t", turn),
         turn_key(Scope(agent_id="x"), "t", turn),
@@ -418,6 +425,7 @@ def test_a_key_depends_on_which_id_of_the_scope_it_is() -> None:
 def test_keys_stay_what_they_are() -> None:
     """They are on users' disks: another algorithm would write every turn again."""
     turn = new_turn([HumanMessage("I am Priya.", id="message-1")])
+    assert turn is not None
     assert turn_key(SCOPE, "thread-1", turn) == (
         "1b87fcef8f7875713b389158de5f05d2725ddc4c889c95fb965254b92d2d297a"
     )

@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from tests.extras import needs_crewai
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
@@ -31,7 +33,13 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=needs_crewai if "crewai" in path.stem else ())
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_shows_what_its_code_does(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

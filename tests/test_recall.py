@@ -429,7 +429,7 @@ def test_a_connected_memory_keeps_its_ranking(connected: Callable[..., AgentMemo
     memory = connected()
     for option in ({"ranking": Ranking()}, {"reranker": Reranker(rank=lambda d, _: d)}):
         with pytest.raises(ConfigurationError, match="connected with"):
-            connect(memory, **option)  # type: ignore[arg-type]
+            connect(memory, **option)
 
 
 # A reranker

@@ -264,7 +264,7 @@ def test_a_reranker_that_returns_what_it_was_not_given_fails() -> None:
     foreign = Document(page_content="x", metadata={"memory_id": "z"})
     for returned in ([foreign], [Document(page_content="Text of a.")]):
         with pytest.raises(KeyError):
-            reranked(Reranker(rank=lambda _, __, each=returned: each), request(), RECALL)
+            reranked(Reranker(rank=lambda *_, each=returned: each), request(), RECALL)
 
 
 def test_nothing_is_found_if_nothing_was_there_to_rank() -> None:

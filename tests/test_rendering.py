@@ -14,8 +14,8 @@ SCOPE = Scope(user_id="u")
 OPEN, CLOSE = "<recalled_memories>", "</recalled_memories>"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CHARACTERS = st.characters(exclude_categories=["Cs"])
-TEXTS = st.lists(st.text(CHARACTERS, max_size=9) | st.sampled_from([OPEN, CLOSE, "\n", "<", "- "]))
-TEXTS = TEXTS.map("".join)
+PARTS = st.lists(st.text(CHARACTERS, max_size=9) | st.sampled_from([OPEN, CLOSE, "\n", "<", "- "]))
+TEXTS = PARTS.map("".join)
 
 
 def memory(text: str, created_at: datetime | None = None) -> Memory:

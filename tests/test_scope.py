@@ -61,7 +61,7 @@ def test_a_malformed_scope_is_refused(ids: dict[str, Any]) -> None:
 
 def test_ids_are_normalised() -> None:
     """A number from a database and its text are the same customer."""
-    assert Scope(user_id=7) == Scope(user_id=" 7 ")
+    assert Scope(user_id=7) == Scope(user_id=" 7 ")  # type: ignore[arg-type]
     assert Scope(user_id="u" * 255).user_id == "u" * 255
     assert repr(Scope(user_id="u", run_id="r")) == "Scope(user_id='u', run_id='r')"
 
@@ -69,7 +69,7 @@ def test_ids_are_normalised() -> None:
 def test_a_scope_cannot_be_changed() -> None:
     """It is the tenant boundary, and is shared between threads."""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Scope(user_id="u").user_id = "v"
+        Scope(user_id="u").user_id = "v"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("value", ["u", None, 7, ["user_id"], {"user": "u"}, {7: "u"}])
@@ -120,7 +120,8 @@ def test_a_callable_is_given_the_request() -> None:
 
     def source(given: ScopeRequest) -> dict[str, str]:
         assert given is request
-        return {"user_id": given.context["customer"], "agent_id": given.configurable["team"]}
+        context: Any = given.context
+        return {"user_id": context["customer"], "agent_id": str(given.configurable["team"])}
 
     assert resolve_scope(source, request) == Scope(user_id="c", agent_id="t")
 
@@ -141,15 +142,15 @@ def test_the_authenticated_user_is_the_scope() -> None:
 def test_a_client_cannot_choose_another_user(where: str) -> None:
     """Context and configuration come from the client, which could name anybody."""
     with pytest.raises(ScopeError, match="alice"):
-        resolve_scope(None, ScopeRequest(**{where: {"user_id": "bob"}, "identity": "alice"}))
-    own = ScopeRequest(**{where: {"user_id": " alice "}, "identity": "alice"})
+        resolve_scope(None, ScopeRequest(identity="alice", **{where: {"user_id": "bob"}}))
+    own = ScopeRequest(identity="alice", **{where: {"user_id": " alice "}})
     assert resolve_scope(None, own) == Scope(user_id="alice")
 
 
 @pytest.mark.parametrize("where", ["context", "configurable"])
 def test_a_client_cannot_leave_its_user_out(where: str) -> None:
     """An agent's id alone would reach what the agent knows of all users."""
-    request = ScopeRequest(**{where: {"agent_id": "support"}, "identity": "alice"})
+    request = ScopeRequest(identity="alice", **{where: {"agent_id": "support"}})
     assert resolve_scope(None, request) == Scope(user_id="alice", agent_id="support")
 
 

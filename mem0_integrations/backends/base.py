@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import builtins
-import dataclasses
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from mem0_integrations.models import Mem0Embedder, Mem0LLM
+from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import (
     Address,
@@ -31,27 +28,12 @@ __all__ = [
     "Backend",
     "Documents",
     "Follow",
-    "Models",
     "VectorMemories",
-    "memories_as_said",
 ]
 
 
 Follow: TypeAlias = Callable[[Scope, Sequence[str]], AbstractContextManager[None]]
 """Takes note that memories of a scope change, by their ids, while it is held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What a Mem0 has that others can use.
-
-    Attributes:
-        llm: Its language model; None where it does without.
-        embedder: Its embedder; None where it does not show one.
-    """
-
-    llm: Mem0LLM | None
-    embedder: Mem0Embedder | None
 
 
 class Documents(ABC):
@@ -268,20 +250,3 @@ class AsyncBackend(ABC):
     @abstractmethod
     async def ahistory(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Async twin of `history`."""
-
-
-def memories_as_said(backend: Backend, scope: Scope) -> list[Memory]:
-    """Return all memories of a scope; as changed counts only a change of the text."""
-    memories = backend.list(scope, filters=None, limit=sys.maxsize, offset=0)
-    return [_as_said(backend, memory) for memory in memories]
-
-
-def _as_said(backend: Backend, memory: Memory) -> Memory:
-    if memory.updated_at == memory.created_at:
-        return memory
-    said = [
-        change.at
-        for change in backend.history(memory.scope, memory.id)
-        if change.at is not None and change.old_text != change.new_text == memory.text
-    ]
-    return dataclasses.replace(memory, updated_at=said[-1]) if said else memory

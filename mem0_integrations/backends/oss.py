@@ -15,7 +15,7 @@ from mem0.memory.main import Memory as Mem0
 from mem0.memory.main import _payload_is_expired as is_expired
 
 from mem0_integrations.backends import vector_stores
-from mem0_integrations.backends.base import Backend, Follow, Models
+from mem0_integrations.backends.base import Backend, Follow
 from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.backends.documents import RowDocuments
@@ -36,7 +36,7 @@ from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.fusion import Query
 from mem0_integrations.learning.extraction import CheckedLLM, Extractor
-from mem0_integrations.models import LangChainEmbedder, LangChainLLM
+from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest

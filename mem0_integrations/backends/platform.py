@@ -7,8 +7,7 @@ import builtins
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
@@ -19,7 +18,7 @@ import httpx
 from mem0 import AsyncMemoryClient, MemoryClient
 
 from mem0_integrations.backends import platform_plans as plans
-from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, Models, VectorMemories
+from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, VectorMemories
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.platform_plans import Call, Pause, PlatformPlan
 from mem0_integrations.backends.platform_rows import (
@@ -28,7 +27,8 @@ from mem0_integrations.backends.platform_rows import (
     PlatformRows,
 )
 from mem0_integrations.concurrency import LoopThread, call_within
-from mem0_integrations.errors import BackendError, ClosedError, ConfigurationError
+from mem0_integrations.errors import BackendError, ConfigurationError
+from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
@@ -60,7 +60,7 @@ class PlatformBackend(Backend, AsyncBackend):
         client: Mem0's client. An `AsyncMemoryClient` with the same key and host is made when
             it is needed; its connections belong to one event loop, so it gets a loop of its own.
             Requests of a client with Mem0's own time-out, five minutes, end after 30 seconds.
-        models: For a graph beside it; the Platform shows no models of its own.
+        models: Models for a graph; the Platform exposes none of its own.
         owned: Whether `close` closes the client.
     """
 
@@ -73,8 +73,10 @@ class PlatformBackend(Backend, AsyncBackend):
         self._closed = False
         self._pending: dict[tuple[Scope, str], str] = {}
         self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
-        self._starting = threading.Lock()
-        self._loop: LoopThread | None = None
+        self._closing = threading.Lock()
+        self._loop = LoopThread(
+            "mem0-integrations-platform", "The memory is closed; connect() again."
+        )
         self._making: asyncio.Future[AsyncMemoryClient] | None = None
         client.client.event_hooks["request"].append(_send_key)
         if client.client.timeout == _MEM0S_TIMEOUT:
@@ -84,7 +86,7 @@ class PlatformBackend(Backend, AsyncBackend):
         """Accept every scope: all of them can be kept apart."""
 
     def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, nearest first, as many as are taken."""
+        """Yield the memories of the scope, nearest first; pages are fetched as they are needed."""
         seen: set[str] = set()
         top_k: int | None = plans.top_k_of(request)
         while top_k is not None:
@@ -92,7 +94,7 @@ class PlatformBackend(Backend, AsyncBackend):
             yield from found
 
     async def asearch(self, request: SearchRequest) -> AsyncIterator[list[Memory]]:
-        """Yield the memories of the scope in pages, nearest first, as many as are taken."""
+        """Yield pages of the scope's memories, nearest first; each is fetched when it is needed."""
         seen: set[str] = set()
         top_k: int | None = plans.top_k_of(request)
         while top_k is not None:
@@ -110,7 +112,7 @@ class PlatformBackend(Backend, AsyncBackend):
         ]
 
     def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back what a write has stored whose scope was forgotten meanwhile."""
+        """Take back a write whose scope was forgotten in the meantime."""
         self._run(plans.delete_many([memory.id for memory in memories]))
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
@@ -174,7 +176,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
 
     def documents(self, kind: DocumentKind) -> PlatformDocuments:
-        """Return documents that lie beside the memories and are never recalled."""
+        """Return documents that are kept beside the memories and never recalled."""
         return PlatformDocuments(
             PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind]
         )
@@ -198,11 +200,11 @@ class PlatformBackend(Backend, AsyncBackend):
         )
 
     def models(self) -> Models:
-        """Return the models that were given; the Platform shows none of its own."""
+        """Return the models that were given; the Platform exposes none of its own."""
         return self._models
 
     def describe(self) -> dict[str, str]:
-        """Say which client, and where the Platform is."""
+        """Return which client is used, and where the Platform is."""
         return {
             "Mem0": f"mem0ai {version('mem0ai')} ({type(self._client).__name__})",
             "store": f"{self._client.host} (project={self._client.project_id})",
@@ -210,29 +212,29 @@ class PlatformBackend(Backend, AsyncBackend):
         }
 
     def close(self) -> None:
-        """Close the client that this backend was given to own."""
-        with self._starting:
+        """Close the client, if it is owned."""
+        with self._closing:
             if self._closed:
                 return
             self._closed = True
         self._client.client.event_hooks["request"].remove(_send_key)
         if self._owned:
             self._client.client.close()
-        if self._loop is not None:
-            self._loop.cancel_all()
-            made = self._making
-            if made is not None and not made.cancelled() and made.exception() is None:
-                self._loop.submit(made.result().async_client.aclose()).result()
-            self._loop.close()
+        self._loop.close(self._close_async_client)
+
+    async def _close_async_client(self) -> None:
+        made = self._making
+        if made is not None and not made.cancelled() and made.exception() is None:
+            await made.result().async_client.aclose()
 
     def _run(self, plan: PlatformPlan[T]) -> T:
         return run(plan, self._ask)
 
     async def _arun(self, plan: PlatformPlan[T]) -> T:
-        return await asyncio.wrap_future(self._submit(arun(plan, self._aask)))
+        return await asyncio.wrap_future(self._loop.submit(arun(plan, self._aask)))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
-        """Carry out plans side by side."""
+        """Carry out plans concurrently."""
 
         async def all_of_them() -> builtins.list[T]:
             free = asyncio.Semaphore(self.concurrency)
@@ -243,7 +245,7 @@ class PlatformBackend(Backend, AsyncBackend):
 
             return await asyncio.gather(*map(one, plans))
 
-        return self._submit(all_of_them()).result()
+        return self._loop.submit(all_of_them()).result()
 
     def _ask(self, step: Call | Pause) -> Any:
         if isinstance(step, Pause):
@@ -257,25 +259,6 @@ class PlatformBackend(Backend, AsyncBackend):
         with translated(step.doing):
             client = await self._async()
             return await getattr(client, step.method)(**step.arguments)
-
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine in the loop of the async client, until this is closed."""
-        with self._starting:
-            if self._closed:
-                work.close()
-                raise _closed()
-            if self._loop is None:
-                self._loop = LoopThread("mem0-integrations-platform")
-            return self._loop.submit(self._until_closed(work))
-
-    async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await work
-        except asyncio.CancelledError:
-            if self._closed:
-                # Whoever waits was not cancelled itself.
-                raise _closed() from None
-            raise
 
     async def _async(self) -> AsyncMemoryClient:
         if self._making is None:
@@ -309,14 +292,14 @@ class PlatformBackend(Backend, AsyncBackend):
 
 
 def open_client(api_key: str | None, host: str | None) -> MemoryClient:
-    """Make Mem0's client, with time-outs of seconds in place of its five minutes.
+    """Make Mem0's client, with a time-out of 30 seconds instead of five minutes.
 
     Args:
-        api_key: The key; else `MEM0_API_KEY`.
-        host: The server's URL; else `MEM0_HOST`, else the hosted Platform.
+        api_key: The key; by default `MEM0_API_KEY`.
+        host: The server's URL; by default `MEM0_HOST`, or else the hosted Platform.
 
     Raises:
-        ConfigurationError: The key was refused, or the URL is none.
+        ConfigurationError: The key was refused, or `host` is not a URL.
         BackendError: The server cannot be reached.
     """
     http = httpx.Client(timeout=_TIMEOUT)
@@ -338,10 +321,6 @@ def open_client(api_key: str | None, host: str | None) -> MemoryClient:
                 f"MEM0_API_KEY."
             ) from error
         raise
-
-
-def _closed() -> ClosedError:
-    return ClosedError("The memory is closed; connect() again.")
 
 
 def _send_key(request: httpx.Request) -> None:

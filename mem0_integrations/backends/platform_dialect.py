@@ -1,4 +1,4 @@
-"""The Mem0 Platform's dialect: how scopes, memories and filters are spelled there. Pure.
+"""The Mem0 Platform's dialect: how it writes scopes, memories and filters. Pure.
 
 The Platform keeps a fact that it extracted under one id only: what the user said under `user_id`,
 what the assistant said under `agent_id` (docs.mem0.ai, "Entity-Scoped Memory"). So whatever this
@@ -7,14 +7,14 @@ package stores carries its whole scope in the metadata, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from mem0_integrations.backends.dialect import scope_filters, scope_of
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
-from mem0_integrations.values import KEY_FIELD, clipped, parse_time
+from mem0_integrations.values import KEY_FIELD, OWN, clipped, parse_time
 
 __all__ = [
     "CREATED_FIELD",
@@ -27,7 +27,6 @@ __all__ = [
     "all_of",
     "any_of",
     "covers",
-    "entity_of",
     "kept_metadata",
     "memory_of",
     "metadata_is",
@@ -36,9 +35,6 @@ __all__ = [
     "scope_filter",
     "scope_metadata",
 ]
-
-OWN: Final = "mem0_integrations_"
-"""What the metadata of this package's own begins with."""
 
 CREATED_FIELD: Final = f"{OWN}created_at"
 KEY_METADATA: Final = f"{OWN}{KEY_FIELD}"
@@ -52,12 +48,12 @@ _SPLIT: Final = ("user_id", "agent_id")
 
 
 def all_of(*filters: Mapping[str, object]) -> dict[str, object]:
-    """Return a filter that is met where all are."""
+    """Return a filter that is met if all of some filters are."""
     return {"AND": list(filters)}
 
 
 def any_of(*filters: Mapping[str, object]) -> dict[str, object]:
-    """Return a filter that is met where one is."""
+    """Return a filter that is met if one of some filters is."""
     return {"OR": list(filters)} if len(filters) > 1 else dict(filters[0])
 
 
@@ -89,29 +85,8 @@ def scope_filter(scope: Scope) -> dict[str, object]:
     return all_of(*parts)
 
 
-def entity_of(alternatives: Sequence[object]) -> tuple[str, str] | None:
-    """Return the id that the alternatives in a `scope_filter` stand for.
-
-    Args:
-        alternatives: Those of any filter.
-
-    Returns:
-        The key and the id; None where they are not such.
-
-    Example:
-        >>> entity_of(scope_filter(Scope(user_id="u"))["AND"][0]["OR"])
-        ('user_id', 'u')
-    """
-    match alternatives:
-        case [{**asked}, {"AND": [{**_other}, {"metadata": {**said}}]}] if len(asked) == 1:
-            ((key, value),) = asked.items()
-            if key in _SPLIT and isinstance(value, str) and said == {f"{OWN}{key}": value}:
-                return str(key), value
-    return None
-
-
 def scope_metadata(scope: Scope) -> dict[str, str]:
-    """Return what the metadata of a memory says about its scope."""
+    """Return the metadata that records a scope."""
     return {OWN + key: value for key, value in scope_filters(scope).items()}
 
 
@@ -128,7 +103,7 @@ def kept_metadata(item: Mapping[str, Any]) -> dict[str, object]:
 
 
 def replaced_metadata(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """Return metadata to take the place of other metadata.
+    """Return metadata that replaces other metadata.
 
     The Platform does not say what an update does to what it leaves out: that is marked.
     """
@@ -157,7 +132,7 @@ def memory_of(item: Mapping[str, Any]) -> Memory:
     """Read a memory that the Platform returned.
 
     Raises:
-        ScopeError: Nobody says whose it is.
+        ScopeError: It does not say whose it is.
     """
     given = kept_metadata(item)
     own = own_only(given)

@@ -1,4 +1,4 @@
-"""What to ask the Mem0 Platform for, and what to make of its answers. Pure.
+"""What to ask of the Mem0 Platform, and what to make of its answers. Pure.
 
 A plan asks for calls of Mem0's client; `PlatformBackend` carries it out with a `MemoryClient` or an
 `AsyncMemoryClient`.
@@ -59,7 +59,6 @@ __all__ = [
     "find",
     "get",
     "history",
-    "is_missing",
     "list_memories",
     "search_page",
     "top_k_of",
@@ -74,7 +73,7 @@ Item: TypeAlias = dict[str, Any]
 _PAGE: Final = 200
 _BATCH: Final = 1000
 MOST_RESULTS: Final = 1000
-"""The most that one search returns."""
+"""Maximum number of results of one search."""
 
 _GROWTH: Final = 4
 _FIRST_PAUSE: Final = 0.02
@@ -88,8 +87,8 @@ class Call:
     """A call of one of the client's methods.
 
     Attributes:
-        doing: What it is for, after "Mem0 could not".
-        method: The method; or `event`, which the client lacks.
+        doing: What it does, as it follows "Mem0 could not".
+        method: Its name; or `event`, which the client lacks.
         arguments: Its arguments.
         key: The idempotency key to send along.
     """
@@ -102,7 +101,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Some seconds to let pass."""
+    """A pause before the next call."""
 
     seconds: float
 
@@ -132,16 +131,16 @@ def top_k_of(request: SearchRequest) -> int:
 def search_page(
     request: SearchRequest, top_k: int, seen: set[str]
 ) -> PlatformPlan[tuple[list[Memory], int | None]]:
-    """Search, and leave out what earlier, shorter searches have found.
+    """Search, and leave out what earlier searches with fewer results have found.
 
     Args:
         request: What to search for.
         top_k: How many results to ask for.
-        seen: The ids that were found before; it is added to.
+        seen: The ids that were found before; new ones are added to it.
 
     Returns:
-        The memories of the scope, nearest first, and how many results to ask for next; None where
-        a longer search finds no more.
+        The memories of the scope, nearest first, and how many results to ask for next; None if
+        asking for more finds no more.
     """
     options = {} if request.threshold is None else {"threshold": request.threshold}
     answer = yield Call(
@@ -179,8 +178,8 @@ def add(
 
     Args:
         request: The turn.
-        pending: The events whose end was not seen, by scope and key: a repetition goes on
-            waiting for its own.
+        pending: The events that have not ended yet, by scope and key, so that a repeated call
+            waits for its own event.
     """
     if not request.infer:
         return (yield from _add_as_they_are(request))
@@ -203,7 +202,7 @@ def add(
 
 
 def find(scope: Scope, key: str) -> PlatformPlan[list[Memory]]:
-    """Read what was stored under an idempotency key; nothing where a part of it is missing."""
+    """Read what was stored under an idempotency key; nothing if a part of it is missing."""
     items = yield from _stored_under(scope, key)
     whole = max((_number(item, PARTS_FIELD) for item in items), default=0)
     return [] if len(items) < whole else [memory_of(item) for item in items]
@@ -246,7 +245,7 @@ def delete(scope: Scope, memory_id: str) -> PlatformPlan[None]:
 
 
 def delete_many(memory_ids: Sequence[str]) -> PlatformPlan[None]:
-    """Delete memories, where they are there."""
+    """Delete memories; those that do not exist are left out."""
     for start in range(0, len(memory_ids), _BATCH):
         doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
         yield Call("delete", "batch_delete", {"memories": doomed})
@@ -256,12 +255,11 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     """Read the changes of a memory of a scope, oldest first."""
     if not is_uuid(memory_id):
         raise not_found(scope, memory_id)
-    try:
-        entries = yield Call("read the history", "history", {"memory_id": memory_id})
-    except BackendError as error:
-        if is_missing(error):
-            raise not_found(scope, memory_id) from error
-        raise
+    entries = yield from _unless_missing(
+        Call("read the history", "history", {"memory_id": memory_id})
+    )
+    if entries is None:
+        raise not_found(scope, memory_id)
     if not any(covers(scope, entry) for entry in entries):
         # An entry need not say whose the memory is.
         yield from _require(scope, memory_id)
@@ -269,7 +267,7 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
 
 
 def erase(scope: Scope) -> PlatformPlan[int]:
-    """Delete all memories of a scope; returns how many.
+    """Delete all memories of a scope and return how many there were.
 
     Raises:
         BackendError: Some are still there.
@@ -277,12 +275,8 @@ def erase(scope: Scope) -> PlatformPlan[int]:
     left = yield from _of(scope)
     found = len(left)
     if len(scope.ids) == 1:
-        try:
-            # Its history goes with the entity.
-            yield Call("forget", "delete_users", scope_filters(scope))
-        except BackendError as error:
-            if not is_missing(error):
-                raise
+        # Its history goes with the entity.
+        yield from _unless_missing(Call("forget", "delete_users", scope_filters(scope)))
         left = yield from _of(scope)
     for pause in islice(_pauses(2), _ERASE_ROUNDS):
         if not left:
@@ -300,7 +294,7 @@ def erase(scope: Scope) -> PlatformPlan[int]:
 
 
 def _add_as_they_are(request: AddRequest) -> PlatformPlan[list[Memory]]:
-    """Store messages, one request each: else nobody knows who said what, and in which order."""
+    """Store messages in one request each, which keeps who said what, and in which order."""
     known = yield from _stored_under(request.scope, request.key)
     stored = {_number(item, PART_FIELD): memory_of(item) for item in known}
     for part, message in enumerate(request.messages):
@@ -345,7 +339,7 @@ def _addition(
 
 
 def _unfinished(answer: Item) -> str | None:
-    """Return the event that tells what became of an add, where its answer does not."""
+    """Return the event that will tell the result of an add, if its answer does not."""
     done = answer.get("status") in (None, "SUCCEEDED") and "results" in answer
     return None if done or "event_id" not in answer else str(answer["event_id"])
 
@@ -412,13 +406,8 @@ def _stored(request: AddRequest, results: Sequence[Item]) -> list[Memory]:
 def _item(scope: Scope, memory_id: str) -> PlatformPlan[Item | None]:
     if not is_uuid(memory_id):
         return None
-    try:
-        item: Item = yield Call("get", "get", {"memory_id": memory_id})
-    except BackendError as error:
-        if is_missing(error):
-            return None
-        raise
-    return item if covers(scope, item) else None
+    item: Item | None = yield from _unless_missing(Call("get", "get", {"memory_id": memory_id}))
+    return item if item is not None and covers(scope, item) else None
 
 
 def _require(scope: Scope, memory_id: str) -> PlatformPlan[Item]:
@@ -447,6 +436,11 @@ def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, obj
     return all_of(scope_filter(scope), *(metadata_is(key, pushed[key]) for key in pushed))
 
 
-def is_missing(error: BackendError) -> bool:
-    """Tell whether there is no such memory or entity."""
-    return isinstance(error.__cause__, Mem0NotFoundError)
+def _unless_missing(call: Call) -> PlatformPlan[Any]:
+    """Make a call; returns None if there is no such memory or entity."""
+    try:
+        return (yield call)
+    except BackendError as error:
+        if isinstance(error.__cause__, Mem0NotFoundError):
+            return None
+        raise

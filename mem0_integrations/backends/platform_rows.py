@@ -66,8 +66,8 @@ class PlatformRows:
     """The rows of one kind of document, as `RowDocuments` reads and writes them.
 
     Args:
-        run: Carries a plan out.
-        run_all: Carries plans out side by side.
+        run: Carries out a plan.
+        run_all: Carries out plans concurrently.
         home: Whose memories the rows are; None where each has a scope of its own.
     """
 

@@ -8,11 +8,18 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from rich.console import Console
-from rich.markup import escape
+from mem0_integrations.errors import (
+    ConfigurationError,
+    Mem0IntegrationsError,
+    MissingExtraError,
+)
 
-from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
+try:
+    import typer
+    from rich.console import Console
+    from rich.markup import escape
+except ImportError as error:
+    raise MissingExtraError("The command mem0-integrations", "cli") from error
 
 __all__ = ["app", "main"]
 
@@ -68,7 +75,7 @@ def demo(
     data_dir: DataDir = None,
     visit: Annotated[int | None, typer.Option(hidden=True, min=1, max=2)] = None,
 ) -> None:
-    """Hold two conversations in two processes, days apart, with one customer."""
+    """Show two conversations with one customer, days apart, in two processes."""
     _require_langgraph()
     from mem0_integrations.cli.demo import run_demo, run_visit
 
@@ -86,16 +93,15 @@ def doctor(
         bool, typer.Option("--replay", help="Deliver what is queued, and the dead letters again.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="Extracts what --replay delivers; as for chat.")
+        str | None,
+        typer.Option(help="Extracts what --replay delivers; named as for chat."),
     ] = None,
-    reindex: Annotated[
-        bool, typer.Option("--reindex", help="Make the index of the words again.")
-    ] = False,
+    reindex: Annotated[bool, typer.Option("--reindex", help="Rebuild the index of words.")] = False,
     graph: Annotated[
-        bool, typer.Option("--graph", help="The embedded graph, too; else that of the config.")
+        bool, typer.Option("--graph", help="Also the embedded graph; else that of the config.")
     ] = False,
 ) -> None:
-    """Say what is installed, whether memory answers, what the outbox holds, what to fix."""
+    """Show what is installed, whether memory answers, what the outbox holds, what to fix."""
     from mem0_integrations.cli.doctor import run_doctor
 
     raise typer.Exit(
@@ -123,7 +129,7 @@ def graph(
     history: Annotated[
         bool, typer.Option("--history", help="Also what has ended, or was taken back.")
     ] = False,
-    limit: Annotated[int, typer.Option(help="The most facts, the latest.")] = 200,
+    limit: Annotated[int, typer.Option(help="Maximum number of facts.")] = 200,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -153,11 +159,11 @@ def serve(
     graph: Annotated[
         bool, typer.Option("--graph", help="With the embedded graph; else that of the config.")
     ] = False,
-    model: Annotated[
-        str | None, typer.Option(help="Extracts what is remembered; as for chat.")
-    ] = None,
     data_dir: DataDir = None,
     state_url: StateUrl = None,
+    model: Annotated[
+        str | None, typer.Option(help="Extracts what is remembered; named as for chat.")
+    ] = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="An origin whose pages may call it, or * for all; may be repeated."),
@@ -189,12 +195,12 @@ def serve(
 @keys.command("create")
 def create_key(
     *,
-    project: Annotated[str, typer.Option(help="Whose data it opens; made if need be.")] = "default",
-    name: Annotated[str, typer.Option(help="What to call the key.")] = "",
+    project: Annotated[str, typer.Option(help="Its project; created if missing.")] = "default",
+    name: Annotated[str, typer.Option(help="A name for the key.")] = "",
     data_dir: DataDir = None,
     state_url: StateUrl = None,
 ) -> None:
-    """Make an API key; it is shown once."""
+    """Create an API key; it is shown once."""
     _require_server()
     from mem0_integrations.cli.serve import run_create_key
 
@@ -212,7 +218,7 @@ def list_keys(*, data_dir: DataDir = None, state_url: StateUrl = None) -> None:
 
 @keys.command("revoke")
 def revoke_key(
-    key: Annotated[str, typer.Argument(help="Its id, or how it begins.")],
+    key: Annotated[str, typer.Argument(help="Its id, or its first characters.")],
     *,
     data_dir: DataDir = None,
     state_url: StateUrl = None,
@@ -260,7 +266,7 @@ def migrate_graph(
     from mem0_integrations.cli.migrate import run_migrate
     from mem0_integrations.scope import Scope
 
-    # None at all is everything; an empty one is a mistake, which Scope refuses.
+    # Without any, everything is migrated; an empty one is a mistake, which Scope refuses.
     chosen = any(one is not None for one in (user, agent, run))
     raise typer.Exit(
         run_migrate(
@@ -277,7 +283,7 @@ def read_config(path: Path | None) -> dict[str, Any] | None:
     """Read a Mem0 config from a JSON file.
 
     Raises:
-        ConfigurationError: It is not a JSON object.
+        ConfigurationError: The file does not hold a JSON object.
     """
     if path is None:
         return None
@@ -291,10 +297,10 @@ def read_config(path: Path | None) -> dict[str, Any] | None:
 
 
 def _require_langgraph() -> None:
-    # Before a module that uses LangGraph directly: this one says which extra is missing.
+    # Imported first, because this module says which extra is missing.
     import mem0_integrations.langgraph  # noqa: F401
 
 
 def _require_server() -> None:
-    # Before a module that uses FastAPI directly: this one says which extra is missing.
+    # Imported first, because this module says which extra is missing.
     import mem0_integrations.server  # noqa: F401

@@ -11,7 +11,6 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.errors import ConfigurationError, MissingExtraError
 from mem0_integrations.langgraph import recall_node, remember_node
 from mem0_integrations.learning.extraction import SentenceExtractor
 from mem0_integrations.records import Recall
@@ -20,7 +19,7 @@ from mem0_integrations.rendering import recall_text
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["build_agent", "chat_model", "extractive_answer"]
+__all__ = ["build_agent", "extractive_answer"]
 
 _PROMPT: Final = (
     "You are a friendly and precise customer-support agent. Use what you know about the "
@@ -28,9 +27,9 @@ _PROMPT: Final = (
 )
 # Scores of the embedded default: less similar memories are about something else.
 _RELATED: Final = 0.2
-# Near enough to be brought up although nobody asked.
+# Similar enough to mention without being asked.
 _VERY_NEAR: Final = 0.6
-# What is much less similar than the best one is not quoted beside it.
+# Memories much less similar than the best one are not quoted with it.
 _NEAR_BEST: Final = 0.75
 
 
@@ -47,8 +46,8 @@ def build_agent(
 
     Args:
         memory: Its long-term memory.
-        model: Answers; without one the agent quotes what it remembers.
-        background: Whether turns are remembered while the agent goes on.
+        model: The chat model that answers; without one, the agent quotes what it remembers.
+        background: Whether turns are remembered in the background.
     """
 
     def respond(state: SupportState) -> dict[str, list[BaseMessage]]:
@@ -75,7 +74,7 @@ def extractive_answer(said: str, recalled: Mapping[str, Any]) -> str:
 
     Args:
         said: What the customer said.
-        recalled: What was recalled for it: `memories` and `degraded`.
+        recalled: The `memories` that were recalled for it, and `degraded`.
     """
     if recalled["degraded"]:
         return "I cannot look up my notes right now, so I do not know what you told me before."
@@ -90,31 +89,6 @@ def extractive_answer(said: str, recalled: Mapping[str, Any]) -> str:
     if "?" in said:
         return "You have not told me anything about that yet."
     return "How can I help you?"
-
-
-def chat_model(name: str) -> BaseChatModel:
-    """Make a chat model of a name such as `openai:gpt-5-mini`.
-
-    Raises:
-        MissingExtraError: LangChain is not installed.
-        ConfigurationError: There is no such model, or its package or key is missing.
-    """
-    if not name.strip():
-        raise ConfigurationError("--model is empty; write provider:model, or leave it out.")
-    try:
-        from langchain.chat_models import init_chat_model
-    except ImportError as error:
-        raise MissingExtraError("--model", "langchain") from error
-    try:
-        model: BaseChatModel = init_chat_model(name)
-    except Exception as error:
-        # What follows the first line is a list of every provider, or a link.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ConfigurationError(
-            f"The model {name!r} cannot be used: {reason} (Models are named provider:model, such "
-            f"as openai:gpt-5-mini.)"
-        ) from error
-    return model
 
 
 def _plain(recall: Recall) -> dict[str, object]:

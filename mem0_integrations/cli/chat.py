@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.cli.agent import build_agent, chat_model
+from mem0_integrations.cli.agent import build_agent
+from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import connect
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.records import Memory
@@ -39,11 +40,11 @@ def run_chat(
 ) -> None:
     """Hold a conversation on the terminal."""
     console = Console()
-    # What is worth knowing is said in the conversation.
+    # The conversation itself says what matters.
     for name in ("mem0", "mem0_integrations"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     scope = Scope(user_id=user)
-    llm = None if model is None else chat_model(model)
+    llm = chat_model(model)
     with connect("embedded" if config is None else config, llm=llm, data_dir=data_dir) as memory:
         agent = build_agent(memory, llm)
         run = {"configurable": {"thread_id": thread or uuid.uuid4().hex, "user_id": scope.user_id}}

@@ -45,7 +45,7 @@ _DAYS_BETWEEN: Final = 4
 
 
 def run_demo(data_dir: Path | None) -> int:
-    """Hold both visits, each in a process of its own; returns the exit code."""
+    """Run both visits, each in its own process; returns the exit code."""
     for visit in _VISITS:
         command = [sys.executable, "-m", "mem0_integrations", "demo", "--visit", str(visit)]
         if data_dir is not None:
@@ -57,9 +57,9 @@ def run_demo(data_dir: Path | None) -> int:
 
 
 def run_visit(visit: int, data_dir: Path | None) -> None:
-    """Hold one visit."""
+    """Run one visit."""
     console = Console()
-    # A folder of its own: the demo begins with forgetting its customer.
+    # A separate folder: the demo begins by forgetting its customer.
     folder = (data_dir or data_folder()).expanduser().absolute() / "demo"
     time = datetime.now(UTC) - timedelta(days=_DAYS_BETWEEN * (len(_VISITS) - visit))
     thread = f"visit-{visit}"
@@ -87,7 +87,7 @@ def run_visit(visit: int, data_dir: Path | None) -> None:
 
 
 def _show(console: Console, label: str, *lines: str, style: str = "dim") -> None:
-    """Print a label, and beside it a text and what is to be said about it."""
+    """Print a label, and next to it a text and remarks on it."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style=style, min_width=len("recalled 0.00"))
     grid.add_column()
@@ -116,7 +116,7 @@ def _show_end(console: Console, memory: AgentMemory, folder: Path) -> None:
         "this customer, without a model or with one that answers and extracts:",
         highlight=False,
     )
-    # `make demo` installs into an environment that is on nobody's PATH.
+    # `make demo` installs into an environment that is not on the PATH.
     program = (
         "mem0-integrations"
         if shutil.which("mem0-integrations")

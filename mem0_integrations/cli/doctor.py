@@ -9,7 +9,7 @@ from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,22 +17,21 @@ from rich.table import Table
 
 from mem0_integrations.cli.graph import missing_file, opened_graph
 from mem0_integrations.cli.layout import show_parts
+from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import (
     OutboxOptions,
     connect,
     graph_outbox_path,
     has_words,
     outbox_path,
+    split_graph,
 )
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import Mem0IntegrationsError
-from mem0_integrations.graph.attaching import GraphLike
+from mem0_integrations.graph.follower import GraphLike
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.scope import Scope
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
 
 __all__ = ["run_doctor"]
 
@@ -47,7 +46,7 @@ _PACKAGES: Final = {
 }
 _GRAPH_PACKAGES: Final = {"kglite": "graph", "neo4j": "neo4j", "boto3": "neptune"}
 _EMBEDDED: Final = {"provider": "embedded"}
-# Reading needs a scope; nobody has this one.
+# Reading needs a scope; no memory has this one.
 _PROBE: Final = Scope(user_id="mem0-integrations-doctor")
 
 
@@ -60,14 +59,13 @@ def run_doctor(
     reindex: bool = False,
     graph: bool = False,
 ) -> int:
-    """Examine the installation; returns the exit code: 0 when nothing has to be fixed."""
+    """Examine the installation; returns the exit code, 0 if nothing has to be fixed."""
     console = Console()
     fixes: list[str] = []
-    target, store = config, None
-    if config is not None and "graph_store" in config:
-        target = {key: value for key, value in config.items() if key != "graph_store"}
-        store = config["graph_store"]
-    elif graph or (config is None and missing_file(_EMBEDDED, data_folder(data_dir)) is None):
+    target, store = split_graph(config)
+    if store is None and (
+        graph or (config is None and missing_file(_EMBEDDED, data_folder(data_dir)) is None)
+    ):
         store = _EMBEDDED
     _show_packages(console, {**_PACKAGES, **(_GRAPH_PACKAGES if store is not None else {})})
     try:
@@ -127,12 +125,12 @@ def _examine_memory(
     model: str | None,
     reindex: bool,
 ) -> bool:
-    """Say what is in use, and deliver again if asked to; returns whether it could be opened."""
+    """Show which memory is in use, and replay if asked to; returns whether it could be opened."""
     with TemporaryDirectory() as nothing:
-        # Looking must not deliver what is queued: that is for whoever can extract it.
+        # An examination must not deliver what is queued: that takes the model that extracts it.
         options = OutboxOptions(path=outbox if replay else Path(nothing) / "outbox.db")
         try:
-            llm = None if model is None else _chat_model(model)
+            llm = chat_model(model)
             with connect(
                 config,
                 graph=graph,
@@ -165,11 +163,11 @@ def _examine_memory(
 def _examine_graph(
     console: Console, store: GraphLike, data_dir: Path | None, fixes: list[str]
 ) -> None:
-    """Say which engine answers; the memory that it follows need not be there."""
+    """Show which engine answers, even if the memory cannot be opened."""
     folder, answers = data_folder(data_dir), "yes"
     missing = missing_file(store, folder) if isinstance(store, Mapping) else None
     if missing is not None:
-        # Looking must not make one.
+        # An examination must not create one.
         show_parts(console, "Graph", {"engine": f"none yet in {missing}"})
         return
     try:
@@ -181,16 +179,10 @@ def _examine_graph(
     show_parts(console, "Graph", {"engine": engine, "answers": answers})
 
 
-def _chat_model(name: str) -> BaseChatModel:
-    from mem0_integrations.cli.agent import chat_model
-
-    return chat_model(name)
-
-
 def _examine_outbox(
     console: Console, path: Path, fixes: list[str], *, replay: bool, title: str = "Outbox"
 ) -> None:
-    """Say what an outbox holds; its memory need not be there."""
+    """Show what an outbox holds, even if its memory cannot be opened."""
     if not path.exists():
         show_parts(console, title, {"holds": _counts(OutboxCounts())})
         return

@@ -14,8 +14,8 @@ from rich.table import Column, Table
 
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError, StorageError
-from mem0_integrations.graph.attaching import GraphLike, open_graph
 from mem0_integrations.graph.config import embedded_path
+from mem0_integrations.graph.follower import GraphLike, open_graph
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.snapshot import Snapshot, read_snapshot
 from mem0_integrations.records import Relation
@@ -33,7 +33,7 @@ def run_graph(
     history: bool,
     limit: int,
 ) -> None:
-    """Show the facts of a scope: on the terminal, or as a page."""
+    """Show the facts of a scope, on the terminal or as a page."""
     console = Console()
     found = _read(scope, config, data_dir, history=history, limit=limit)
     owner = whose(scope)
@@ -68,7 +68,7 @@ def run_graph(
 
 @contextmanager
 def opened_graph(given: GraphLike, folder: Path) -> Iterator[GraphMemory]:
-    """Open a graph for a look at it."""
+    """Open a graph to read it."""
     quiet_driver()
     graph = open_graph(given, folder)
     try:
@@ -78,7 +78,7 @@ def opened_graph(given: GraphLike, folder: Path) -> Iterator[GraphMemory]:
 
 
 def quiet_driver() -> None:
-    """Keep to oneself what the driver of Neo4j repeats, and why: it is said in the end."""
+    """Silence the repeated warnings of Neo4j's driver: its last error is reported anyway."""
     logging.getLogger("neo4j").addHandler(logging.NullHandler())
 
 
@@ -86,7 +86,7 @@ def graph_store(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the `graph_store` of a config.
 
     Raises:
-        ConfigurationError: It has none.
+        ConfigurationError: The config has no `graph_store`.
     """
     store = config.get("graph_store")
     if not isinstance(store, Mapping):
@@ -95,16 +95,16 @@ def graph_store(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def whose(scope: Scope) -> str:
-    """Name a scope on the terminal."""
+    """Return a scope in words, for the terminal."""
     return ", ".join(f"{key.removesuffix('_id')} {value}" for key, value in scope.ids.items())
 
 
 def missing_file(store: Mapping[str, Any], folder: Path) -> Path | None:
-    """Return where an embedded graph would lie that is not there yet; None for all others."""
+    """Return the path of an embedded graph that does not exist yet; None for all other graphs."""
     if store.get("provider") != "embedded":
         return None
     path = embedded_path(store, folder)
-    # Until it is closed for the first time, there is only its log.
+    # Until the graph is closed for the first time, only its log exists.
     there = (file.exists() for file in (path, path.with_name(f"{path.name}-wal")))
     return None if any(there) else path
 
@@ -119,7 +119,7 @@ def _read(
 ) -> Snapshot:
     folder = data_folder(data_dir)
     store = {"provider": "embedded"} if config is None else graph_store(config)
-    # Looking must not make one.
+    # Reading must not create one.
     if missing := missing_file(store, folder):
         raise ConfigurationError(
             f"There is no graph in {missing}: connect(graph=True) makes one. For another one, name "

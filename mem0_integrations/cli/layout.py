@@ -1,4 +1,4 @@
-"""How the commands lay out their output."""
+"""The layout of the commands' output."""
 
 from __future__ import annotations
 

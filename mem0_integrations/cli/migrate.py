@@ -23,7 +23,7 @@ from mem0_integrations.scope import Scope
 
 __all__ = ["run_migrate"]
 
-# Scopes of the table; a graph may have any number.
+# Maximum number of scopes in the table.
 _ROWS: Final = 50
 
 
@@ -35,10 +35,10 @@ def run_migrate(
     dry_run: bool,
     data_dir: Path | None,
 ) -> int:
-    """Migrate a graph; returns the exit code: 0 when nothing has to be looked at.
+    """Migrate a graph; returns the exit code, 0 if nothing needs attention.
 
     Raises:
-        ConfigurationError: A config names no graph, or one that is not there.
+        ConfigurationError: A config names no graph, or one that does not exist.
         BackendError: A graph does not answer.
     """
     console = Console()
@@ -63,7 +63,7 @@ def run_migrate(
 def _open(
     store: Mapping[str, Any], folder: Path, opened: ExitStack, *, must_exist: bool
 ) -> GraphEngine:
-    # Reading must not make one.
+    # Reading must not create one.
     if must_exist and (missing := missing_file(store, folder)):
         raise ConfigurationError(f"There is no graph in {missing}.")
     engine = engine_from_config(store, folder)
@@ -74,7 +74,7 @@ def _open(
 def _migrate(
     console: Console, source: GraphEngine, target: GraphEngine | None, scope: Scope | None
 ) -> Migration:
-    # The bar belongs to whoever watches, not to what is printed.
+    # The progress bar is not part of the output.
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Relationships", total=None)
 

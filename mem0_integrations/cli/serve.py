@@ -21,17 +21,13 @@ from rich.table import Column, Table
 from uvicorn.config import LOGGING_CONFIG
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.connection import OutboxOptions, connect
+from mem0_integrations.cli.models import chat_model
+from mem0_integrations.connection import OutboxOptions, connect, split_graph
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.server.app import create_app, default_state_url
-from mem0_integrations.server.auth import (
-    create_key,
-    has_keys,
-    is_loopback,
-    list_keys,
-    revoke_key,
-)
+from mem0_integrations.server.auth import is_loopback
+from mem0_integrations.server.keys import create_key, has_keys, list_keys, revoke_key
 from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
 
@@ -39,10 +35,10 @@ __all__ = ["Serving", "run_create_key", "run_list_keys", "run_revoke_key", "run_
 
 _ENVIRONMENT: Final = "MEM0_INTEGRATIONS_SERVE"
 _FACTORY: Final = "mem0_integrations.cli.serve:app_of_environment"
-# Requests that are under way when the server is told to stop.
+# For requests that are being answered when the server is told to stop.
 _SHUTDOWN_SECONDS: Final = 30
-# Longer than clients keep a connection that rests (httpx: 5 s): whoever closes it first may do so
-# in the moment in which the other one sends.
+# Longer than clients keep an idle connection (httpx: 5 s): whichever side closes it first may do
+# so while the other one sends.
 _KEEP_ALIVE_SECONDS: Final = 75
 # A UUID is copied as a whole.
 _ID_WIDTH: Final = 36
@@ -50,13 +46,13 @@ _ID_WIDTH: Final = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What is served.
+    """What to serve, for the worker processes as well.
 
     Attributes:
         config: A Mem0 config; None for the embedded default.
-        graph: Whether an embedded knowledge graph follows the memories.
-        model: The chat model that extracts; None for that of the config.
-        data_dir: The folder for everything that is written.
+        graph: Whether to attach an embedded knowledge graph.
+        model: The chat model for extraction; None for that of the config.
+        data_dir: The folder for everything that is written; None for the default one.
         settings: The settings of the server.
     """
 
@@ -68,24 +64,19 @@ class Serving:
 
     def connect(self) -> AgentMemory:
         """Open the memory."""
-        llm = None
-        if self.model is not None:
-            from mem0_integrations.cli.agent import chat_model
-
-            llm = chat_model(self.model)
         # None would be the Mem0 Platform, where its key is set.
         target: Any = "embedded" if self.config is None else self.config
         return connect(
             target,
             graph=self.graph or None,
-            llm=llm,
+            llm=chat_model(self.model),
             data_dir=self.data_dir,
-            # A client is told to come again; a request that waits holds up others.
+            # A client is told to try again later; a request that waits would hold up others.
             outbox=OutboxOptions(when_full="raise"),
         )
 
     def app(self) -> FastAPI:
-        """Make the application, with a memory of its own."""
+        """Create the application, with its own memory."""
         memory = self.connect()
         try:
             return create_app(memory, self.settings, close_memory=True)
@@ -119,7 +110,7 @@ def run_serve(serving: Serving, *, host: str, port: int, workers: int) -> None:
 
 
 def app_of_environment() -> FastAPI:
-    """Make the application of a worker process."""
+    """Create the application of a worker process."""
     given = json.loads(os.environ[_ENVIRONMENT])
     return Serving(**{**given, "settings": ServerSettings(**given["settings"])}).app()
 
@@ -127,7 +118,7 @@ def app_of_environment() -> FastAPI:
 def run_create_key(
     state_url: str | None, data_dir: Path | None, *, project: str, name: str
 ) -> None:
-    """Make a key and show it, once."""
+    """Create a key and show it once."""
     with closing(State(state_url_of(state_url, data_dir))) as state:
         key = create_key(state, project, name or None)
     console = Console(stderr=True)
@@ -168,7 +159,7 @@ def run_revoke_key(state_url: str | None, data_dir: Path | None, which: str) -> 
 
 
 def state_url_of(state_url: str | None, data_dir: Path | str | None) -> str:
-    """Return where the state is kept."""
+    """Return the URL of the server's own database."""
     return state_url or default_state_url(data_dir)
 
 
@@ -191,13 +182,13 @@ def _check_host(serving: Serving, host: str) -> None:
 
 
 def _check_shared(serving: Serving) -> None:
-    """Refuse several workers on what belongs to one process."""
-    graph = (serving.config or {}).get("graph_store")
-    if serving.config is None:
+    """Refuse several workers if they would share what belongs to one process."""
+    config, graph = split_graph(serving.config)
+    if config is None:
         own = "the embedded default"
     elif serving.graph or (isinstance(graph, Mapping) and graph.get("provider") == "embedded"):
         own = "the embedded graph"
-    elif place := _local_store(serving.config, serving.data_dir):
+    elif place := _local_store(config, serving.data_dir):
         own = f"the vector store in {place}"
     else:
         return
@@ -214,14 +205,13 @@ def _local_store(config: Mapping[str, Any], data_dir: str | None) -> str | None:
     import_mem0(make_folder(folder))
     from mem0_integrations.backends.mem0_config import parsed_config
 
-    rest = {key: value for key, value in config.items() if key != "graph_store"}
-    store = parsed_config(rest, folder, llm=None, embedder=None, extractor=None).vector_store
+    store = parsed_config(config, folder, llm=None, embedder=None, extractor=None).vector_store
     path, url, host = (getattr(store.config, name, None) for name in ("path", "url", "host"))
     return str(path) if path and not (url or host) else None
 
 
 def _log_config() -> dict[str, Any]:
-    """Let uvicorn's log hold this package's lines, too."""
+    """Return uvicorn's log configuration, extended by this package's logger."""
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["mem0_integrations"] = {"handlers": ["default"], "level": "INFO"}
     return config

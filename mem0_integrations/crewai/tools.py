@@ -17,7 +17,6 @@ from mem0_integrations.memory_tools import (
     ToolCall,
     ToolName,
     ToolOptions,
-    ToolPlan,
     ToolSpec,
     aanswer,
     answer,
@@ -103,9 +102,8 @@ class _Work:
     options: ToolOptions
     spec: ToolSpec
 
-    def plan(self, *args: object, **kwargs: object) -> ToolPlan:
-        call = ToolCall(options=self.options, scope=scope_of_user(self.user_id))
-        return self.spec.plan(call, *args, **kwargs)
+    def call(self) -> ToolCall:
+        return ToolCall(options=self.options, scope=scope_of_user(self.user_id))
 
 
 def _never(arguments: object = None, result: object = None) -> bool:
@@ -126,14 +124,14 @@ class _MemoryTool(BaseTool):
     def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            return answer(work.memory, work.plan(*args, **kwargs), work.options.timeout)
+            return answer(work.memory, work.spec, work.call(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
     async def _arun(self, *args: object, **kwargs: object) -> str | ToolFailure:
         work = self._known_work()
         try:
-            return await aanswer(work.memory, work.plan(*args, **kwargs), work.options.timeout)
+            return await aanswer(work.memory, work.spec, work.call(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 

@@ -34,9 +34,9 @@ class Kind(NamedTuple):
     """What the target of a fact can be.
 
     Attributes:
-        type: Of the entity.
+        type: The type of the entity.
         stop: Where the target ends.
-        never: With which words a target does not begin.
+        never: Words with which a target does not begin.
         many: Whether there may be several targets.
     """
 

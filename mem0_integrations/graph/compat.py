@@ -46,8 +46,8 @@ _NO_LONGER: Final = "No longer: "
 class MemoryGraph:
     """The interface and the return shapes of Mem0 1.x, on a `GraphMemory`.
 
-    What was wrong there is right here: `search` and `get_all` need no model, nor does the `delete`
-    of a text that was added, `limit` holds, every query is scoped, and `reset` erases what this
+    What was wrong there is mended: `search` and `get_all` need no model, and neither does `delete`
+    of a text that was added; `limit` is kept, every query is scoped, and `reset` erases what this
     package wrote alone. Names keep their spelling, where Mem0 1.x wrote them in lower case with
     underscores.
 
@@ -55,9 +55,9 @@ class MemoryGraph:
         config: As in Mem0 1.x: an object or a mapping with `graph_store`, and perhaps
             `embedder` and `llm`; each with a `provider` and a `config`.
         embedder: A LangChain embeddings object in place of the configured one; without either,
-            that of the embedded default.
-        llm: A language model of LangChain's or Mem0's in place of the configured one.
-        extractor: Finds relations in place of any model; without either, patterns do.
+            the local one of the embedded default.
+        llm: A LangChain or Mem0 language model in place of the configured one.
+        extractor: Finds relations in place of a model; without a model or extractor, patterns do.
 
     Raises:
         ConfigurationError: The config is malformed.
@@ -105,7 +105,7 @@ class MemoryGraph:
             filters: `user_id`, `agent_id`, `run_id`: at least one of them.
 
         Returns:
-            `added_entities` and `deleted_entities`, what has ended; each a list of lists of
+            `added_entities`, and `deleted_entities` that have ended; each a list of lists of
             `source`, `relationship` and `target`.
         """
         scope = _scope(filters)
@@ -125,7 +125,7 @@ class MemoryGraph:
         Args:
             query: The query.
             filters: `user_id`, `agent_id`, `run_id`: at least one of them.
-            limit: The most facts.
+            limit: Maximum number of facts.
         """
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
@@ -142,17 +142,17 @@ class MemoryGraph:
 
         Args:
             filters: `user_id`, `agent_id`, `run_id`: at least one of them.
-            limit: The most facts.
+            limit: Maximum number of facts.
         """
         found = self.graph.relations(scope=_scope(filters), limit=limit)
         return [_fact(relation, "target") for relation in found]
 
     def delete(self, data: str, filters: Mapping[str, Any]) -> None:
-        """Take back what a text said; where it was not added as it is, end what it says.
+        """Take back what a text said; where that very text was not added, end what it says.
 
         Args:
             data: The text.
-            filters: `user_id`, `agent_id`, `run_id`: those that it was added with.
+            filters: `user_id`, `agent_id`, `run_id`: the ones it was added with.
         """
         scope = _scope(filters)
         if known := self._known(scope, data):
@@ -170,7 +170,7 @@ class MemoryGraph:
         self.graph.forget(_scope(filters))
 
     def reset(self) -> None:
-        """Erase what this package wrote, of every scope; nothing else of the database."""
+        """Erase what this package wrote in every scope, and nothing else in the database."""
         self.graph.reset()
 
     def _known(self, scope: Scope, text: str) -> list[str]:
@@ -186,7 +186,7 @@ class MemoryGraph:
 
 
 class _Told(RelationExtractor):
-    """Finds what another extractor does, and that it has ended where a text begins so."""
+    """Finds what another extractor finds; a text may say, by how it begins, that this has ended."""
 
     def __init__(self, extractor: RelationExtractor) -> None:
         self._extractor = extractor

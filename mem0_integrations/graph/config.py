@@ -26,10 +26,10 @@ def graph_from_config(store: Mapping[str, Any], folder: Path) -> GraphMemory:
     Args:
         store: With `provider` (`neo4j`, `memgraph`, `neptune`, `neptunedb` or `embedded`),
             `config`, and perhaps `threshold`, `llm` and `custom_prompt`.
-        folder: Where an embedded graph lies that has no `path`.
+        folder: Where to put an embedded graph that has no `path`.
 
     Raises:
-        ConfigurationError: It is malformed, or names an engine that there is none for.
+        ConfigurationError: It is malformed, or its provider is not supported.
         MissingExtraError: The driver is not installed.
     """
     if unknown := sorted(set(store) - _KNOWN):
@@ -64,7 +64,7 @@ def engine_from_config(store: Mapping[str, Any], folder: Path) -> GraphEngine:
 
 
 def embedded_path(store: Mapping[str, Any], folder: Path) -> Path:
-    """Return where an embedded graph lies: at its `path`, else in the data folder."""
+    """Return where an embedded graph is kept: at its `path`, or else in the data folder."""
     settings = store.get("config")
     given = settings.get("path") if isinstance(settings, Mapping) else None
     if given is not None and not isinstance(given, str | Path):
@@ -127,7 +127,7 @@ def _extractor(store: Mapping[str, Any]) -> RelationExtractor | None:
 
 
 def mem0_model(llm: Mapping[str, Any]) -> Mem0LLM:
-    """Make the language model that an `llm` of Mem0's describes.
+    """Make the language model that Mem0's `llm` setting describes.
 
     Raises:
         ConfigurationError: Mem0 cannot make it.

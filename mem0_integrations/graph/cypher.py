@@ -102,8 +102,8 @@ OWNER_INDEXES: Final = tuple(
 )
 """Indexes of everything that a scope has, to list and to erase it.
 
-Of two properties, so that a planner takes them where both are asked for: one of the scope alone
-tempts it to begin with all that a user has.
+Of two properties, so that an engine uses them where both are asked for: an index of the scope alone
+tempts it to begin with everything that a user has.
 """
 
 
@@ -111,7 +111,7 @@ def schema_of(*, owners: bool) -> tuple[str, ...]:
     """Return the constraints and indexes to create.
 
     Args:
-        owners: Whether the engine chooses well among indexes, and can have those of owners.
+        owners: Whether the engine chooses well among indexes, so that it can have those of owners.
     """
     return (*SCHEMA, *OWNER_INDEXES) if owners else SCHEMA
 
@@ -123,18 +123,14 @@ def text_digest(text: str) -> str:
 
 def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read the digests of the memories that the graph has."""
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} RETURN m.memory_id AS memory_id, m.digest AS digest",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    return _memories(scope, memory_ids, "RETURN m.memory_id AS memory_id, m.digest AS digest")
 
 
 def known_entities(scope: Scope, keys: Iterable[str]) -> Query:
-    """Read which names have a node of their own, in exactly this scope.
+    """Read which names have a node of their own in exactly this scope.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         keys: What `name_key` makes of the names.
     """
     return Query(
@@ -176,11 +172,7 @@ def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Query:
 
 def endings(scope: Scope, source_ids: Iterable[str]) -> Query:
     """Read for which predicates facts about entities can end."""
-    return Query(
-        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
-        "RETURN e.`~id` AS id, e.ending AS ending",
-        {**scope.ids, "ids": list(source_ids)},
-    )
+    return _entities(scope, source_ids, "RETURN e.`~id` AS id, e.ending AS ending")
 
 
 def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
@@ -201,10 +193,10 @@ def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
 def merge_entities(
     scope: Scope, entities: Iterable[GraphEntity], vectors: Mapping[str, str]
 ) -> Query:
-    """Create the entities that are not there yet.
+    """Create the entities that do not exist yet.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         entities: The entities.
         vectors: The packed vectors of those that have one, by name.
     """
@@ -233,7 +225,7 @@ def merge_entities(
 
 
 def merge_memories(scope: Scope, memories: Iterable[Memory]) -> Query:
-    """Create the nodes of memories that are not there yet, as not yet complete."""
+    """Create the missing nodes of memories, marked as not yet complete."""
     rows = [{"id": memory_node_id(scope, memory.id), "memory_id": memory.id} for memory in memories]
     return Query(
         "UNWIND $rows AS row MERGE (m:Memory {`~id`: row.id}) "
@@ -272,7 +264,7 @@ def mentioned_entities(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def unlink_mentions(scope: Scope, memory_ids: Iterable[str], entity_ids: Iterable[str]) -> Query:
-    """Delete that memories mention some entities."""
+    """Delete the links from memories to some entities that they mention."""
     return Query(
         "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one})-[r:MENTIONS]->(e:Entity) "
         f"WHERE e.`~id` IN $entity_ids AND {_covered('m', scope)} AND {_covered('e', scope)} "
@@ -285,7 +277,7 @@ def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Query:
     """Note what memories mention.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         mentions: A memory's id and a name each.
     """
     rows = [
@@ -315,7 +307,7 @@ def merge_edges(scope: Scope, edges: Iterable[Edge]) -> Query:
 
 
 def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
-    """Set when edges hold that are there."""
+    """Set when existing edges hold."""
     rows = [
         {
             "id": edge.id,
@@ -337,21 +329,14 @@ def set_validity(scope: Scope, edges: Iterable[Edge]) -> Query:
 
 def forget_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Delete the nodes of memories."""
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} DETACH DELETE m",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    return _memories(scope, memory_ids, "DETACH DELETE m")
 
 
 def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
-    """Delete those of some entities that nothing mentions, and no fact knows."""
-    return Query(
-        f"UNWIND $ids AS wanted MATCH (e:Entity {{`~id`: wanted}}) WHERE {_covered('e', scope)} "
-        # Not DETACH: what another writer links at this moment is not to be lost.
-        "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e",
-        {**scope.ids, "ids": list(ids)},
-    )
+    """Delete those of some entities that no memory mentions and no fact is about."""
+    # Not DETACH: what another writer links at this moment is not to be lost.
+    unused = "OPTIONAL MATCH (e)-[r]-() WITH e, count(r) AS degree WHERE degree = 0 DELETE e"
+    return _entities(scope, ids, unused)
 
 
 def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Query:
@@ -372,14 +357,15 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
         scope: Whose.
         keys: What `name_key` makes of the names.
         at: A time (`timestamp`); None for now.
-        limit: The most facts that start from one, and that lead to one: the latest.
+        limit: Maximum number of facts that start from them, and of those that lead to them; the
+            latest are kept.
     """
     # Of a scope's ids, the one with the fewest memories behind it.
     own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
     wanted = [_named_in(scope.ids[own], key) for key in keys]
     parameters = {**scope.ids, "wanted": wanted, "at": at or _NOW}
     ends = f"{_covered('a', scope)} AND {_covered('b', scope)}"
-    # IN and not UNWIND: a plan that Neo4j made while the graph was small would go on reading the
+    # IN and not UNWIND: what Neo4j compiled while the graph was small would go on reading the
     # whole index once for each name.
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
     return union(
@@ -402,8 +388,8 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
     Args:
         scope: Whose.
         at: A time (`timestamp`); None for now.
-        limit: The most rows.
-        history: Whether to read what has ended, or was taken back, too.
+        limit: Maximum number of rows.
+        history: Whether to read also what has ended or was taken back.
     """
     condition = "r.ended = false" if history else _holds()
     return Query(
@@ -418,12 +404,8 @@ def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -
 def texts_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
     """Read what memories say, and whose they are."""
     owner = ", ".join(f"m.{key} AS {key}" for key in SCOPE_KEYS)
-    return Query(
-        f"UNWIND $memory_ids AS one MATCH (m:Memory {{memory_id: one}}) "
-        f"WHERE {_covered('m', scope)} "
-        f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}",
-        {**scope.ids, "memory_ids": list(memory_ids)},
-    )
+    said = f"RETURN m.memory_id AS memory_id, m.text AS text, m.said_at AS said_at, {owner}"
+    return _memories(scope, memory_ids, said)
 
 
 def count_facts(scope: Scope) -> Query:
@@ -436,7 +418,7 @@ def count_facts(scope: Scope) -> Query:
 
 
 def erasing_scope(scope: Scope) -> list[Query]:
-    """Erase what a scope has; to be repeated while any `remain`."""
+    """Erase everything in a scope; to be repeated while any `remain`."""
     return [
         query
         for label, own in (("Memory", "memory_id"), ("Entity", "key"))
@@ -445,7 +427,7 @@ def erasing_scope(scope: Scope) -> list[Query]:
 
 
 def erasing_everything() -> list[Query]:
-    """Erase the graph of all scopes, and nothing else that the database may hold.
+    """Erase the graph of all scopes, but nothing else in the database.
 
     To be repeated while any `remain`.
     """
@@ -459,15 +441,33 @@ def erasing_everything() -> list[Query]:
 
 
 def union(*queries: Query) -> Query:
-    """Read at once what several queries return: on a server, one way there and back.
+    """Join several queries into one, which costs a server one round trip.
 
     Args:
-        queries: Of the same columns; parameters of one name have one value.
+        queries: Have the same columns; parameters with the same name have the same value.
     """
     parameters: dict[str, object] = {}
     for query in queries:
         parameters |= query.parameters
     return Query(" UNION ALL ".join(one.text for one in queries), parameters)
+
+
+def _memories(scope: Scope, memory_ids: Iterable[str], rest: str) -> Query:
+    """Do something with the nodes `m` of memories."""
+    return Query(
+        "UNWIND $memory_ids AS one MATCH (m:Memory {memory_id: one}) "
+        f"WHERE {_covered('m', scope)} {rest}",
+        {**scope.ids, "memory_ids": list(memory_ids)},
+    )
+
+
+def _entities(scope: Scope, ids: Iterable[str], rest: str) -> Query:
+    """Do something with the nodes `e` of entities."""
+    return Query(
+        "UNWIND $ids AS wanted MATCH (e:Entity {`~id`: wanted}) "
+        f"WHERE {_covered('e', scope)} {rest}",
+        {**scope.ids, "ids": list(ids)},
+    )
 
 
 def _from_memories(
@@ -489,14 +489,8 @@ def _from_memories(
         f"AND {_covered('b', scope)} RETURN {columns}"
     )
     return union(
-        Query(
-            f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}",
-            parameters,
-        ),
-        Query(
-            f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}",
-            parameters,
-        ),
+        Query(f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}", parameters),
+        Query(f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}", parameters),
     )
 
 

@@ -26,14 +26,14 @@ class EntityNames:
     """The names of scopes with their vectors, compared exactly.
 
     No engine's vector index filters by scope before it ranks, so the vectors of a scope are
-    compared here, all of them. They are kept for the scopes that were written last.
+    compared here, all of them. They are kept in memory for the scopes that were written last.
 
     Args:
-        embedder: Embeds names; None to tell them apart by their spelling alone.
-        threshold: The least cosine similarity, in [0, 1], of two names for one thing.
+        embedder: Embeds names; None to compare their spelling only.
+        threshold: Minimum cosine similarity, in [0, 1], for two names to mean the same thing.
     """
 
-    def __init__(self, embedder: Mem0Embedder | None, threshold: float) -> None:
+    def __init__(self, embedder: Mem0Embedder | None, threshold: float = 1.0) -> None:
         self._embedder = embedder
         # Where an embedder knows no words, other names are near, too, and some the same.
         self._knows_script: Callable[[str], bool] = getattr(
@@ -44,15 +44,15 @@ class EntityNames:
         self._lock = threading.Lock()
 
     def knows(self, scope: Scope) -> bool:
-        """Tell whether the names of a scope are kept."""
+        """Tell whether the names of a scope are kept, as far as they are needed."""
         with self._lock:
-            return scope in self._tables
+            return self._embedder is None or scope in self._tables
 
     def load(self, scope: Scope, nodes: Iterable[tuple[str, str]]) -> None:
         """Keep the names of a scope.
 
         Args:
-            scope: Whose, exactly.
+            scope: Exactly whose.
             nodes: The name and the packed vector of each node.
         """
         table = _Table()
@@ -65,14 +65,14 @@ class EntityNames:
                 self._tables.popitem(last=False)
 
     def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Find the nodes that stand for names which have none of their own.
+        """Find the nodes that stand for names without a node of their own.
 
         Args:
-            scope: Whose, exactly; it is kept.
+            scope: Exactly whose; its names are kept.
             names: The names, each once.
 
         Returns:
-            Which other name stands for a name; and the packed vectors of the new ones.
+            The name that stands for each other name, and the packed vectors of new names.
         """
         fuzzy = [name for name in names if not is_identifier(name) and self._knows_script(name)]
         if self._embedder is None or not fuzzy:

@@ -94,18 +94,18 @@ class RelationExtractor(Protocol):
 class ModelRelationExtractor:
     """Finds entities and facts with a language model, in one call for all texts.
 
-    A LangChain chat model is asked for structured output where it has it; a chain such as
-    `model | StrOutputParser()` and a model of Mem0's are asked for JSON in words. Where a model
+    A LangChain chat model is asked for structured output if it supports it; a chain such as
+    `model | StrOutputParser()` and a Mem0 model are asked for JSON in words. Where a model
     calls the speaker "I" or "the user", the speaker's name is put; no other name is changed.
 
     Args:
         model: A LangChain chat model (anything with `invoke`), or a language model of Mem0's
             (anything with `generate_response`).
-        instructions: What else the model is to heed, in words; Mem0 1.x calls it
+        instructions: Further instructions for the model; Mem0 1.x calls them
             `custom_prompt`.
 
     Raises:
-        InvalidInputError: It is no model, or the instructions are no text.
+        InvalidInputError: `model` is not a language model, or `instructions` is not a text.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -174,7 +174,7 @@ class ModelRelationExtractor:
 
 
 def _asking(model: ChatModel | Mem0LLM) -> Callable[[_Messages], list[object]]:
-    """Return how a model is asked: messages -> texts, or what was JSON; nearly always one."""
+    """Return a function that asks a model: messages -> answers (mostly one), texts or JSON."""
     if isinstance(model, CheckedLLM):
         # What it checks is Mem0's own format.
         model = model.unchecked
@@ -335,7 +335,7 @@ def _schema() -> dict[str, object]:
 
 
 def _read(answer: object, texts: int) -> list[_Memory]:
-    """Return what an answer says of texts numbered from 1.
+    """Return what an answer says about texts, which are numbered from 1.
 
     Raises:
         ExtractionError: It is not usable.
@@ -363,7 +363,7 @@ def _read(answer: object, texts: int) -> list[_Memory]:
 
 
 def _json(answer: str) -> object:
-    """Return the JSON in a text, whatever stands around it."""
+    """Return the JSON in a text, whatever is around it."""
     for candidate in _candidates(answer):
         for text in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)):
             try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
+from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher, facts
 from mem0_integrations.graph.engines.base import (
     Batch,
@@ -39,7 +40,7 @@ _TURN: Final = 20
 _MANY: Final = 500
 
 
-class GraphMemory:
+class GraphMemory(KnowledgeGraph):
     """The knowledge graph of what is remembered: entities, facts, and the memories behind them.
 
     Give one to `connect(graph=...)`. From then on, `remember` adds to it, `recall` shows its
@@ -58,13 +59,13 @@ class GraphMemory:
             patterns.
         embedder: A LangChain embeddings object, to find names that mean the same; else Mem0's
             embedder.
-        similarity_threshold: The least cosine similarity, in [0, 1], of two names for one thing.
+        similarity_threshold: Minimum cosine similarity, in [0, 1], of names for the same thing.
             With the embedder of the embedded default, `left knee` and `right knee` have 0.944.
             Names with a digit, e-mail addresses and URLs are never taken for another.
-        relation_limit: The most relations of a recall.
+        relation_limit: Maximum number of relations in a recall.
 
     Raises:
-        ConfigurationError: The engine, the extractor or the embedder is none.
+        ConfigurationError: `engine`, `extractor` or `embedder` is not an object of that kind.
         InvalidInputError: A number is out of range.
 
     Example:
@@ -110,11 +111,11 @@ class GraphMemory:
         self._turns = _Turns()
 
     def complete(self, *, extractor: RelationExtractor, embedder: Mem0Embedder | None) -> None:
-        """Fill in what the application left to Mem0.
+        """Set what the application did not give.
 
         Args:
             extractor: Used if none was given.
-            embedder: Used if none was given; None where Mem0 does not show its own.
+            embedder: Used if none was given; None if Mem0 does not expose its own.
         """
         self._extractor = self._extractor or extractor
         self._names = self._names or EntityNames(embedder, self._similarity_threshold)
@@ -128,14 +129,14 @@ class GraphMemory:
         as_of: datetime | None = None,
         limit: int = 100,
     ) -> list[Relation]:
-        """Return facts, the latest first: of a scope, or around one entity.
+        """Return the facts of a scope or around one entity, the latest first.
 
         Args:
-            entity: A name, in any spelling of letters; None for all facts.
-            scope: Whose.
-            depth: Up to how many steps from the entity, 1 to 4.
-            as_of: What held at that time (aware); else what holds.
-            limit: The most facts, 1 to 10,000.
+            entity: A name, in upper or lower case; None for all facts.
+            scope: Whose facts.
+            depth: Maximum number of steps from the entity, 1 to 4.
+            as_of: A time with a time zone: return what held then; by default what holds now.
+            limit: Maximum number of facts, 1 to 10,000.
 
         Raises:
             InvalidInputError: An argument is malformed.
@@ -156,11 +157,11 @@ class GraphMemory:
         return await self._arun(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
 
     def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
-        """Return all facts of a scope, those that have ended or were taken back among them.
+        """Return all facts of a scope, including those that have ended or were taken back.
 
         Args:
-            scope: Whose.
-            limit: The most facts, 1 to 10,000, the latest.
+            scope: Whose facts.
+            limit: Maximum number of facts, 1 to 10,000; the latest are kept.
         """
         return self._run(facts.history(Scope.of(scope), limit))
 
@@ -171,13 +172,13 @@ class GraphMemory:
     def path(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
     ) -> list[Relation]:
-        """Return the facts that connect two entities, as few as possible; none if none do.
+        """Return the shortest chain of facts that connects two entities; empty if there is none.
 
         Args:
             source: A name.
             target: Another one.
-            scope: Whose.
-            longest: The most facts, 1 to 4.
+            scope: Whose facts.
+            longest: Maximum number of facts on the way, 1 to 4.
         """
         return self._run(facts.path(Scope.of(scope), source, target, longest))
 
@@ -204,9 +205,9 @@ class GraphMemory:
         Args:
             query: What was searched for.
             memories: What was found.
-            scope: Whose.
-            as_of: What held at that time (aware); else what holds.
-            limit: The most facts; else the graph's own `relation_limit`.
+            scope: Whose facts.
+            as_of: A time with a time zone: return what held then; by default what holds now.
+            limit: Maximum number of facts; by default the graph's `relation_limit`.
         """
         most = limit or self.relation_limit
         return self._run(facts.related(scope, query, memories, as_of, most))
@@ -225,15 +226,15 @@ class GraphMemory:
         return await self._arun(facts.related(scope, query, memories, as_of, most))
 
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
-        """Let the graph say what memories say now; what it says already is left alone.
+        """Bring the graph up to date with memories; what it knows already is left alone.
 
         Args:
-            scope: Covers all of them.
+            scope: A scope that covers all of them.
             memories: The memories as they are, each once.
             gone: The ids of memories that are no longer there.
 
         Raises:
-            BackendError: The graph or the model failed; nothing is half done, call it again.
+            BackendError: The graph or the model failed; nothing was half done, so call it again.
         """
         with self._turns.of(scope):
             self._sync(scope, memories, gone)
@@ -242,11 +243,11 @@ class GraphMemory:
         """Make the graph of a scope again from its memories; `AgentMemory.rebuild_graph` calls it.
 
         Args:
-            scope: Whose; what the graph has of it is erased first.
+            scope: Whose graph; it is erased first.
             memories: All memories of the scope.
 
         Returns:
-            How many memories it was made from.
+            The number of memories that it was made from.
         """
         own = Scope.of(scope)
         with self._turns.of(own):
@@ -258,23 +259,23 @@ class GraphMemory:
         return len(ordered)
 
     def forget(self, scope: ScopeLike) -> int:
-        """Erase everything of a scope; returns how many facts that were.
+        """Erase everything in a scope and return how many facts it had.
 
         Args:
-            scope: Whose. A `user_id` alone covers all agents and runs of that user.
+            scope: Whose facts. A `user_id` alone covers all agents and runs of that user.
         """
         own = Scope.of(scope)
         with self._turns.of(own):
             return self._forget(own)
 
     def reset(self) -> None:
-        """Erase the graph of every scope, and nothing else that the database may hold."""
+        """Erase the graph of every scope, but nothing else in the database."""
         self._run(_erase(Batch(cypher.erasing_everything(), write=True)))
         if self._names is not None:
             self._names.clear()
 
     def describe(self) -> str:
-        """Ask the database what it is, and say where it lies, without credentials."""
+        """Ask the database for its version and return it with its address, without credentials."""
         return self.engine.describe()
 
     def close(self) -> None:
@@ -346,7 +347,7 @@ class GraphMemory:
 
 
 class _Turns:
-    """Lets those wait for each other whose scopes may share a memory, in the order they came."""
+    """Lets calls whose scopes may share a memory run one at a time, in the order they came."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -354,7 +355,7 @@ class _Turns:
 
     @contextmanager
     def of(self, scope: Scope) -> Iterator[None]:
-        """Let the block run when no one is before it whose scope overlaps."""
+        """Run the block when no earlier one with an overlapping scope is left."""
         # One that is told apart from an equal one.
         own = dataclasses.replace(scope)
         with self._changed:

@@ -87,12 +87,12 @@ _OWNERS: Final = tuple(f"{end}.{key}" for end in _ENDS for key in _IDS)
 
 @dataclass(frozen=True, slots=True)
 class MigratedScope:
-    """What became of one scope.
+    """The result for one scope.
 
     Attributes:
-        scope: Whose.
-        facts: The facts that 1.x has of it; relationships that say the same are one.
-        ended: How many of them hold no longer.
+        scope: Whose facts.
+        facts: The number of facts that 1.x has; relationships that say the same count once.
+        ended: How many of them no longer hold.
         written: How many were new, or had ended since; none in a dry run.
     """
 
@@ -104,7 +104,7 @@ class MigratedScope:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What became of a graph.
+    """The result for a graph.
 
     Attributes:
         scopes: By scope, the largest first.
@@ -128,7 +128,7 @@ class Migration:
 
 @dataclass(slots=True)
 class _Fact:
-    """What relationships of 1.x say, however many."""
+    """What one or more relationships of 1.x say."""
 
     source: GraphEntity
     predicate: str
@@ -146,7 +146,7 @@ class _Fact:
 
 @dataclass(slots=True)
 class _Found:
-    """Where the relationships of a scope lie."""
+    """The owners of a scope's relationships, and how many there are."""
 
     groups: list[_OwnedBy] = field(default_factory=list)
     relationships: int = 0
@@ -161,13 +161,13 @@ def migrate(
 ) -> Migration:
     """Read a graph of Mem0 1.x and write it as this package does, scope by scope.
 
-    It may be broken off and repeated: what is there already is left alone.
+    It may be interrupted and repeated: what was written already is left alone.
 
     Args:
-        source: Where the old graph lies; nothing of it is changed or deleted.
+        source: Holds the old graph; nothing of it is changed or deleted.
         target: Where to write, which may be `source`; None to count only.
         scope: Whose graph; None for all.
-        progress: Told how many relationships are done, and of how many.
+        progress: Called with the number of relationships done, and of all.
 
     Raises:
         BackendError: An engine failed.
@@ -211,7 +211,7 @@ def migrated_id(
     """Return the id of the memory that a migrated fact gets.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         source: A name, in any spelling.
         relationship: The predicate, in any spelling.
         target: The other name.
@@ -228,7 +228,7 @@ def migrated_id(
 
 
 def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
-    """Find out whose relationships there are; returns also how many are nobody's."""
+    """Find out whose relationships there are; returns also how many have no owner."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
         [Query(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
@@ -239,7 +239,7 @@ def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
         owners = tuple(row[_column(one)] for one in _OWNERS)
         scope = _scope_of(owners)
         if scope is None:
-            # Nobody's are everybody's business, but not that of one scope.
+            # Without an owner they belong to no scope: they are counted where all are asked for.
             left_out += row["many"] if wanted is None else 0
         elif wanted is None or wanted.covers(scope):
             own = found.setdefault(scope, _Found())
@@ -294,11 +294,11 @@ def _page(group: _OwnedBy, start: int) -> Query:
 
 
 def _write(scope: Scope, facts: Sequence[_Fact]) -> GraphPlan[int]:
-    """Write what is not there yet; returns how many facts that concerned."""
+    """Write what is missing and return how many facts that were."""
     found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
     changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])
     if changed:
-        yield from project(scope, [found[memory.id] for memory in changed], _KeptApart())
+        yield from project(scope, [found[memory.id] for memory in changed], EntityNames(None))
     new = [found[memory.id][1].triples[0] for memory in changed]
     return len({(one.source, one.relationship, one.target) for one in new})
 
@@ -385,19 +385,3 @@ def _batches(facts: Sequence[_Fact]) -> Iterator[Sequence[_Fact]]:
 
 def _column(owner: str) -> str:
     return owner.replace(".", "_")
-
-
-class _KeptApart(EntityNames):
-    """No name stands for another one."""
-
-    def __init__(self) -> None:
-        """Need nothing."""
-
-    def knows(self, scope: Scope) -> bool:
-        return True
-
-    def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-        return {}, {}
-
-    def drop(self, scope: Scope) -> None:
-        pass

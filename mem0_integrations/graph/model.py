@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 ALWAYS: Final = "9999-12-31T23:59:59.999999+00:00"
-"""When an edge ends that holds; as text, for not every engine stores times."""
+"""The end of an edge that holds; a text, because not every engine stores times."""
 _MAX_PREDICATE: Final = 100
 _LETTERS_OF_A_CODE: Final = 5
 # What a source can have one of at a time: the next one ends the last.
@@ -78,9 +78,9 @@ class Triple:
         source: What the fact is about.
         relationship: The predicate, in any words.
         target: The other entity.
-        exclusive: Whether the source has one such target at a time, as one home: a later
-            one ends this fact.
-        ended: Whether the text says that the fact holds no longer.
+        exclusive: Whether the source has only one such target at a time, such as one home: a
+            later one ends this fact.
+        ended: Whether the text says that the fact no longer holds.
 
     Example:
         >>> Triple("Priya", "lives in", "Oslo", exclusive=True).target
@@ -123,11 +123,11 @@ class Edge:
         target: The name of the other.
         predicate: What it says.
         memory_id: The memory that says so.
-        valid_from: Since when it holds (ISO 8601, UTC).
-        valid_to: Until when; `ALWAYS` while it holds.
+        valid_from: When it begins to hold (ISO 8601, UTC).
+        valid_to: When it ends; `ALWAYS` while it holds.
         exclusive: Whether the source has one such target at a time.
-        ended: Whether the memory says that the fact holds no longer.
-        support: Whether the memory says so still; or it was changed or deleted since.
+        ended: Whether the memory says that the fact no longer holds.
+        support: Whether the memory still says so, or was changed or deleted since.
     """
 
     id: str
@@ -145,7 +145,7 @@ class Edge:
 
     @property
     def slot(self) -> tuple[str, str]:
-        """What it has in common with the edges that may end it: the source, and the predicate."""
+        """The source and the predicate: what it shares with the edges that may end it."""
         return self.source_id, self.predicate
 
 
@@ -180,7 +180,7 @@ def is_identifier(name: str) -> bool:
 
 
 def owner_of(scope: Scope) -> dict[str, str]:
-    """Return all ids of a scope; an empty text for one that it has not.
+    """Return all ids of a scope; one that it lacks is an empty text.
 
     Example:
         >>> owner_of(Scope(user_id="u"))
@@ -205,13 +205,13 @@ def edge_id(memory_id: str, source_id: str, predicate: str, target_id: str, *, e
 
 
 def digest_of(*parts: object) -> str:
-    """Return a text of 32 characters that only equal parts have in common."""
+    """Return a digest of 32 characters, the same for equal parts only."""
     packed = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(packed.encode()).hexdigest()[:32]
 
 
 def said_at(memory: Memory) -> datetime:
-    """Return since when what a memory says holds."""
+    """Return the time from which on it holds what a memory says."""
     return memory.updated_at or memory.created_at or datetime.fromtimestamp(0, UTC)
 
 
@@ -226,7 +226,7 @@ def edges_of(
     """Return the edges that a memory gives.
 
     Args:
-        scope: Whose, exactly.
+        scope: Exactly whose.
         memory: The memory.
         triples: What it states.
         names: The name of the node that stands for a name, by `name_key`.
@@ -256,10 +256,10 @@ def edges_of(
 
 
 def timeline(edges: Iterable[Edge]) -> dict[str, str]:
-    """Return until when each edge holds that is still supported, from all edges of its slot.
+    """Return when each edge that is still supported ends, from all edges of its slot.
 
     A fact ends when a memory says so, or, where there can be one at a time, when a later memory
-    names another target. What is said again after that begins anew.
+    names another target. What is said again later holds from then on.
     """
     slots: dict[tuple[str, str], list[Edge]] = {}
     for edge in edges:
@@ -290,7 +290,7 @@ def _ends(edge: Edge, slot: Sequence[Edge]) -> list[str]:
 
 
 def relations_of(rows: Iterable[Mapping[str, object]]) -> list[Relation]:
-    """Return facts from the rows of a query, in their order; edges of one fact become one.
+    """Return the facts in the rows of a query, in order; edges of the same fact are joined.
 
     Args:
         rows: With `source`, `predicate`, `target`, `memory_id`, `valid_from` and `valid_to`.

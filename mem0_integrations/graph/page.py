@@ -1,4 +1,4 @@
-"""A graph as one HTML page that can be panned, zoomed and asked, also without a network."""
+"""A graph as one HTML page to pan, zoom and explore, also without a network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["MOST_FACTS", "graph_page"]
 
 MOST_FACTS: Final = 2_000
-"""The most facts of a page: more of them are a grey ball, and take long to lay out."""
+"""Maximum number of facts on a page: more are a grey ball, and take long to lay out."""
 
 # With more facts, a predicate is shown under the pointer only.
 _LABELLED: Final = 150
 _MOST_TEXTS: Final = 3
 _LONGEST_TEXT: Final = 300
-# Of what stands in the drawing; the whole is under the pointer.
+# Of labels in the drawing; the whole text appears under the pointer.
 _LONGEST_LABEL: Final = 30
-# Okabe and Ito's, for eyes of every kind; grey is what nobody knows.
+# Okabe and Ito's, for eyes of every kind; grey is for unknown types.
 _COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442")
 _GREY: Final = "#8c8c8c"
 _POINTS: Final = 21
@@ -58,16 +58,16 @@ def graph_page(
     types: Mapping[str, str] | None = None,
     memories: Mapping[str, Memory] | None = None,
 ) -> str:
-    """Draw facts as an HTML page, which holds all that it needs and opens without a network.
+    """Draw facts as an HTML page that is complete in itself and opens without a network.
 
-    Arrows are facts, dashed where they hold no longer; an arrow's head, or a dot, tells more under
-    the pointer. A click in the legend hides what it stands for.
+    Arrows are facts, dashed if they no longer hold; point at an arrow's head or at a dot to see
+    more. Click an entry of the legend to hide what it stands for.
 
     Args:
         relations: The facts, at most 2,000.
-        title: Stands above.
-        types: What entities are, by name; as `read_snapshot` has them.
-        memories: The memories that support the facts, by id, to show what they say.
+        title: The heading.
+        types: The types of entities by name, as `read_snapshot` returns them.
+        memories: The memories behind the facts by id, to show what they say.
 
     Raises:
         InvalidInputError: There are too many facts.
@@ -202,18 +202,7 @@ def _draw_facts(
         legend_label=label,
     )
     if labelled:
-        plot.text(
-            "x",
-            "y",
-            "label",
-            source=source,
-            y_offset=-6,
-            text_align="center",
-            text_font={"value": "sans-serif"},
-            text_font_size="11px",
-            text_color="#444444",
-            legend_label=label,
-        )
+        _write(plot, source, label, y_offset=-6, text_font_size="11px", text_color="#444444")
     return head
 
 
@@ -250,18 +239,13 @@ def _draw_entities(
     dots = plot.scatter(
         "x", "y", source=source, size="size", color=colour, line_color="white", legend_label=label
     )
-    plot.text(
-        "x",
-        "y",
-        "label",
-        source=source,
-        y_offset=20,
-        text_align="center",
-        text_font={"value": "sans-serif"},
-        text_font_size="13px",
-        legend_label=label,
-    )
+    _write(plot, source, label, y_offset=20, text_font_size="13px")
     return dots
+
+
+def _write(plot: figure, source: Any, label: str, **style: Any) -> None:
+    font: dict[str, Any] = {"text_align": "center", "text_font": {"value": "sans-serif"}}
+    plot.text("x", "y", "label", source=source, legend_label=label, **font, **style)
 
 
 def _source(rows: Sequence[Mapping[str, object]]) -> Any:

@@ -33,7 +33,7 @@ class PatternRelationExtractor:
     """Finds what a text mentions and a small set of facts, without a model.
 
     It is meant to say nothing false rather than to find everything: a fact that is put in words
-    that `clauses` does not list is not found. No text takes more than linear time.
+    which `clauses` does not list is not found. No text takes more than linear time.
 
     Example:
         >>> extractor = PatternRelationExtractor()

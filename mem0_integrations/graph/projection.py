@@ -1,8 +1,8 @@
-"""From memories to the graph: what is read first, and what is written. Plans without I/O.
+"""Plans that bring the graph up to date with memories: what to read, then what to write. Pure.
 
-A plan first reads what is there of the same memories, names and slots, and then writes
+A plan first reads what the graph has of the same memories, names and slots, and then writes
 everything in one batch. The digest of a memory is written last of all: where a batch is not a
-transaction and breaks off, the next attempt begins anew, and finds its own edges by their ids.
+transaction and breaks off, the next attempt starts over and finds its own edges by their ids.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def changed_memories(scope: Scope, memories: Sequence[Memory]) -> GraphPlan[list
 def project(
     scope: Scope, found: Sequence[tuple[Memory, Extracted]], names: EntityNames
 ) -> GraphPlan[list[Edge]]:
-    """Let the graph say what memories say, and nothing that they said before.
+    """Make the graph say what memories say, and no longer what they said before.
 
     Args:
-        scope: The scope that all of them have, exactly.
-        found: Memories, each once, and what was found in them.
+        scope: The scope of all of them, exactly.
+        found: Memories, each once, with what was found in them.
         names: Finds the nodes that stand for names.
 
     Returns:
@@ -124,12 +124,12 @@ def project(
 def remove(
     scope: Scope, memory_ids: Sequence[str], now: datetime, names: EntityNames
 ) -> GraphPlan[None]:
-    """Take back what memories supported that are no longer there.
+    """Take back the support of memories that no longer exist.
 
     Args:
         scope: Covers all of them.
-        memory_ids: The memories; those that the graph does not know are left out.
-        now: When.
+        memory_ids: Their ids; those that the graph does not know make no difference.
+        now: The time of the deletion.
         names: Keeps the names of nodes.
     """
     mentioned, given = yield Batch(
@@ -222,7 +222,7 @@ def _settled(
 
 
 def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[str, GraphEntity]:
-    """Return everything that is mentioned, by `name_key`, as it was spelled first."""
+    """Return everything that is mentioned, by `name_key`, in its first spelling."""
     entities: dict[str, GraphEntity] = {}
     user = GraphEntity(speaker_of(scope), "user")
     for _, extracted in found:
@@ -239,7 +239,7 @@ def _entities(scope: Scope, found: Iterable[tuple[Memory, Extracted]]) -> dict[s
 
 
 def _nodes(entities: Mapping[str, GraphEntity], nodes: Mapping[str, str]) -> list[GraphEntity]:
-    """Return all that is mentioned as the nodes that stand for it.
+    """Return the nodes that stand for everything mentioned.
 
     Those, too, that were there: another process may take them away before they are written.
     """
@@ -258,7 +258,7 @@ def _names_of(extracted: Extracted) -> Iterator[str]:
 
 
 def _mentions(scope: Scope, extracted: Extracted) -> Iterator[str]:
-    """Yield what a memory mentions: not who speaks, unless a fact is about nobody else."""
+    """Yield what a memory mentions; who speaks is included only if a fact is about them alone."""
     speaker = name_key(speaker_of(scope))
     alone = any(
         name_key(triple.source) == name_key(triple.target) == speaker
@@ -268,7 +268,7 @@ def _mentions(scope: Scope, extracted: Extracted) -> Iterator[str]:
 
 
 def _since_when(edge: Edge, old: Mapping[str, Edge]) -> Edge:
-    """Return an edge that a memory gives; what the memory said before keeps its place in time."""
+    """Return an edge that a memory gives; if it gave it before, the edge keeps its time."""
     before = old.get(edge.id)
     if before is None or before.support != "said":
         return edge

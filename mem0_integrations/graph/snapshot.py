@@ -1,4 +1,4 @@
-"""What a graph says of a scope, as plain data: to be shown, or handed to another program."""
+"""The facts of a scope as plain data, to be shown or handed to another program."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CHUNK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The facts of a scope, with what belongs to them.
+    """The facts of a scope with the types of entities and the memories behind them.
 
     Attributes:
         relations: The facts, the latest first.
-        types: What entities are, such as `person`, by name; those alone where it is known.
-        memories: The memories that support the facts, by id; those that were deleted are
-            not among them.
-        complete: Whether these are all facts; else the latest.
+        types: The types of entities, such as `person`, by name, where they are known.
+        memories: The memories that support the facts, by id; deleted ones are
+            left out.
+        complete: Whether these are all facts; otherwise they are the latest.
 
     Example:
         >>> Snapshot((Relation("Priya", "lives_in", "Oslo"),)).types
@@ -49,14 +49,14 @@ class Snapshot:
 def read_snapshot(
     graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
-    """Read what a graph says of a scope.
+    """Read the facts of a scope with what belongs to them.
 
     Args:
         graph: The graph.
-        scope: Whose.
-        history: Whether to read what has ended, or was taken back, too.
-        limit: The most facts, 1 to 10,000, the latest. A fact counts once for each memory that
-            supports it.
+        scope: Whose facts.
+        history: Whether to read also what has ended or was taken back.
+        limit: Maximum number of facts, 1 to 10,000; the latest are kept. A fact counts once for
+            each memory that supports it.
 
     Raises:
         InvalidInputError: An argument is malformed.

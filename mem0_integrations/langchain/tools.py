@@ -16,7 +16,6 @@ from mem0_integrations.memory_tools import (
     ToolCall,
     ToolName,
     ToolOptions,
-    ToolPlan,
     ToolSpec,
     aanswer,
     answer,
@@ -135,22 +134,20 @@ class _MemoryTool(BaseTool):
 
     def _run(self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, **kwargs)
-            return answer(self.memory, plan, self.options.timeout)
+            return answer(self.memory, self.spec, self._call(config, tool_call_id), **kwargs)
 
     async def _arun(
         self, *, config: RunnableConfig, tool_call_id: str | None, **kwargs: object
     ) -> str:
         with self._errors_answered():
-            plan = self._plan(config, tool_call_id, **kwargs)
-            return await aanswer(self.memory, plan, self.options.timeout)
+            call = self._call(config, tool_call_id)
+            return await aanswer(self.memory, self.spec, call, **kwargs)
 
-    def _plan(self, config: RunnableConfig, tool_call_id: str | None, **kwargs: object) -> ToolPlan:
+    def _call(self, config: RunnableConfig, tool_call_id: str | None) -> ToolCall:
         run = Run.of(ensure_config(config), self.scope, self.memory)
-        call = ToolCall(
+        return ToolCall(
             options=self.options, scope=run.scope, thread_id=run.thread_id, id=tool_call_id
         )
-        return self.spec.plan(call, **kwargs)
 
     @contextmanager
     def _errors_answered(self) -> Iterator[None]:

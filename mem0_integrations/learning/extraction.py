@@ -29,18 +29,18 @@ class Extractor(Protocol):
     """Turns the messages of a turn into the statements to remember."""
 
     def extract(self, messages: Sequence[Mem0Message]) -> list[str]:
-        """Return what to remember of these messages, in order; nothing is a valid answer."""
+        """Return what to remember of these messages, in order; possibly nothing."""
         ...
 
 
 class SentenceExtractor:
     """Keeps the user's own statements, word for word, without a model.
 
-    It works by exclusion, so that a statement in any language is kept: dropped are greetings,
-    thanks, acknowledgements, farewells, questions and requests without a fact of the user's. A
+    It works by exclusion, so that statements in any language are kept: it drops greetings,
+    thanks, acknowledgements, farewells, and questions and requests without a fact of the user's. A
     question keeps its declarative clause, or all of it if it carries an identifier. Only
-    messages of the role `user` are read, quoted lines (`>`) are not, and only the first 20,000
-    characters of a message: a pasted document is not a statement.
+    messages with the role `user` are read, without quoted lines (`>`), and only the first 20,000
+    characters of each: a pasted document is not a statement.
 
     Example:
         >>> SentenceExtractor().extract(
@@ -68,10 +68,10 @@ class SentenceExtractor:
 
 
 class CheckedLLM:
-    """A language model of Mem0's whose extraction answers are checked.
+    """A Mem0 language model whose extraction answers are checked.
 
     Mem0 takes an empty or unreadable answer for "nothing to remember", and the turn is lost
-    without a trace. Here it is an error that a retry may cure. (Mem0 wraps what its model
+    without a trace. Here it is an error, and a retry may help. (Mem0 wraps what its model
     raises in `mem0.exceptions.LLMError`; the cause is this error.) Every other attribute is
     that of the wrapped model.
 
@@ -104,8 +104,8 @@ class CheckedLLM:
             options: `response_format`, `tools` and whatever else the wrapped model takes.
 
         Raises:
-            ExtractionError: A JSON object was asked for, and the answer is none that Mem0 can
-                read memories from.
+            ExtractionError: A JSON object was asked for, but Mem0 cannot read memories from the
+                answer.
         """
         answer = self.unchecked.generate_response(messages, **options)
         wanted = options.get("response_format")

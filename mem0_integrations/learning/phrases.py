@@ -1,7 +1,7 @@
 """The words and patterns by which `SentenceExtractor` reads a message.
 
 Only what says nothing about the user is listed, so a language that is missing here loses no
-facts: it merely keeps a greeting or a question too much. Every pattern is linear in its input.
+facts: at most, a greeting or a question too many is kept. Every pattern is linear in its input.
 """
 
 # ruff: noqa: RUF001  (typographic and East Asian punctuation is what is matched here)

@@ -1,4 +1,4 @@
-"""A user's message -> the sentences in it that state something: pure, and without a model."""
+"""A user's message -> the sentences in it that state something, without a model. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MIN_CHARACTERS: Final = 2
 
 
 def statements(text: str) -> Iterator[str]:
-    """Yield what a user's message states, word for word, in order, white space normalised.
+    """Yield the statements in a user's message word for word, in order, with normalised spaces.
 
     Args:
-        text: A message of any length; the time is linear in it.
+        text: A message of any length; the time taken is linear in it.
 
     Example:
         >>> list(statements("Hi! I'm Priya. Where is it?"))
@@ -29,7 +29,7 @@ def statements(text: str) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Return the words of a text alone, in lower case: what makes two statements the same."""
+    """Return only the words of a text, in lower case; two equal statements have the same."""
     return " ".join(phrases.WORD.findall(text.casefold()))
 
 
@@ -117,7 +117,7 @@ def _is_question(sentence: str) -> bool:
 
 
 def _is_filler(sentence: str) -> bool:
-    """Tell whether these are phrases of courtesy alone, with the names they address."""
+    """Tell whether a sentence is nothing but phrases of courtesy, with the names they address."""
     if sum(map(str.isalnum, sentence)) < _MIN_CHARACTERS:
         return True
     words = " ".join(phrases.WORD.findall(sentence))

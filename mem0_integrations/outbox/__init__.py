@@ -1,6 +1,16 @@
 """Durable background writes: on disk before `remember` returns, delivered in order, once."""
 
+from __future__ import annotations
+
+from typing import Any, Final
+
 from mem0_integrations.outbox.ledger import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.outbox import Outbox
+from mem0_integrations.shared import SharedResources
 
-__all__ = ["DeadLetter", "Outbox", "OutboxCounts"]
+__all__ = ["OUTBOXES", "DeadLetter", "Outbox", "OutboxCounts"]
+
+OUTBOXES: Final[SharedResources[Outbox[Any]]] = SharedResources(
+    lambda outbox, timeout: outbox.close(timeout)
+)
+"""Those that several memories of this process use together, by their files."""

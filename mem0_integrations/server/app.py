@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -18,44 +18,21 @@ import mem0_integrations
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.server import (
-    entities,
-    event_routes,
-    exports,
-    health,
-    insights,
-    memories,
-    profiles,
-    projects,
-    webhook_settings,
-    webhooks,
-    writes,
-)
+from mem0_integrations.server import deliveries, exports, writes
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.errors import ERRORS, answer_errors
+from mem0_integrations.server.events import count_events
 from mem0_integrations.server.metrics import Metrics
 from mem0_integrations.server.middleware import Observed, SizeLimit, TrailingSlash
 from mem0_integrations.server.rates import Limiter
+from mem0_integrations.server.routes import ROUTERS
+from mem0_integrations.server.routes.health import count_writes
 from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
 from mem0_integrations.server.workers import Worker
 
 __all__ = ["create_app", "default_state_url"]
 
-# They are tried in order, and most requests are for memories.
-_ROUTERS: Final[tuple[APIRouter, ...]] = (
-    # Before the memories, among whose paths one of its own lies.
-    event_routes.router,
-    memories.router,
-    # Before the entities, for the same reason.
-    profiles.router,
-    entities.router,
-    exports.router,
-    insights.router,
-    projects.router,
-    webhook_settings.router,
-    health.router,
-)
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADERS: Final = (
     "Authorization",
@@ -77,7 +54,7 @@ _STOP_SECONDS: Final = 10.0
 
 
 class _Application(FastAPI):
-    """Describes itself truly: what is malformed is answered with 400, not with 422."""
+    """Documents that malformed requests are answered with 400, not with 422."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
@@ -97,20 +74,21 @@ def create_app(
     *,
     close_memory: bool = False,
 ) -> FastAPI:
-    """Make a server that speaks the Mem0 Platform's protocol.
+    """Create a server that speaks the Mem0 Platform's protocol.
 
     Args:
-        memory: Where the memories are; each project has a `run_id` of its own in it.
-        settings: What can be set.
-        close_memory: Whether the memory is closed, and its outbox delivered, when the
-            application ends; else that is left to you.
+        memory: The memory to serve; in it, each project has its own `run_id`.
+        settings: The settings; None for the defaults.
+        close_memory: Whether to deliver the memory's outbox and close the memory when the
+            application ends.
 
     Returns:
-        An ASGI application, for uvicorn.
+        An ASGI application, for example for uvicorn.
 
     Raises:
-        ConfigurationError: The state cannot be kept where the settings say.
-        StorageError: The state cannot be written.
+        ConfigurationError: The memory is not an AgentMemory, or the settings name a database that
+            is not supported.
+        StorageError: The server's own database cannot be used.
 
     Example:
         >>> from mem0_integrations import connect
@@ -140,7 +118,8 @@ def create_app(
             await run_in_threadpool(partial(_stop, server, close_memory=close_memory))
 
     metrics = Metrics(
-        outbox=partial(health.count_writes, server), events=partial(health.count_events, server)
+        outbox=partial(count_writes, server),
+        events=partial(count_events, state),
     )
     app = _Application(
         title="mem0-integrations",
@@ -148,7 +127,7 @@ def create_app(
         description="The Mem0 Platform's protocol, self-hosted.",
         redirect_slashes=False,
         lifespan=lifespan,
-        # The outermost first.
+        # The outermost comes first.
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -159,22 +138,22 @@ def create_app(
             ),
             Middleware(Observed, metrics=metrics),
             Middleware(TrailingSlash),
-            Middleware(SizeLimit, most=settings.max_request_bytes),
+            Middleware(SizeLimit, max_bytes=settings.max_request_bytes),
         ],
     )
     app.state.server = server
     app.state.metrics = metrics
     answer_errors(app)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
     return app
 
 
 def default_state_url(data_dir: str | Path | None = None) -> str:
-    """Return where the state is kept if the settings do not say.
+    """Return the URL of the server's own database if the settings have none.
 
     Args:
-        data_dir: The folder for everything that is written.
+        data_dir: The folder for everything that is written; None for the default one.
     """
     path = data_folder(data_dir) / "server" / "state.db"
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
@@ -184,12 +163,12 @@ def _workers(server: Server) -> dict[str, Worker]:
     return {
         "events": writes.worker(server),
         "exports": exports.worker(server),
-        "webhooks": webhooks.worker(server),
+        "webhooks": deliveries.worker(server),
     }
 
 
 def _stop(server: Server, *, close_memory: bool) -> None:
-    """Let the workers end, then deliver what is queued."""
+    """Stop the workers, then deliver what is queued."""
     server.stop(_STOP_SECONDS)
     if close_memory:
         server.memory.close()

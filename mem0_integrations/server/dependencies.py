@@ -1,4 +1,4 @@
-"""What every endpoint has at hand: the memory, the state, the settings, the workers."""
+"""What endpoints depend on: the memory, the state, the settings, the workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+import sqlalchemy as sa
+from fastapi import Depends, HTTPException, Request
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.concurrency import WorkerPool
@@ -16,7 +17,7 @@ from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
 from mem0_integrations.server.workers import Worker
 
-__all__ = ["Server", "ServerDep"]
+__all__ = ["Server", "ServerDep", "change"]
 
 _WAITING_THREADS: Final = 64
 
@@ -27,12 +28,12 @@ class Server:
 
     Attributes:
         memory: The memory behind it.
-        state: Projects, keys, events and what else is kept beside the memories.
-        settings: As given.
-        limiter: How often a key may call; None for no limit.
-        workers: Its threads by name, while it runs.
-        waiting: Threads of the requests that wait until a write is done, so that all others need
-            not wait for them.
+        state: The database for projects, keys, events and everything else but memories.
+        settings: The settings of the server.
+        limiter: Limits the requests of each key; None for no limit.
+        workers: The background threads by name, while the application runs.
+        waiting: Threads for requests that wait until a write ends, so that they do not hold up
+            others.
     """
 
     memory: AgentMemory
@@ -43,10 +44,10 @@ class Server:
     waiting: WorkerPool = field(default_factory=partial(WorkerPool, _WAITING_THREADS))
 
     def stop(self, seconds: float) -> None:
-        """Let the threads end; an application that is started again makes new ones.
+        """Stop the threads; an application that is started again creates new ones.
 
         Args:
-            seconds: How long to wait for each worker at most.
+            seconds: Maximum number of seconds to wait for each worker.
         """
         for worker in self.workers.values():
             worker.stop(seconds)
@@ -55,13 +56,13 @@ class Server:
         self.waiting = WorkerPool(_WAITING_THREADS)
 
     def wake(self, worker: str) -> None:
-        """Tell a worker that there is something to do."""
+        """Wake a worker because there is something to do."""
         if worker in self.workers:
             self.workers[worker].wake()
 
 
 async def server_of(request: Request) -> Server:
-    """Return what the application of a request shares.
+    """Return the server that a request was sent to.
 
     A coroutine, because FastAPI would call a plain function in another thread.
     """
@@ -70,3 +71,15 @@ async def server_of(request: Request) -> Server:
 
 
 ServerDep = Annotated[Server, Depends(server_of)]
+
+
+def change(server: Server, statement: sa.Update | sa.Delete, *, missing: str) -> None:
+    """Change or delete rows of the state.
+
+    Raises:
+        HTTPException: 404, with the sentence `missing`: there is no such row.
+    """
+    with server.state.begin() as connection:
+        changed = connection.execute(statement).rowcount
+    if not changed:
+        raise HTTPException(404, missing)

@@ -1,4 +1,4 @@
-"""What a request is answered when it fails: JSON with one sentence, `{"detail": ...}`."""
+"""The answers to requests that fail: JSON with one sentence, `{"detail": ...}`."""
 
 from __future__ import annotations
 
@@ -39,25 +39,29 @@ __all__ = [
     "answer_errors",
     "error_response",
     "log_failure",
+    "stopping",
 ]
 
 logger = logging.getLogger("mem0_integrations.server")
 
 _RETRY_SECONDS: Final = 1
 _NO_SUCH_METHOD: Final = 405
-# What Starlette says by itself about a path that it does not know.
-_SAYS_NOTHING: Final = {404: "There is no such endpoint.", 405: "This endpoint has no such method."}
+# In place of what Starlette itself says about an unknown path or method.
+_ROUTING_ERRORS: Final = {
+    404: "There is no such endpoint.",
+    405: "This endpoint has no such method.",
+}
 
 
 class NotSupportedError(Mem0IntegrationsError):
-    """The Mem0 Platform can do it, this server cannot; answered with 501."""
+    """A feature of the Mem0 Platform that this server lacks; answered with 501."""
 
 
 class ErrorBody(BaseModel):
-    """Why a request was not carried out.
+    """The answer to a request that failed.
 
     Attributes:
-        detail: One sentence.
+        detail: One sentence that says why.
     """
 
     detail: str
@@ -78,26 +82,26 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
         503: "The memory is not available for the moment. See Retry-After.",
     }.items()
 }
-"""The errors of every endpoint, for its OpenAPI page."""
+"""The errors of every endpoint, for the OpenAPI page."""
 
 
 def error_response(
     status: int, sentence: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """Return an answer that says what went wrong."""
-    # A sentence that quotes what a client sent may hold what is no valid Unicode text.
+    """Return an answer whose detail is a sentence."""
+    # What the sentence quotes from a request may not be valid Unicode.
     said = sentence.encode("utf-8", "replace").decode()
     return JSONResponse(ErrorBody(detail=said).model_dump(), status, headers)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let an application answer all errors with a sentence."""
+    """Register the handlers that answer errors of an application."""
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> JSONResponse:
         said, headers = str(error.detail), error.headers
         if said in ("Not Found", "Method Not Allowed"):
-            said = _SAYS_NOTHING[error.status_code]
+            said = _ROUTING_ERRORS[error.status_code]
         if error.status_code == _NO_SUCH_METHOD:
             # Starlette knows only those of the first endpoint with this path.
             route = getattr(request.scope.get("route"), "path_format", "")
@@ -136,7 +140,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def log_failure(method: str, scope: Mapping[str, Any], error: BaseException) -> None:
-    """Say what failed and where, but nothing of what was sent or stored."""
+    """Log what failed and where, without anything that was sent or stored."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
     route = getattr(scope.get("route"), "path_format", "unknown")
@@ -167,7 +171,7 @@ def _answer(request: Request, error: Mem0IntegrationsError) -> JSONResponse:
 
 
 def stopping() -> JSONResponse:
-    """Return the answer of a server that is about to end."""
+    """Return the answer of a server that is shutting down."""
     return _later("The server is shutting down.")
 
 
@@ -177,7 +181,7 @@ def _later(sentence: str, status: int = 503, wait: float | None = None) -> JSONR
 
 
 def _sentence(error: RequestValidationError) -> str:
-    """Say what the first mistake is, without what was sent."""
+    """Describe the first error, without quoting what was sent."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     if first["type"] == "json_invalid":

@@ -1,4 +1,4 @@
-"""Events: what is written down of writes, changes and deletions, and shown for 30 days."""
+"""The table of events: writes, changes and deletions, and what became of them, for 30 days."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from fastapi import HTTPException
 from pydantic import BaseModel, JsonValue
 
 from mem0_integrations.records import WriteResult
-from mem0_integrations.server import webhooks
+from mem0_integrations.server.bodies import Status
+from mem0_integrations.server.deliveries import enqueue
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
-from mem0_integrations.server.tenancy import ENTITY_KEYS, Entities
+from mem0_integrations.server.tenancy import ENTITY_KEYS, EntityIds
+from mem0_integrations.server.webhooks import any_listening
 
 __all__ = [
     "FORGOTTEN",
     "OPEN",
     "Change",
     "Event",
-    "Row",
-    "Status",
+    "StoredEvent",
+    "count_events",
     "deleted_entities",
     "events",
     "finish",
@@ -34,19 +36,17 @@ __all__ = [
     "insert",
     "is_open",
     "load",
-    "note_deletion",
     "of_entities",
     "prune",
     "record",
-    "rows_of",
+    "record_erasure",
     "select",
-    "shown_event",
+    "stored_events",
 ]
 
-Status: TypeAlias = Literal["PENDING", "RUNNING", "FAILED", "SUCCEEDED"]
 OPEN: Final = ("PENDING", "RUNNING")
 FORGOTTEN: Final = "It was deleted before it was stored."
-_KEPT: Final = timedelta(days=30)
+_RETENTION: Final = timedelta(days=30)
 
 events: Final = sa.Table(
     "events",
@@ -59,7 +59,8 @@ events: Final = sa.Table(
     # Of the memory that was updated or deleted.
     sa.Column("memory_id", sa.String(36), index=True),
     sa.Column("payload", sa.Text, nullable=False),
-    # Tells the same write again, by project, entities and key; and whether it is the same.
+    # A hash of project, entities and key, by which a repeated write is recognized; and a hash of
+    # its body, which must then be the same.
     sa.Column("idempotency", sa.String(36), unique=True),
     sa.Column("fingerprint", sa.String(64)),
     sa.Column("results", sa.Text, nullable=False, server_default="[]"),
@@ -67,7 +68,7 @@ events: Final = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
-    # When the outbox had accepted the write.
+    # When the outbox accepted the write.
     sa.Column("started_at", Moment),
     sa.Column("completed_at", Moment),
     sa.Index("events_of_project", "project_id", "created_at"),
@@ -75,19 +76,19 @@ events: Final = sa.Table(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """An event as it is kept; each field is the column of this name."""
+class StoredEvent:
+    """An event in the form in which it is stored; each field is the column of this name."""
 
     id: str
     project_id: str
     event_type: str
     status: Status
+    payload: str = "{}"
     user_id: str | None = None
     agent_id: str | None = None
     app_id: str | None = None
     run_id: str | None = None
     memory_id: str | None = None
-    payload: str = "{}"
     idempotency: str | None = None
     fingerprint: str | None = None
     results: str = "[]"
@@ -99,9 +100,9 @@ class Row:
     completed_at: datetime | None = None
 
 
-def rows_of(found: Iterable[sa.Row[Any]]) -> list[Row]:
-    """Read rows of the table."""
-    return [Row(**row._mapping) for row in found]
+def stored_events(rows: Iterable[sa.Row[Any]]) -> list[StoredEvent]:
+    """Return the events of whole rows of the table."""
+    return [StoredEvent(**row._mapping) for row in rows]
 
 
 def is_open() -> sa.ColumnElement[bool]:
@@ -123,7 +124,7 @@ _END: Final = (
     )
     .returning(events.c.id)
 )
-_END_UNHEARD: Final = Prepared(_END.where(~webhooks.any_listening(events.c.project_id)))
+_END_UNHEARD: Final = Prepared(_END.where(~any_listening(events.c.project_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ class Change:
     Attributes:
         memory_id: The memory.
         event: `ADD`, `UPDATE` or `DELETE`.
-        text: What it says now, or said.
-        old_text: What it said before an update.
+        text: Its text now, or before it was deleted.
+        old_text: Its text before an update.
     """
 
     memory_id: str
@@ -143,7 +144,7 @@ class Change:
     old_text: str | None = None
 
     def result(self) -> dict[str, JsonValue]:
-        """Return it as clients and webhooks see it."""
+        """Return the change in the form that clients and webhooks see."""
         old: dict[str, JsonValue] = {} if self.old_text is None else {"old_memory": self.old_text}
         return {
             "id": self.memory_id,
@@ -155,7 +156,7 @@ class Change:
 
 
 class Event(BaseModel):
-    """What became of a write."""
+    """An event in the form that clients see."""
 
     id: str
     event_type: str
@@ -171,128 +172,96 @@ class Event(BaseModel):
     graph_status: str | None = None
     error: str | None
 
+    @classmethod
+    def of(cls, stored: StoredEvent) -> Event:
+        """Return a stored event in the form that clients see."""
+        ended = stored.completed_at
+        return cls(
+            id=stored.id,
+            event_type=stored.event_type,
+            status=stored.status,
+            payload=json.loads(stored.payload),
+            results=json.loads(stored.results),
+            created_at=stored.created_at,
+            updated_at=stored.updated_at,
+            started_at=stored.started_at,
+            completed_at=ended,
+            latency=(ended - stored.created_at) / timedelta(milliseconds=1) if ended else None,
+            error=stored.error,
+        )
+
 
 def record(
     server: Server,
     project_id: str,
-    changes: Sequence[tuple[Entities, Change]],
+    changes: Sequence[tuple[EntityIds, Change]],
     *,
     keep_text: bool = True,
 ) -> None:
-    """Note changes of single memories that are done, and tell the webhooks.
+    """Record completed changes of single memories, and tell the webhooks.
 
-    Args:
-        server: Where they were made.
-        project_id: The project.
-        changes: Whose memories they were, and what happened.
-        keep_text: Whether they are noted with what the memories said; the webhooks are told.
+    The webhooks always get the texts of the memories, the events only with `keep_text`.
     """
-    if not changes:
-        return
-    at = now()
-    with server.state.begin() as connection:
-        connection.execute(
-            events.insert(),
-            [
-                {
-                    "id": str(uuid.uuid4()),
-                    "project_id": project_id,
-                    "event_type": change.event,
-                    "status": "SUCCEEDED",
-                    **dict.fromkeys(ENTITY_KEYS),
-                    **entities.ids,
-                    "memory_id": change.memory_id,
-                    "payload": "{}",
-                    "results": _dump(
-                        [(change if keep_text else replace(change, text="")).result()]
-                    ),
-                    "changes": 1,
-                    "created_at": at,
-                    "updated_at": at,
-                    "started_at": at,
-                    "completed_at": at,
-                }
-                for entities, change in changes
-            ],
+    recorded = [
+        _completed(
+            project_id,
+            change.event,
+            **entities.ids,
+            memory_id=change.memory_id,
+            results=_dump([(change if keep_text else replace(change, text="")).result()]),
+            changes=1,
         )
-        told = webhooks.enqueue(connection, project_id, [change.result() for _, change in changes])
-    if told:
-        server.wake("webhooks")
+        for entities, change in changes
+    ]
+    if recorded:
+        _record(server, project_id, recorded, [change for _, change in changes])
 
 
-def note_deletion(server: Server, project_id: str, changes: Sequence[Change]) -> str:
-    """Note that memories of entities were erased; only the webhooks are told which.
+def record_erasure(server: Server, project_id: str, changes: Sequence[Change]) -> str:
+    """Record that the memories of entities were erased, and return the id of the event.
 
-    Args:
-        server: Where they were.
-        project_id: The project.
-        changes: What the webhooks are told.
+    Only the webhooks are told the changes; the event does not keep them.
+    """
+    event = _completed(project_id, "DELETE_ALL")
+    _record(server, project_id, [event], changes)
+    return event.id
+
+
+def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEvent | None:
+    """End an event with the outcome of its write, and tell the webhooks.
 
     Returns:
-        The id of the event.
-    """
-    event_id, at = str(uuid.uuid4()), now()
-    with server.state.begin() as connection:
-        connection.execute(
-            events.insert().values(
-                id=event_id,
-                project_id=project_id,
-                event_type="DELETE_ALL",
-                status="SUCCEEDED",
-                payload="{}",
-                **dict.fromkeys(("created_at", "updated_at", "started_at", "completed_at"), at),
-            )
-        )
-        told = webhooks.enqueue(connection, project_id, [change.result() for change in changes])
-    if told:
-        server.wake("webhooks")
-    return event_id
-
-
-def finish(server: Server, row: Row, found: WriteResult) -> Row | None:
-    """End an event, unless somebody else did; whoever does tells the webhooks.
-
-    Args:
-        server: Where it is.
-        row: Its row.
-        found: What became of the write, which the outbox knows, too.
-
-    Returns:
-        What it has ended as; None when somebody else has ended it.
+        The ended event; None when another thread or process has ended it.
     """
     at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
     ended = replace(
-        row,
+        event,
         status="FAILED" if found.status == "failed" else "SUCCEEDED",
         results=_dump(changes),
         changes=len(changes),
         error=found.error,
-        started_at=row.started_at or at,
+        started_at=event.started_at or at,
         completed_at=at,
         updated_at=at,
     )
-    values = _values(ended, _ENDING) | {"event_id": row.id}
-    # Elsewhere, somebody may begin to listen while it waits for the row.
-    if server.state.takes_turns and server.state.run(_END_UNHEARD, values, repeatable=True):
+    values = _values(ended, _ENDING) | {"event_id": event.id}
+    # On PostgreSQL, a webhook may be created while this waits for the row.
+    if server.state.single_writer and server.state.run(_END_UNHEARD, values, repeatable=True):
         return ended
     with server.state.repeating() as connection:
         if connection.execute(_END, values).first() is None:
             return None
-        told = webhooks.enqueue(connection, row.project_id, changes)
+        told = enqueue(connection, event.project_id, changes)
     if told:
         server.wake("webhooks")
     return ended
 
 
 def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: datetime) -> None:
-    """Erase what the events of entities hold, those that wait with their writes.
+    """Erase the content of the events that belong to all of the given entities.
 
-    Args:
-        server: Where they are.
-        project_id: The project.
-        ids: The ids of the entities, all of which an event must have.
-        until: Those that began by then (aware UTC).
+    Events that have not ended fail; those created after `until` are left alone.
     """
     at = now()
     which = of_entities(project_id, ids) & (events.c.created_at <= until)
@@ -315,14 +284,14 @@ def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: da
 
 
 def hold(server: Server, project_id: str, ids: Mapping[str, str]) -> None:
-    """Let no write of entities be accepted again that waits now: it is being deleted."""
+    """Mark the waiting writes of entities so that none is accepted again during a deletion."""
     which = of_entities(project_id, ids) & is_open() & events.c.started_at.is_(None)
     with server.state.begin() as connection:
         connection.execute(events.update().where(which).values(started_at=now()))
 
 
-def deleted_entities(server: Server, project_id: str, memory_id: str) -> Entities | None:
-    """Return whose a memory was that was deleted; None if that is not known."""
+def deleted_entities(server: Server, project_id: str, memory_id: str) -> EntityIds | None:
+    """Return the entities of a deleted memory; None if they are not known."""
     with server.state.reading() as connection:
         row = connection.execute(
             sa.select(*(events.c[key] for key in ENTITY_KEYS)).where(
@@ -331,35 +300,36 @@ def deleted_entities(server: Server, project_id: str, memory_id: str) -> Entitie
                 events.c.event_type == "DELETE",
             )
         ).first()
-    return None if row is None else Entities(**row._mapping)
+    return None if row is None else EntityIds(**row._mapping)
 
 
 def prune(server: Server) -> None:
-    """Erase the events that ended long ago."""
+    """Erase the events that ended more than 30 days ago."""
     with server.state.begin() as connection:
-        connection.execute(events.delete().where(events.c.completed_at < now() - _KEPT))
+        connection.execute(events.delete().where(events.c.completed_at < now() - _RETENTION))
 
 
-def insert(state: State, row: Row) -> None:
-    """Write the row of a new event.
+def insert(state: State, event: StoredEvent) -> None:
+    """Store a new event.
 
     Raises:
         IntegrityError: Another event has its idempotency key.
     """
-    state.run(_INSERT, _values(row, _COLUMNS))
+    state.run(_INSERT, _values(event, _COLUMNS))
 
 
-def select(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[Row]:
-    """Return the rows of events, the earliest first."""
-    found = connection.execute(events.select().where(*which).order_by(events.c.created_at))
-    return rows_of(found)
+def select(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[StoredEvent]:
+    """Return the events that meet all conditions, the earliest first."""
+    return stored_events(
+        connection.execute(events.select().where(*which).order_by(events.c.created_at))
+    )
 
 
-def load(server: Server, project_id: str, event_id: str) -> Row:
-    """Return the row of an event.
+def load(server: Server, project_id: str, event_id: str) -> StoredEvent:
+    """Return an event.
 
     Raises:
-        HTTPException: There is no such event.
+        HTTPException: 404: the project has no such event.
     """
     with server.state.reading() as connection:
         found = select(connection, events.c.id == event_id, events.c.project_id == project_id)
@@ -368,33 +338,49 @@ def load(server: Server, project_id: str, event_id: str) -> Row:
     return found[0]
 
 
-def shown_event(row: Row) -> Event:
-    """Return an event as clients see it."""
-    took = None if row.completed_at is None else row.completed_at - row.created_at
-    return Event(
-        id=row.id,
-        event_type=row.event_type,
-        status=row.status,
-        payload=json.loads(row.payload),
-        results=json.loads(row.results),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        latency=None if took is None else took / timedelta(milliseconds=1),
-        error=row.error,
-    )
-
-
 def of_entities(project_id: str, ids: Mapping[str, str]) -> sa.ColumnElement[bool]:
-    """Return the condition that an event has all these ids of entities."""
+    """Return the condition that an event belongs to all of the given entities."""
     return sa.and_(
         events.c.project_id == project_id, *(events.c[key] == id_ for key, id_ in ids.items())
     )
 
 
-def _values(row: Row, names: Iterable[str]) -> dict[str, object]:
-    return {name: getattr(row, name) for name in names}
+def count_events(state: State) -> dict[str, int]:
+    """Count the events of all projects by status."""
+    with state.reading() as connection:
+        rows = connection.execute(
+            sa.select(events.c.status, sa.func.count().label("number")).group_by(events.c.status)
+        ).all()
+    return {row.status: row.number for row in rows}
+
+
+def _completed(project_id: str, event_type: str, **more: Any) -> StoredEvent:
+    at = now()
+    return StoredEvent(
+        id=str(uuid.uuid4()),
+        project_id=project_id,
+        event_type=event_type,
+        status="SUCCEEDED",
+        created_at=at,
+        updated_at=at,
+        started_at=at,
+        completed_at=at,
+        **more,
+    )
+
+
+def _record(
+    server: Server, project_id: str, recorded: Sequence[StoredEvent], changes: Sequence[Change]
+) -> None:
+    with server.state.begin() as connection:
+        connection.execute(events.insert(), [_values(event, _COLUMNS) for event in recorded])
+        told = enqueue(connection, project_id, [change.result() for change in changes])
+    if told:
+        server.wake("webhooks")
+
+
+def _values(event: StoredEvent, names: Iterable[str]) -> dict[str, object]:
+    return {name: getattr(event, name) for name in names}
 
 
 def _dump(results: Sequence[Mapping[str, JsonValue]]) -> str:

@@ -1,7 +1,7 @@
-"""The Platform's filter grammar, compiled to what the core searches and checks. Pure.
+"""The Platform's filters, compiled to what the core searches by and checks. Pure.
 
 ```text
-{"user_id": "u", "run_id": "*"}                     several keys are ANDed; "*": anything but None
+{"user_id": "u", "run_id": "*"}                     all keys must match; "*": any value but None
 {"AND": [f, ...]}, {"OR": [...]}, {"NOT": [...]}     all, any, none of them; NOT takes one, too
 {"created_at": {"gte": "2026-11-01"}}               ISO 8601, or seconds since the epoch
 {"categories": {"in": ["food"]}}                    {"contains": "foo"} finds a part of one
@@ -10,7 +10,7 @@
 {"memory_ids": ["..."]}
 ```
 
-Operators are those of `mem0_integrations.filters`; `nin` the Platform does not have.
+The operators are those of `mem0_integrations.filters` except `nin`, which the Platform lacks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from mem0_integrations.backends.platform_dialect import entity_of
 from mem0_integrations.errors import InvalidFilterError
 from mem0_integrations.filters import compile_filters, split_equalities
 from mem0_integrations.records import Memory
@@ -29,16 +28,16 @@ from mem0_integrations.server.tenancy import (
     APP_FIELD,
     ENTITY_KEYS,
     RUN_FIELD,
-    Shown,
+    ClientMemory,
     checked_id,
     metadata_key,
     project_scope,
     read_moment,
-    shown,
     today,
 )
+from mem0_integrations.values import OWN
 
-__all__ = ["Query", "compile_query"]
+__all__ = ["MemoryQuery", "compile_query"]
 
 _LOGICAL: Final = ("AND", "OR", "NOT")
 _TIMES: Final = ("created_at", "updated_at", "timestamp")
@@ -62,20 +61,20 @@ _CAMEL: Final = {
 _OPERATORS: Final = frozenset({"eq", "ne", "in", "gt", "gte", "lt", "lte", "contains", "icontains"})
 _MAX_DEPTH: Final = 20
 
-# The names that the compiled filter has for what it asks about; the scope's are not allowed there.
+# Names in the compiled filter, where those of the scope's ids are not allowed.
 _METADATA: Final = "metadata."
 _SEPARATOR: Final = "\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """What a client may see of what it asks for.
+class MemoryQuery:
+    """A compiled filter: which memories of a project a client asks for.
 
     Attributes:
         scope: The project, and the ids that every result must have.
-        filters: What a store can select by beforehand; None for nothing.
-        accept: Whether a memory of the scope is asked for.
-        names_entity: Whether the filter says anything about whose memories.
+        filters: The part of the filter that a store can check; None for nothing.
+        accept: Tells whether a memory of the scope meets the whole filter.
+        names_entity: Whether the filter has a condition on an id of an entity.
     """
 
     scope: Scope
@@ -89,16 +88,16 @@ def compile_query(
     project_id: str,
     *,
     show_expired: bool = False,
-) -> Query:
+) -> MemoryQuery:
     """Compile a client's filter.
 
     Args:
-        filters: As it was sent; None or an empty one asks for everything of the project.
-        project_id: The project of whoever asks; no filter reaches beyond it.
-        show_expired: Whether memories are shown whose last day is over.
+        filters: The filter that was sent; None or an empty one for all memories of the project.
+        project_id: The caller's project; no filter reaches beyond it.
+        show_expired: Whether to include expired memories.
 
     Raises:
-        InvalidFilterError: It is malformed; the message names the path.
+        InvalidFilterError: The filter is malformed; the message names the path.
         ScopeError: An id is malformed.
 
     Example:
@@ -113,7 +112,7 @@ def compile_query(
     def accept(memory: Memory) -> bool:
         if memory.scope.run_id != project_id:
             return False
-        seen = shown(memory)
+        seen = ClientMemory.of(memory)
         if not show_expired and seen.is_expired(today()):
             return False
         return passes(_record(seen))
@@ -122,11 +121,13 @@ def compile_query(
     sessions = {"app_id": APP_FIELD, "run_id": RUN_FIELD}
     session = {field: ids.pop(key) for key, field in sessions.items() if key in ids}
     pushed = {**reader.pushed, **session}
-    return Query(project_scope(project_id, **ids), pushed or None, accept, reader.names_entity)
+    return MemoryQuery(
+        project_scope(project_id, **ids), pushed or None, accept, reader.names_entity
+    )
 
 
 class _Reader:
-    """Translates a filter, and takes down what must hold in any case."""
+    """Translates a filter, and collects the conditions that every result must meet."""
 
     def __init__(self) -> None:
         self.certain: dict[str, str] = {}
@@ -134,12 +135,12 @@ class _Reader:
         self.names_entity = False
 
     def read(self, filters: object, path: str, depth: int, *, certain: bool) -> dict[str, object]:
-        if depth > _MAX_DEPTH:
-            raise InvalidFilterError(f"{path}: nested deeper than {_MAX_DEPTH} levels")
         if not isinstance(filters, Mapping):
             raise InvalidFilterError(f"{path}: expected an object, got {type(filters).__name__}")
         if not filters and depth > 1:
             raise InvalidFilterError(f"{path}: an empty filter says nothing; leave it out")
+        if depth > _MAX_DEPTH:
+            raise InvalidFilterError(f"{path}: nested deeper than {_MAX_DEPTH} levels")
         parts = [
             self._entry(_CAMEL.get(str(key), str(key)), value, f"{path}.{key}", depth, certain)
             for key, value in filters.items()
@@ -158,8 +159,8 @@ class _Reader:
                 self.read(part, f"{path}[{i}]", depth + 1, certain=inner)
                 for i, part in enumerate(listed)
             ]
-            if certain and key == "OR" and (entity := entity_of(listed)) is not None:
-                # The Platform keeps what is said by two under either; this server under both.
+            if certain and key == "OR" and (entity := _extracted_of(listed)) is not None:
+                # The Platform stores what two entities share under one id, this server under both.
                 self.certain.setdefault(*entity)
             return {key: parts}
         if key in ENTITY_KEYS:
@@ -195,7 +196,7 @@ class _Reader:
         condition = _each(value, path, id_of)
         only = condition.get("eq") if len(condition) == 1 else None
         if certain and isinstance(only, str):
-            # A second one for the same key can only find nothing; the condition sees to it.
+            # With a second id for the same key nothing is found; the condition itself ensures that.
             self.certain.setdefault(key, only)
         return {_name(key): condition}
 
@@ -205,7 +206,7 @@ class _Reader:
         parts: list[dict[str, object]] = []
         for key, wanted in value.items():
             if key in ("eq", "ne", "contains") and isinstance(wanted, Mapping):
-                # The operator may stand before the keys, too.
+                # The operator may also come before the keys.
                 inner = {
                     name: item if key == "ne" else {key: item} for name, item in wanted.items()
                 }
@@ -224,12 +225,26 @@ def _all_of(parts: Sequence[dict[str, object]]) -> dict[str, object]:
     return parts[0] if len(parts) == 1 else {"AND": list(parts)} if parts else {}
 
 
+def _extracted_of(alternatives: Sequence[object]) -> tuple[str, str] | None:
+    """Return the id that alternatives stand for which this package sends to the Platform, or None.
+
+    They are those of `backends.platform_dialect.scope_filter`: under an id, or extracted from the
+    same messages and stored under another one.
+    """
+    match alternatives:
+        case [{**asked}, {"AND": [{**_other}, {"metadata": {**said}}]}] if len(asked) == 1:
+            ((key, value),) = asked.items()
+            if key in ENTITY_KEYS and isinstance(value, str) and said == {f"{OWN}{key}": value}:
+                return str(key), value
+    return None
+
+
 def _name(key: str) -> str:
     return key.removesuffix("_id")
 
 
 def _condition(value: object, path: str) -> object:
-    """Return a condition as the core has it: operators, or "*"."""
+    """Return a condition in the form of the core: operators, or "*"."""
     if value == "*":
         return value
     if isinstance(value, Mapping):
@@ -249,7 +264,7 @@ def _checked(value: object, path: str) -> dict[str, object]:
 
 
 def _each(value: object, path: str, read: Callable[[object, str], object]) -> dict[str, object]:
-    """Return a condition whose operands are read by a function."""
+    """Return a condition with each operand read by a function."""
     condition = _checked(value, path) if isinstance(value, Mapping) else None
     if condition is None:
         condition = {"in": value} if isinstance(value, list | tuple) else {"eq": value}
@@ -286,7 +301,7 @@ def _categories(value: object, path: str) -> dict[str, object]:
                 condition[of_any] = _list(condition.pop(operator))
         parts: list[dict[str, object]] = [{"categories": condition}] if condition else []
         if part is not None:
-            # A part of one of them; they are asked for as one text.
+            # Part of a category: the categories are searched as one text.
             parts.append({"category_text": {"icontains": part}})
         return _all_of(parts)
     if value == "*":
@@ -298,8 +313,8 @@ def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _record(memory: Shown) -> dict[str, object]:
-    """Return what a compiled filter can ask about a memory."""
+def _record(memory: ClientMemory) -> dict[str, object]:
+    """Return the values of a memory that a compiled filter can check."""
     expires: date | None = memory.expiration_date
     return {
         **{_METADATA + key: value for key, value in memory.metadata.items()},

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a server."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Metrics"]
 
 
 class Metrics:
-    """Counts requests, and shows what waits; each application has its own.
+    """The metrics of one application: requests, writes of the outbox, and events.
 
-    Under several workers, `PROMETHEUS_MULTIPROC_DIR` names the folder in which all of them count.
+    With several worker processes, they share the folder `PROMETHEUS_MULTIPROC_DIR`.
 
     Args:
-        outbox: Counts the writes of the outbox, by status.
-        events: Counts the events, by status.
+        outbox: Returns the number of writes in the outbox by status.
+        events: Returns the number of events by status.
 
     Example:
         >>> metrics = Metrics(outbox=lambda: {"queued": 2}, events=dict)
@@ -58,15 +58,15 @@ class Metrics:
 
         Args:
             method: The HTTP method.
-            route: The template of the path, without what a client put into it.
+            route: The template of the path, without the values of its parameters.
             status: The HTTP status.
-            seconds: How long it took.
+            seconds: The duration of the request in seconds.
         """
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         registry = self._registry
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
@@ -75,7 +75,7 @@ class Metrics:
 
 
 class _Counted(Collector):
-    """Numbers by status that are counted when they are asked for."""
+    """Numbers by status that are counted when they are collected."""
 
     def __init__(self, name: str, what: str, count: Callable[[], Mapping[str, int]]) -> None:
         self._name = name

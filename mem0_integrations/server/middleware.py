@@ -1,4 +1,4 @@
-"""What happens around every request, whichever endpoint it is for."""
+"""Middleware: what happens around every request."""
 
 from __future__ import annotations
 
@@ -18,31 +18,37 @@ __all__ = ["Observed", "SizeLimit", "TrailingSlash"]
 
 logger = logging.getLogger("mem0_integrations.server")
 
-# Of a body that is too large, read so that the client comes to hear of it.
+# How many times the limit is read of a body that is too large, so that the client gets the answer.
 _DRAINED: Final = 16
 _NOT_SLASHED: Final = ("/health", "/metrics", "/docs", "/redoc", "/openapi.json")
 
 
-class Observed:
-    """Counts and logs requests, and answers those that break.
+class _HTTPMiddleware:
+    """Handles HTTP requests, and lets everything else pass."""
 
-    Neither the log nor the counters hold anything of what was sent, not even the path: it may
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handle = self._handle if scope["type"] == "http" else self._app
+        await handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+
+class Observed(_HTTPMiddleware):
+    """Counts and logs requests, and answers those that fail unexpectedly.
+
+    Neither the log nor the counters contain anything that was sent, not even the path: it may
     name a user.
-
-    Args:
-        app: The application inside.
-        metrics: Where requests are counted.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
+        super().__init__(app)
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status = 0
 
@@ -83,20 +89,11 @@ class Observed:
         )
 
 
-class TrailingSlash:
-    """Lets a path of the protocol end with a slash, where the client left it out; others without.
+class TrailingSlash(_HTTPMiddleware):
+    """Adds the slash at the end of a path if it is missing, or removes it where none belongs."""
 
-    Args:
-        app: The application inside.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] == "http":
-            scope["path"] = _as_routed(scope)
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path"] = _as_routed(scope)
         await self._app(scope, receive, send)
 
 
@@ -110,29 +107,21 @@ def _as_routed(scope: Scope) -> str:
     return path if sent.endswith(b"/") else f"{path}/"
 
 
-class SizeLimit:
-    """Refuses bodies that are too large, whether they say so or come in chunks.
+class SizeLimit(_HTTPMiddleware):
+    """Refuses bodies that have too many bytes, with or without a `Content-Length`."""
 
-    Args:
-        app: The application inside.
-        most: Bytes.
-    """
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        super().__init__(app)
+        self._sentence = f"The body is larger than the {max_bytes} bytes that this server accepts."
+        self._max_bytes = max_bytes
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app = app
-        self._most = most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
         said = Headers(scope=scope).get("content-length", "")
 
         async def drain() -> None:
             nonlocal read
-            while read < self._most * _DRAINED:
+            while read < self._max_bytes * _DRAINED:
                 message = await receive()
                 read += len(message.get("body", b""))
                 if not message.get("more_body"):
@@ -142,18 +131,14 @@ class SizeLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
+            if read > self._max_bytes:
                 if message.get("more_body"):
                     await drain()
                 raise HTTPException(413, self._sentence)
             return message
 
-        if said.isdecimal() and int(said) > self._most:
+        if said.isdecimal() and int(said) > self._max_bytes:
             await drain()
             await error_response(413, self._sentence)(scope, receive, send)
             return
         await self._app(scope, counted, send)
-
-    @property
-    def _sentence(self) -> str:
-        return f"The body is larger than the {self._most} bytes that this server accepts."

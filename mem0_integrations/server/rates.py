@@ -1,4 +1,4 @@
-"""How often a key may call."""
+"""Rate limits of API keys."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LEAST_WAIT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a caller has left.
+    """How many requests a caller may still make.
 
     Attributes:
-        limit: Requests of one window.
-        remaining: Requests that are left.
-        reset: When all are there again, in seconds since 1970.
+        limit: Maximum number of requests in a window.
+        remaining: Number of requests that are left in this window.
+        reset: When the limit is fully restored, in seconds since the epoch.
     """
 
     limit: int
@@ -33,7 +33,7 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that say so."""
+        """The headers of an answer that tell the client."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -42,11 +42,11 @@ class Allowance:
 
 
 class Limiter:
-    """Counts requests in a moving window.
+    """Limits the requests of each caller within a moving window.
 
     Args:
-        rate: For example `600/minute`.
-        storage: Where they are counted, a storage URL of the library `limits`.
+        rate: The limit, for example `600/minute`.
+        storage: Where requests are counted: a storage URL of the library `limits`.
 
     Example:
         >>> Limiter("2/minute", "memory://").take("key").remaining
@@ -58,10 +58,10 @@ class Limiter:
         self._window = MovingWindowRateLimiter(storage_from_string(storage))
 
     def take(self, who: str) -> Allowance:
-        """Count a request.
+        """Count a request of a caller.
 
         Raises:
-            HTTPException: There were too many; 429, with when to come back.
+            HTTPException: 429: there were too many; `Retry-After` says how long to wait.
         """
         counted = self._window.hit(self._rate, who)
         reset, remaining = self._window.get_window_stats(self._rate, who)

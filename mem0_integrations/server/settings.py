@@ -1,4 +1,4 @@
-"""`ServerSettings`: what can be set about a server."""
+"""`ServerSettings`: the settings of a server."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _KIB: Final = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What can be set about a server.
+    """The settings of a server.
 
     Args:
-        state_url: Where projects, keys, events and webhooks are kept: a database URL of
-            SQLAlchemy, `sqlite:///file` or `postgresql+psycopg://...`; else a SQLite file in
-            the data folder.
+        state_url: The database for projects, keys, events and webhooks: a URL of SQLAlchemy,
+            `sqlite:///file` or `postgresql+psycopg://...`; None for a SQLite file in the data
+            folder.
         cors_origins: The origins whose pages may call the server from a browser, such as
             `https://app.example.com`; `*` for all.
-        rate_limit: Requests that a key may make, such as `600/minute`; None for no limit.
-        rate_limit_storage: Where they are counted, a storage URL of the library `limits`. In
-            memory, each worker process counts for itself.
-        max_request_bytes: The largest body of a request, in bytes.
-        health_timeout: Seconds that the memory has to answer `/health`.
-        webhook_timeout: Seconds that the receiver of a webhook has to answer.
-        webhook_attempts: How often a webhook is delivered before it is given up.
+        rate_limit: Maximum number of requests of a key, such as `600/minute`; None for no limit.
+        rate_limit_storage: Where requests are counted: a storage URL of the library `limits`.
+            With `memory://`, each worker process counts its own.
+        max_request_bytes: Maximum size of a request's body, in bytes.
+        health_timeout: Maximum number of seconds in which the memory answers `/health`.
+        webhook_timeout: Maximum number of seconds in which the receiver of a webhook answers.
+        webhook_attempts: Maximum number of attempts to deliver to a webhook.
 
     Raises:
-        ConfigurationError: The rate limit, or where it is counted, is malformed.
+        ConfigurationError: The rate limit or its storage is malformed.
         InvalidInputError: A number is out of range.
 
     Example:

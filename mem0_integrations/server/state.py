@@ -1,4 +1,10 @@
-"""What the server keeps beside the memories: in SQLite, or in PostgreSQL."""
+"""The server's own database, beside the memories: SQLite or PostgreSQL, through SQLAlchemy.
+
+On SQLite, SQLAlchemy takes several times as long for a short statement as the database does. So
+the statements that run in every request are `Prepared`, and the driver runs them: `State.try_read`
+takes `keys.VALID_KEYS`, and `State.run` takes the insertion of an event and its end. All others
+are statements of SQLAlchemy, in a transaction of `begin`, `repeating` or `reading`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +36,7 @@ from mem0_integrations.sqlite import Synchronous
 __all__ = ["TABLES", "Moment", "Prepared", "State", "now"]
 
 TABLES: Final = sa.MetaData()
-"""The tables; each is defined beside the code that uses it."""
+"""The tables; each is defined in the module of its name, that of the members in `routes`."""
 
 _BUSY_SECONDS: Final = 30
 # Connections of each worker process; PostgreSQL takes a hundred from everyone.
@@ -42,18 +48,18 @@ _WRITE: Final = "BEGIN IMMEDIATE"
 _DURABLE: Final = ("PRAGMA synchronous = FULL", _WRITE)
 # On disk a little later, in the order of the commits.
 _REPEATABLE: Final = ("PRAGMA synchronous = NORMAL", _WRITE)
-# Who only reads does not wait for who writes.
+# Readers do not wait for writers.
 _READING: Final = ("BEGIN",)
 _SQLITE: Final = sqlite.dialect(paramstyle="named")
 
 
 def now() -> datetime:
-    """Return the time (aware UTC)."""
+    """Return the current time (aware UTC)."""
     return datetime.now(UTC)
 
 
 class Moment(sa.types.TypeDecorator[datetime]):
-    """A column of times: aware UTC, in SQLite too, which knows no time zones."""
+    """A column type for times in UTC, also on SQLite, which has no time zones."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -70,12 +76,10 @@ class Moment(sa.types.TypeDecorator[datetime]):
 
 
 class Prepared:
-    """A statement that requests run again and again: made once, and in SQLite run by the driver.
-
-    SQLAlchemy takes several times as long for it as the database does.
+    """A statement that is compiled once, and that SQLite's driver runs itself.
 
     Args:
-        statement: What it is; values go by name, and what comes back are texts and numbers.
+        statement: The statement. Its parameters have names; its results are texts and numbers.
     """
 
     def __init__(self, statement: sa.Select[Any] | sa.Insert | sa.Update) -> None:
@@ -90,7 +94,7 @@ class Prepared:
         }
 
     def parameters(self, values: Mapping[str, object]) -> dict[str, object]:
-        """Return what the driver is given for values."""
+        """Return values in the form that the driver takes."""
         found = {**self._constants, **values}
         for name, write in self._writers.items():
             found[name] = write(found[name])
@@ -98,12 +102,12 @@ class Prepared:
 
 
 class _File:
-    """A connection to a SQLite file for single statements, each a transaction of its own.
+    """A connection to a SQLite file for single statements, each in its own transaction.
 
     Args:
-        engine: SQLAlchemy's, for the same file.
+        engine: SQLAlchemy's engine for the same file.
         patience: Seconds to wait for the connection, and then for other writers.
-        synchronous: What a commit waits for.
+        synchronous: The pragma of this name: what a commit waits for.
     """
 
     def __init__(self, engine: sa.Engine, patience: float, synchronous: Synchronous) -> None:
@@ -118,10 +122,10 @@ class _File:
         self._inherited: sqlite3.Connection | None = None
 
     def run(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any]:
-        """Run a statement; return its rows.
+        """Run a statement and return its rows.
 
         Raises:
-            DBAPIError: As SQLAlchemy raises it.
+            DBAPIError: The database failed; the same error as from SQLAlchemy.
         """
         if self._process != os.getpid():
             # What a fork inherits is its parent's, to use and to close.
@@ -139,7 +143,7 @@ class _File:
             raise _as_sqlalchemy(error, prepared.sql) from error
 
     def close(self) -> None:
-        """Close the connection, until it is used again."""
+        """Close the connection; the next statement opens it again."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -156,13 +160,13 @@ class _File:
 
 
 class State:
-    """The tables of a server, created where they are missing.
+    """A server's database; tables that are missing are created.
 
     Args:
         url: `sqlite:///file`, or `postgresql+psycopg://...`.
 
     Raises:
-        ConfigurationError: There is no such kind of database.
+        ConfigurationError: This kind of database is not supported.
         StorageError: The database cannot be used.
     """
 
@@ -205,47 +209,47 @@ class State:
                 f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
                 f"reachable, and may it be written?"
             ) from None
-        self._files: dict[Literal["glance", "durable", "repeatable"], _File] = {}
+        self._files: dict[Literal["read", "durable", "repeatable"], _File] = {}
         if is_sqlite:
-            self._files["glance"] = _File(self._engine, 0, "NORMAL")
+            self._files["read"] = _File(self._engine, 0, "NORMAL")
             self._files["durable"] = _File(self._engine, _BUSY_SECONDS, "FULL")
             self._files["repeatable"] = _File(self._engine, _BUSY_SECONDS, "NORMAL")
 
     @property
-    def takes_turns(self) -> bool:
-        """Whether one transaction writes at a time: it sees all that was answered before."""
+    def single_writer(self) -> bool:
+        """Whether only one transaction writes at a time, so that it sees all earlier ones."""
         return bool(self._files)
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """Hold a connection in a transaction that writes: all of it, or nothing."""
+        """Open a transaction that writes: all of it, or nothing."""
         with self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def repeating(self) -> Iterator[sa.Connection]:
-        """Hold a connection in a transaction that a power cut may take back.
+        """Open a transaction that a power cut may undo.
 
-        For what follows from what is on disk already, and is done again after a restart.
+        For changes that follow from what is on disk already, and are repeated after a restart.
         """
         with self._repeatable.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Hold a connection in a transaction that only reads."""
+        """Open a transaction that only reads."""
         with self._readable.connect() as connection:
             yield connection
 
     def run(
         self, prepared: Prepared, values: Mapping[str, object], *, repeatable: bool = False
     ) -> Sequence[Any]:
-        """Run a statement in a transaction of its own.
+        """Run a statement in its own transaction.
 
         Args:
             prepared: The statement.
-            values: Its values by name.
-            repeatable: Whether a power cut may take it back, as with `repeating`.
+            values: Its parameters by name.
+            repeatable: Whether a power cut may undo it, as with `repeating`.
 
         Returns:
             Its rows.
@@ -256,20 +260,22 @@ class State:
             result = connection.execute(prepared.statement, values)
             return result.all() if result.returns_rows else []
 
-    def glance(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any] | None:
-        """Read rows on the event loop: from a file, sooner than another thread is woken.
+    def try_read(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any] | None:
+        """Read rows without waiting, so that it may be called on the event loop.
+
+        With a SQLite file, this takes less time than to wake another thread.
 
         Args:
-            prepared: A query.
-            values: Its values by name.
+            prepared: The query.
+            values: Its parameters by name.
 
         Returns:
-            The rows; None when they cannot be read this way, or not at once.
+            The rows; None when the database is not a file, or is locked or failing.
         """
         try:
-            return self._files["glance"].run(prepared, values) if self._files else None
+            return self._files["read"].run(prepared, values) if self._files else None
         except OperationalError:
-            # Whoever asks again with patience hears of what lasts.
+            # A lasting failure shows when the caller reads again, and waits.
             return None
 
     def close(self) -> None:

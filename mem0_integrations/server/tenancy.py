@@ -1,10 +1,10 @@
 """How the memories of a project are kept apart, and what its clients see of them. Pure.
 
-Every memory of a project has the core's scope `run_id=<project>`, and so has every call: no
-filter can reach beyond it. The client's `user_id` and `agent_id` are the scope's. Its `app_id` and
-`run_id` are kept in the metadata, with the other fields that the core does not have; together they
-name the session, which the scope's `app_id` stands for: what is said in one is learned there, also
-where another one knows it.
+In the core, every memory of a project has the scope `run_id=<project>`, and so has every call: no
+filter can reach beyond it. The client's `user_id` and `agent_id` are those of the scope. Its
+`app_id` and `run_id` are stored in the metadata, with the other fields that the core does not
+have. Together they name a session, and the scope's `app_id` is a hash of both: a statement is
+stored in each session in which it is made, even if another session has it already.
 """
 
 from __future__ import annotations
@@ -25,16 +25,14 @@ __all__ = [
     "APP_FIELD",
     "ENTITY_KEYS",
     "RUN_FIELD",
-    "Entities",
-    "Shown",
+    "ClientMemory",
+    "EntityIds",
     "checked_id",
-    "field_of",
     "internal_metadata",
     "metadata_key",
     "own_metadata",
     "project_scope",
     "read_moment",
-    "shown",
     "today",
     "write_scope",
 ]
@@ -61,8 +59,8 @@ _HIDDEN: Final = frozenset({"role", "actor_id", "attributed_to"})
 
 
 @dataclass(frozen=True, slots=True)
-class Entities:
-    """Whose memories, as a client says it.
+class EntityIds:
+    """The ids of entities to which a memory belongs, in the client's terms.
 
     Attributes:
         user_id: The user.
@@ -77,11 +75,8 @@ class Entities:
     run_id: str | None = None
 
     @classmethod
-    def of(cls, given: Mapping[str, object]) -> Entities:
-        """Read the ids among what a client sent.
-
-        Args:
-            given: Any mapping; an id that is None is left out.
+    def of(cls, given: Mapping[str, object]) -> EntityIds:
+        """Read the ids in what a client sent; those that are None, and other keys, are ignored.
 
         Raises:
             InvalidInputError: An id is malformed.
@@ -91,34 +86,34 @@ class Entities:
 
     @property
     def ids(self) -> dict[str, str]:
-        """The ids that are set."""
+        """The ids that are not None, by key."""
         values = ((key, getattr(self, key)) for key in ENTITY_KEYS)
         return {key: value for key, value in values if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A memory as the clients of its project see it.
+class ClientMemory:
+    """A memory in the form that the clients of its project see.
 
     Attributes:
         id: Mem0's id.
         text: The statement.
-        entities: Whose it is.
-        metadata: The client's own values.
+        entities: The entities to which it belongs.
+        metadata: The client's own metadata.
         created_at: When it was said (aware UTC), if known.
         updated_at: When it was last changed (aware UTC), if known.
-        categories: What it is about, as the client said.
+        categories: The categories that the client gave.
         expiration_date: The last day on which it is found.
-        structured_attributes: As the client said.
-        feedback: As the client said.
-        feedback_reason: As the client said.
+        structured_attributes: The attributes that the client gave.
+        feedback: The feedback that the client gave.
+        feedback_reason: The reason for the feedback.
         role: Who said it, `user` or `assistant`, if known.
-        score: Nearness to the query in [0, 1]; None when listed.
+        score: Similarity to the query in [0, 1]; None when listed.
     """
 
     id: str
     text: str
-    entities: Entities
+    entities: EntityIds
     metadata: Mapping[str, object]
     created_at: datetime | None
     updated_at: datetime | None
@@ -130,20 +125,52 @@ class Shown:
     role: str | None = None
     score: float | None = None
 
+    @classmethod
+    def of(cls, memory: Memory) -> ClientMemory:
+        """Return what the clients of its project see of a memory."""
+
+        def field(name: str) -> object:
+            return memory.metadata.get(_FIELDS[name])
+
+        def text(value: object) -> str | None:
+            return value if is_text(value) else None
+
+        expires = text(field("expiration_date"))
+        return cls(
+            id=memory.id,
+            text=memory.text,
+            entities=EntityIds(
+                user_id=memory.scope.user_id,
+                agent_id=memory.scope.agent_id,
+                app_id=text(field("app_id")),
+                run_id=text(field("run_id")),
+            ),
+            metadata={
+                key.removeprefix(_ESCAPE): value
+                for key, value in memory.metadata.items()
+                if key not in _HIDDEN and (key.startswith(_ESCAPE) or not key.startswith(_INTERNAL))
+            },
+            created_at=parse_time(field("created_at")) or memory.created_at,
+            updated_at=memory.updated_at,
+            categories=memory.categories,
+            expiration_date=date.fromisoformat(expires) if expires else None,
+            structured_attributes=field("structured_attributes"),
+            feedback=text(field("feedback")),
+            feedback_reason=text(field("feedback_reason")),
+            role=text(memory.metadata.get("role")),
+            score=memory.score,
+        )
+
     def is_expired(self, today: date) -> bool:
-        """Tell whether it is no longer found, unless it is asked for."""
+        """Tell whether it has expired: then it is shown on request only."""
         return self.expiration_date is not None and self.expiration_date < today
 
 
 def checked_id(key: str, value: object) -> str:
-    """Return an id of an entity as it is kept.
-
-    Args:
-        key: Which id.
-        value: What a client says.
+    """Return an id of an entity in the form in which it is stored; the key is its kind.
 
     Raises:
-        InvalidInputError: It is not an id.
+        InvalidInputError: The id is malformed.
 
     Example:
         >>> checked_id("user_id", " ann ")
@@ -157,29 +184,20 @@ def checked_id(key: str, value: object) -> str:
 
 
 def project_scope(project_id: str, **ids: str) -> Scope:
-    """Return the scope of a project, or of some of its entities; it is in every call.
-
-    Args:
-        project_id: The project.
-        ids: Ids among `user_id` and `agent_id`.
-    """
+    """Return the scope of a project, or of a `user_id` and `agent_id` in it."""
     return Scope(run_id=project_id, **ids)
 
 
-def write_scope(project_id: str, entities: Entities) -> Scope:
-    """Return the scope that a client's memory is kept under.
-
-    Args:
-        project_id: The project.
-        entities: Whose it is.
+def write_scope(project_id: str, entities: EntityIds) -> Scope:
+    """Return the scope under which a client's memory is stored.
 
     Raises:
-        InvalidInputError: It is nobody's.
+        InvalidInputError: It belongs to no entity.
 
     Example:
-        >>> write_scope("p", Entities(user_id="ann")).ids
+        >>> write_scope("p", EntityIds(user_id="ann")).ids
         {'user_id': 'ann', 'run_id': 'p'}
-        >>> list(write_scope("p", Entities(user_id="ann", run_id="r")).ids)
+        >>> list(write_scope("p", EntityIds(user_id="ann", run_id="r")).ids)
         ['user_id', 'run_id', 'app_id']
     """
     ids = entities.ids
@@ -194,7 +212,7 @@ def write_scope(project_id: str, entities: Entities) -> Scope:
 
 
 def metadata_key(key: str) -> str:
-    """Return the key under which a client's metadata is kept.
+    """Return the key under which a client's metadata is stored.
 
     Example:
         >>> metadata_key("team"), metadata_key("hash")
@@ -204,15 +222,14 @@ def metadata_key(key: str) -> str:
 
 
 def own_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
-    """Return a client's metadata as it is kept."""
+    """Return a client's metadata in the form in which it is stored."""
     return {metadata_key(key): value for key, value in (metadata or {}).items()}
 
 
 def internal_metadata(**fields: object) -> dict[str, object]:
-    """Return the fields that the core does not have as they are kept.
+    """Return the metadata in which fields are stored that the core does not have.
 
-    Args:
-        fields: By the names that clients know; None to clear one.
+    The fields have the names that clients use; None clears one.
     """
     return {_FIELDS[name]: _stored(value) for name, value in fields.items()}
 
@@ -221,52 +238,10 @@ def _stored(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def field_of(memory: Memory, name: str) -> object:
-    """Return a field of a memory that the core does not have."""
-    return memory.metadata.get(_FIELDS[name])
-
-
-def shown(memory: Memory) -> Shown:
-    """Return what the clients of its project see of a memory.
-
-    Args:
-        memory: As the core has it.
-    """
-    fields = {key: field_of(memory, key) for key in ("app_id", "run_id")}
-    entities = Entities(
-        user_id=memory.scope.user_id,
-        agent_id=memory.scope.agent_id,
-        **{key: value for key, value in fields.items() if is_text(value)},
-    )
-    expires = field_of(memory, "expiration_date")
-    role = memory.metadata.get("role")
-    feedback, reason = field_of(memory, "feedback"), field_of(memory, "feedback_reason")
-    return Shown(
-        id=memory.id,
-        text=memory.text,
-        entities=entities,
-        metadata={
-            key.removeprefix(_ESCAPE): value
-            for key, value in memory.metadata.items()
-            if key not in _HIDDEN and (key.startswith(_ESCAPE) or not key.startswith(_INTERNAL))
-        },
-        created_at=parse_time(field_of(memory, "created_at")) or memory.created_at,
-        updated_at=memory.updated_at,
-        categories=memory.categories,
-        expiration_date=date.fromisoformat(expires) if is_text(expires) else None,
-        structured_attributes=field_of(memory, "structured_attributes"),
-        feedback=feedback if is_text(feedback) else None,
-        feedback_reason=reason if is_text(reason) else None,
-        role=role if is_text(role) else None,
-        score=memory.score,
-    )
-
-
 def read_moment(value: object) -> datetime | None:
-    """Read a time as clients write it; None if it is none.
+    """Read a time: ISO 8601, in UTC unless it has a time zone, or seconds since the epoch.
 
-    Args:
-        value: ISO 8601, or seconds since the epoch; without a zone it is UTC.
+    Returns None for a value that is not a time.
 
     Example:
         >>> read_moment(0), read_moment("yesterday")
@@ -284,5 +259,5 @@ def read_moment(value: object) -> datetime | None:
 
 
 def today() -> date:
-    """Return the day (UTC)."""
+    """Return the current day (UTC)."""
     return datetime.now(UTC).date()

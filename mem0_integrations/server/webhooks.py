@@ -1,213 +1,31 @@
-"""Tells the webhooks of a project what happens to its memories, behind the requests."""
+"""The table of webhooks: who is told when the memories of a project change."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import logging
-import random
-import threading
-import time
-import uuid
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import sqlalchemy as sa
-from pydantic import JsonValue
 
-from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.state import TABLES, Moment, now
-from mem0_integrations.server.webhook_settings import webhooks
-from mem0_integrations.server.workers import Worker
+from mem0_integrations.server.projects import project_column
+from mem0_integrations.server.state import TABLES, Moment
 
-__all__ = ["any_listening", "deliveries", "enqueue", "signature", "worker"]
+__all__ = ["any_listening", "webhooks"]
 
-logger = logging.getLogger(__name__)
-
-_SIDE_BY_SIDE: Final = 8
-_FIRST_RETRY_SECONDS: Final = 1.0
-_LONGEST_RETRY_SECONDS: Final = 3600.0
-# Its own: a program's `random.seed` is neither followed nor disturbed.
-_JITTER: Final = random.Random()
-
-deliveries: Final = sa.Table(
-    "deliveries",
+webhooks: Final = sa.Table(
+    "webhooks",
     TABLES,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(36), nullable=False),
-    sa.Column(
-        "webhook_id",
-        sa.String(36),
-        sa.ForeignKey("webhooks.id", ondelete="CASCADE"),
-        nullable=False,
-        index=True,
-    ),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("due_at", Moment, nullable=False, index=True),
+    sa.Column("id", sa.String(36), primary_key=True),
+    project_column(),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("event_types", sa.JSON, nullable=False),
+    sa.Column("secret", sa.String(64), nullable=False),
+    sa.Column("is_active", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
 )
 
 
 def any_listening(project_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     """Return the condition that a project has an active webhook."""
     return sa.exists().where(webhooks.c.project_id == project_id, webhooks.c.is_active)
-
-
-def enqueue(
-    connection: sa.Connection, project_id: str, changes: Sequence[Mapping[str, JsonValue]]
-) -> bool:
-    """Put on disk what the webhooks of a project are to be told.
-
-    Args:
-        connection: In whose transaction.
-        project_id: The project.
-        changes: Each with `id`, `event` and `data`.
-
-    Returns:
-        Whether anybody wants to know.
-    """
-    if not changes:
-        return False
-    rows = connection.execute(
-        sa.select(webhooks.c.id, webhooks.c.event_types).where(
-            webhooks.c.project_id == project_id, webhooks.c.is_active
-        )
-    ).all()
-    at = now()
-    wanted = [
-        {
-            "id": str(uuid.uuid4()),
-            "webhook_id": row.id,
-            "body": json.dumps(
-                {"event_details": {name: change[name] for name in ("id", "data", "event")}}
-            ),
-            "due_at": at,
-        }
-        for change in changes
-        for row in rows
-        if f"memory_{str(change['event']).lower()}" in row.event_types
-    ]
-    if wanted:
-        connection.execute(deliveries.insert(), wanted)
-    return bool(wanted)
-
-
-def signature(secret: str, body: bytes) -> str:
-    """Return what a webhook's receiver compares the header `X-Mem0-Signature` with.
-
-    Args:
-        secret: The webhook's, as it was shown when it was made.
-        body: The bytes that were received.
-
-    Example:
-        >>> signature("secret", b"{}")[:20]
-        'sha256=77325902caca8'
-    """
-    return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
-
-
-def worker(server: Server) -> Worker:
-    """Return what delivers to the webhooks."""
-    return Worker("webhooks", _Deliverer(server))
-
-
-class _Deliverer:
-    """Delivers in order to each webhook, and to several webhooks side by side."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        timeout = server.settings.webhook_timeout
-        self._client = httpx.Client(timeout=timeout)
-        # Longer than one delivery can take, which waits for a connection, to connect, to write and
-        # to read: another process leaves it alone for so long.
-        self._lease = timedelta(seconds=5 * timeout)
-        self._lock = threading.Lock()
-        self._busy: set[str] = set()
-
-    def __call__(self) -> bool:
-        for row in self._heads():
-            with self._lock:
-                if row.webhook_id in self._busy or len(self._busy) >= _SIDE_BY_SIDE:
-                    continue
-                self._busy.add(row.webhook_id)
-            # Not in this thread: a receiver that hangs holds up itself alone.
-            threading.Thread(
-                target=self._deliver_all, args=(row,), name="mem0-server-webhook", daemon=True
-            ).start()
-        return False
-
-    def _heads(self, webhook_id: str | None = None) -> Sequence[sa.Row[Any]]:
-        """Return the next delivery of each webhook, or of one, where it is due."""
-        numbers = sa.select(sa.func.min(deliveries.c.number)).group_by(deliveries.c.webhook_id)
-        if webhook_id is not None:
-            numbers = numbers.where(deliveries.c.webhook_id == webhook_id)
-        with self._server.state.reading() as connection:
-            return connection.execute(
-                sa.select(deliveries, webhooks.c.url, webhooks.c.secret)
-                .join(webhooks)
-                .where(deliveries.c.number.in_(numbers), deliveries.c.due_at <= now())
-                .order_by(deliveries.c.due_at)
-            ).all()
-
-    def _deliver_all(self, head: sa.Row[Any]) -> None:
-        rows: Sequence[sa.Row[Any]] = [head]
-        try:
-            while rows and self._take(rows[0]):
-                self._deliver(rows[0])
-                rows = self._heads(head.webhook_id)
-        except Exception as error:
-            logger.warning("Webhook %s: %s.", head.webhook_id, type(error).__name__)
-        finally:
-            with self._lock:
-                self._busy.discard(head.webhook_id)
-
-    def _take(self, row: sa.Row[Any]) -> bool:
-        """Take a delivery, unless another process has it."""
-        with self._server.state.begin() as connection:
-            return bool(
-                connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.number == row.number, deliveries.c.attempts == row.attempts)
-                    .values(attempts=row.attempts + 1, due_at=now() + self._lease)
-                ).rowcount
-            )
-
-    def _deliver(self, row: sa.Row[Any]) -> None:
-        body = row.body.encode()
-        try:
-            # What it answers is not read: some never come to an end.
-            with self._client.stream(
-                "POST",
-                row.url,
-                content=body,
-                headers={
-                    "Content-Type": "application/json",
-                    "X-Mem0-Delivery": row.id,
-                    "X-Mem0-Signature": signature(row.secret, body),
-                    "X-Mem0-Timestamp": str(int(time.time())),
-                },
-            ) as answer:
-                failure = None if answer.is_success else f"status {answer.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            failure = type(error).__name__
-        attempt = row.attempts + 1
-        this = deliveries.c.number == row.number
-        if failure is not None and attempt < self._server.settings.webhook_attempts:
-            delay = min(_FIRST_RETRY_SECONDS * 2**row.attempts, _LONGEST_RETRY_SECONDS)
-            due = now() + timedelta(seconds=delay * _JITTER.uniform(0.5, 1))
-            with self._server.state.begin() as connection:
-                connection.execute(deliveries.update().where(this).values(due_at=due))
-            return
-        if failure is not None:
-            logger.error(
-                "Webhook %s: gave delivery %s up after %d attempts (%s).",
-                row.webhook_id,
-                row.id,
-                attempt,
-                failure,
-            )
-        with self._server.state.begin() as connection:
-            connection.execute(deliveries.delete().where(this))

@@ -1,4 +1,4 @@
-"""Threads that do what no request waits for."""
+"""Background threads."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """A thread that looks for work, again and again, until it is stopped.
+    """A background thread that calls a job repeatedly until it is stopped.
 
     Args:
-        name: What it does, for the log.
-        job: Does what there is to do; returns whether it is to be called again at once. What it
-            raises is logged without content, and it is called again later.
-        pause: Seconds between two looks, when nobody calls `wake`.
+        name: The name of the worker, for the log.
+        job: Does the work that there is; returns whether to call it again at once. Its errors are
+            logged without their content, and it is called again after the pause.
+        pause: Seconds between two calls; `wake` ends the pause.
 
     Example:
         >>> done = threading.Event()
@@ -38,25 +38,25 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether the job should come to its end."""
+        """Whether the job should end soon."""
         return self._stopped.is_set()
 
     def start(self) -> None:
-        """Begin to look for work."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there is something to do."""
+        """Call the job now, because there is something to do."""
         self._woken.set()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End after the job that is being done.
+        """End after the current call of the job.
 
         Args:
-            timeout: Seconds to wait for it; None to wait without an end.
+            timeout: Maximum number of seconds to wait for it; None for no limit.
 
         Returns:
-            Whether it ended in time.
+            Whether the thread ended in time.
         """
         self._stopped.set()
         self._woken.set()

@@ -1,7 +1,7 @@
-"""Writes: accepted once for each key, and followed to the end of their events, across restarts.
+"""Writes: accepted once for each key, and followed until their events end, across restarts.
 
-The row of an event is written first; then the write goes to the outbox under the event's id. So
-whoever finds an event without a write can repeat that step, and the outbox accepts it once.
+An event is stored first; then the write goes to the outbox with the event's id as its key. If a
+process dies in between, another one can repeat that step: the outbox accepts a key once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from sqlalchemy.exc import IntegrityError
 
 from mem0_integrations.errors import BackendError, Mem0IntegrationsError
 from mem0_integrations.records import WriteResult
-from mem0_integrations.server.adding import AddBody, Addition, fingerprint, plan_addition
+from mem0_integrations.server.additions import Addition, fingerprint, read_addition
+from mem0_integrations.server.bodies import AddBody
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.events import (
     FORGOTTEN,
     OPEN,
-    Row,
+    StoredEvent,
     events,
     finish,
     insert,
@@ -34,13 +35,13 @@ from mem0_integrations.server.events import (
     select,
 )
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import Entities
+from mem0_integrations.server.tenancy import EntityIds
 from mem0_integrations.server.workers import Worker
 
 __all__ = ["accept", "current", "settle_all", "wait_for", "worker"]
 
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-6576656e7473")
-# By then, whoever wrote the row has accepted the write, or died.
+# By then, the process that stored the event has accepted the write, or died.
 _ABANDONED: Final = timedelta(seconds=5)
 _PRUNE_SECONDS: Final = 3600.0
 _FIRST_PAUSE: Final = 0.02
@@ -49,101 +50,91 @@ _LONGEST_PAUSE: Final = 1.0
 
 def accept(
     server: Server, project_id: str, body: AddBody, key: str | None, *, wait: float | None
-) -> Row:
-    """Accept a write: durable when this returns, and once for each key.
+) -> StoredEvent:
+    """Accept a write once for each key; it is on disk when this returns.
 
     Args:
-        server: Where it goes.
-        project_id: The project of whoever asks.
-        body: What was sent.
-        key: The client's idempotency key, for these entities; None to take that in the metadata.
-        wait: Seconds to wait for its end; None to return at once.
+        server: The server that accepts it.
+        project_id: The caller's project.
+        body: The body of the request.
+        key: The client's idempotency key; None for the one in the metadata, if there is one.
+        wait: Maximum number of seconds to wait until the write ends; None to return at once.
 
     Returns:
-        Its event, as far as it has come.
+        The event of the write, in its current state.
 
     Raises:
-        InvalidInputError: The body is malformed; nothing was written.
-        HTTPException: Another body had the key before.
-        OutboxFullError: Too many writes wait; nothing was written.
+        InvalidInputError: The body is malformed; nothing was stored.
+        HTTPException: 409: another body came with the same key before.
+        OutboxFullError: Too many writes are queued; this one was not accepted.
     """
-    addition = plan_addition(project_id, body)
-    asked = _new_row(project_id, addition, body, key or addition.key)
-    row = _insert(server, asked)
-    if row.fingerprint != asked.fingerprint:
+    addition = read_addition(project_id, body)
+    asked = _new_event(project_id, addition, body, key or addition.key)
+    event = _insert(server, asked)
+    if event.fingerprint != asked.fingerprint:
         raise HTTPException(409, "This Idempotency-Key came with another body before.")
-    if row.status not in OPEN:
-        return row
+    if event.status not in OPEN:
+        return event
     try:
-        result = _remember(server, row.id, addition, row.created_at, wait)
+        result = _remember(server, event.id, addition, event.created_at, wait)
     except Mem0IntegrationsError:
-        if row is asked:
+        if event is asked:
             with server.state.begin() as connection:
-                connection.execute(events.delete().where(events.c.id == row.id, is_open()))
+                connection.execute(events.delete().where(events.c.id == event.id, is_open()))
         raise
     if result.status in ("stored", "nothing", "failed"):
-        ended = finish(server, row, result)
+        ended = finish(server, event, result)
         if ended is not None:
             return ended
     elif wait is not None and result.status == "duplicate":
-        # Somebody else has asked for it, and may be waiting, too.
-        wait_for(server, row, wait)
+        # Another request with the same key may be waiting as well.
+        wait_for(server, event, wait)
     else:
         server.wake("events")
-        return row
-    return load(server, project_id, row.id)
+        return event
+    return load(server, project_id, event.id)
 
 
-def current(server: Server, project_id: str, event_id: str) -> Row:
-    """Return what became of a write, as of now.
+def current(server: Server, project_id: str, event_id: str) -> StoredEvent:
+    """Return an event in its current state.
 
     Raises:
-        HTTPException: There is no such event.
+        HTTPException: 404: the project has no such event.
     """
-    row = load(server, project_id, event_id)
-    if row.status in OPEN and _settle(server, row, patient=True) == "ended":
-        row = load(server, project_id, event_id)
-    return row
+    event = load(server, project_id, event_id)
+    if event.status in OPEN and _settle(server, event, patient=True) == "ended":
+        event = load(server, project_id, event_id)
+    return event
 
 
-def wait_for(server: Server, row: Row, timeout: float) -> None:
-    """Follow an event until it has ended.
-
-    Args:
-        server: Where it is.
-        row: Its row.
-        timeout: Seconds to wait at most.
-    """
+def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
+    """Wait until an event has ended, at most for a number of seconds."""
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
-    while _settle(server, row) != "ended" and time.monotonic() < deadline:
+    while _settle(server, event) != "ended" and time.monotonic() < deadline:
         time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
+        pause = _longer(pause)
 
 
 def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout: float) -> None:
-    """Wait until the writes of entities that were accepted before are done.
+    """Wait until the writes to entities that were accepted so far have ended.
 
-    Args:
-        server: Where they are.
-        project_id: The project.
-        ids: The ids of the entities.
-        timeout: Seconds to wait at most for all of them.
+    The timeout is in seconds, for all of them together.
     """
     deadline = time.monotonic() + timeout
     with server.state.reading() as connection:
-        rows = select(connection, of_entities(project_id, ids), is_open())
-    for row in rows:
-        wait_for(server, row, max(0.0, deadline - time.monotonic()))
+        open_events = select(connection, of_entities(project_id, ids), is_open())
+    for event in open_events:
+        wait_for(server, event, max(0.0, deadline - time.monotonic()))
 
 
 def worker(server: Server) -> Worker:
-    """Return what follows the events that have not ended; one a process is enough."""
-    return Worker("events", _Follower(server))
+    """Return the worker that follows the open events; one for each process is enough."""
+    return Worker("events", _Settler(server))
 
 
-class _Follower:
-    """Looks after the events that have not ended, more often while something changes."""
+class _Settler:
+    """Ends the events whose writes have ended, and looks more often while there are some."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -153,25 +144,25 @@ class _Follower:
     def __call__(self) -> bool:
         self._prune()
         with self._server.state.reading() as connection:
-            rows = select(connection, is_open())
+            open_events = select(connection, is_open())
         came_to: dict[str, str] = {}
         failure: BackendError | None = None
-        for row in rows:
+        for event in open_events:
             try:
-                came_to[row.id] = _settle(self._server, row, patient=True)
+                came_to[event.id] = _settle(self._server, event, patient=True)
             except BackendError as error:
                 if error.retryable:
                     raise
-                # Of this one alone: those behind it must not wait for it.
+                # It concerns this event alone: the others must not wait for it.
                 failure = error
-        self._note_begun([row.id for row in rows if not row.started_at], came_to)
+        self._note_begun([event.id for event in open_events if not event.started_at], came_to)
         if failure is not None:
             raise failure
         if all(far == "ended" for far in came_to.values()):
             self._pause = _FIRST_PAUSE
             return False
         moved = "ended" in came_to.values()
-        self._pause = _FIRST_PAUSE if moved else min(self._pause * 1.5, _LONGEST_PAUSE)
+        self._pause = _FIRST_PAUSE if moved else _longer(self._pause)
         time.sleep(self._pause)
         return True
 
@@ -195,41 +186,36 @@ class _Follower:
 
 
 def _settle(
-    server: Server, row: Row, *, patient: bool = False
+    server: Server, event: StoredEvent, *, patient: bool = False
 ) -> Literal["ended", "queued", "absent"]:
-    """See what became of a write; accept it once more if it never was.
+    """End an event if its write has ended; accept the write again if the outbox lacks it.
 
-    Args:
-        server: Where it is.
-        row: Its row, as it was read.
-        patient: Whether to leave a new event to whoever is about to accept its write.
-
-    Returns:
-        How far it has come; `absent` when its write is not accepted yet.
+    With `patient`, a new event is left to the request that is about to accept its write; then the
+    state is `absent`.
     """
     try:
-        addition = _addition(row)
-        found = server.memory.written(row.id, scope=addition.scope)
+        addition = _addition(event)
+        found = server.memory.written(event.id, scope=addition.scope)
         if found is None:
-            if patient and now() - row.created_at < _ABANDONED:
+            if patient and now() - event.created_at < _ABANDONED:
                 return "absent"
-            row = load(server, row.project_id, row.id)
-            if row.status not in OPEN:
+            event = load(server, event.project_id, event.id)
+            if event.status not in OPEN:
                 return "ended"
             found = (
-                _remember(server, row.id, addition, row.created_at, None)
-                if row.started_at is None
+                _remember(server, event.id, addition, event.created_at, None)
+                if event.started_at is None
                 else WriteResult("failed", error=FORGOTTEN)
             )
     except ValueError as error:
-        # Bad input, by what holds now; or what cannot be read any more.
+        # Input that is no longer valid, or can no longer be read.
         found = WriteResult("failed", error=str(error))
     except HTTPException:
-        # It was taken back meanwhile.
+        # It was withdrawn in the meantime.
         return "ended"
     if found.status in ("queued", "duplicate"):
         return "queued"
-    finish(server, row, found)
+    finish(server, event, found)
     return "ended"
 
 
@@ -242,18 +228,17 @@ def _remember(
         infer=addition.infer,
         metadata=addition.metadata,
         key=event_id,
+        created_at=addition.created_at or at,
         background=wait is None,
         timeout=wait,
-        created_at=addition.created_at or at,
         on_error="degrade",
     )
 
 
-def _new_row(project_id: str, addition: Addition, body: AddBody, key: str | None) -> Row:
+def _new_event(project_id: str, addition: Addition, body: AddBody, key: str | None) -> StoredEvent:
     (payload, digest), entities, at = fingerprint(body), addition.entities, now()
-    return Row(
+    return StoredEvent(
         id=str(uuid.uuid4()),
-        idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         project_id=project_id,
         event_type="ADD",
         status="PENDING",
@@ -261,6 +246,7 @@ def _new_row(project_id: str, addition: Addition, body: AddBody, key: str | None
         agent_id=entities.agent_id,
         app_id=entities.app_id,
         run_id=entities.run_id,
+        idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         payload=payload,
         fingerprint=digest,
         created_at=at,
@@ -268,24 +254,28 @@ def _new_row(project_id: str, addition: Addition, body: AddBody, key: str | None
     )
 
 
-def _insert(server: Server, row: Row) -> Row:
-    """Write the row of an event, unless one has its key; returns the one that is there."""
+def _insert(server: Server, event: StoredEvent) -> StoredEvent:
+    """Store an event, unless there is one with the same key; returns the one that is stored."""
     try:
-        insert(server.state, row)
+        insert(server.state, event)
     except IntegrityError:
         with server.state.reading() as connection:
-            known = select(connection, events.c.idempotency == row.idempotency)
+            known = select(connection, events.c.idempotency == event.idempotency)
         if known:
             return known[0]
-        # It was forgotten in between.
-        insert(server.state, row)
-    return row
+        # It was forgotten in the meantime.
+        insert(server.state, event)
+    return event
 
 
-def _keyed_id(project_id: str, entities: Entities, key: str) -> uuid.UUID:
+def _keyed_id(project_id: str, entities: EntityIds, key: str) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, json.dumps([project_id, entities.ids, key], sort_keys=True))
 
 
-def _addition(row: Row) -> Addition:
+def _longer(pause: float) -> float:
+    return min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _addition(event: StoredEvent) -> Addition:
     # Read as a request is: pydantic's own parser would refuse what nests deeply.
-    return plan_addition(row.project_id, AddBody.model_validate(json.loads(row.payload)))
+    return read_addition(event.project_id, AddBody.model_validate(json.loads(event.payload)))

@@ -135,7 +135,7 @@ def test_delete_removes_one_memory_and_may_be_repeated(store: SQLiteVectorStore)
 
 def test_keyword_search_is_declined(store: SQLiteVectorStore) -> None:
     """None tells Mem0 to rank by similarity alone; not overriding it logs a warning."""
-    assert store.keyword_search("kettle", top_k=3, filters={}) is None
+    assert store.keyword_search("kettle", top_k=3, filters={}) is None  # type: ignore[func-returns-value]
     assert "keyword_search" in vars(SQLiteVectorStore)
 
 

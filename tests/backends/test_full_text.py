@@ -166,7 +166,7 @@ def test_a_payload_without_a_text_is_kept(store: SQLiteVectorStore, text: object
     ids=["NaN", "infinity", "deep", "surrogate", "NUL"],
 )
 def test_a_payload_that_sqlite_would_not_read_is_kept(
-    store: SQLiteVectorStore, payload: dict[str, object]
+    store: SQLiteVectorStore, payload: dict[str, Any]
 ) -> None:
     """Python's JSON allows more than SQLite's; the memory must not be refused for its words."""
     say(store, "I like tea.", **payload)
@@ -799,8 +799,9 @@ QUESTION = "Did anyone water the orchids?"
 
 
 def strength(found: Mapping[str, Memory], text: str) -> float:
-    assert found[text].signals is not None
-    return found[text].signals["lexical"]
+    signals = found[text].signals
+    assert signals is not None
+    return signals["lexical"]
 
 
 @pytest.mark.parametrize("thread", ["monday", None])

@@ -324,7 +324,7 @@ def test_a_deleted_memory_is_gone_but_its_history_is_not(memory: AgentMemory, sc
     """Who asks why a memory vanished can be answered, by its owner only."""
     stored = memory.remember("My kettle leaks.", scope=scope).memories[0]
     memory.update(stored.id, scope=scope, text="My kettle was repaired.")
-    events = [("ADD", None, "My kettle leaks.")]
+    events: list[tuple[str, str | None, str]] = [("ADD", None, "My kettle leaks.")]
     events.append(("UPDATE", "My kettle leaks.", "My kettle was repaired."))
 
     def history() -> list[tuple[str, str | None, str | None]]:
@@ -431,7 +431,7 @@ def test_a_key_is_found_again_when_the_outbox_is_gone(
 ) -> None:
     """The key travels with the memory: a lost or moved outbox file is no second write."""
     llm = Scripted(answers=[memory_answer("User has a leaking kettle")]) if how == "model" else None
-    said = {"scope": scope, "key": "turn-1", "infer": how != "verbatim"}
+    said: dict[str, Any] = {"scope": scope, "key": "turn-1", "infer": how != "verbatim"}
     outbox = tmp_path / "outbox.db"
     with store.connect(outbox, llm=llm) as memory:
         first = memory.remember("My kettle leaks.", **said)
@@ -667,7 +667,7 @@ def test_a_graph_store_is_not_ignored(tmp_path: Path) -> None:
 def test_an_unknown_target_is_refused(target: object, tmp_path: Path) -> None:
     """The message has to name what would do."""
     with pytest.raises(ConfigurationError, match=r"give it a Mem0 config, a mem0\.Memory"):
-        connect(target, data_dir=tmp_path)  # type: ignore[arg-type]
+        connect(target, data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(

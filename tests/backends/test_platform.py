@@ -30,7 +30,7 @@ from mem0_integrations.langgraph import Mem0Store
 from mem0_integrations.planning import plan_add
 from mem0_integrations.plans import run
 from mem0_integrations.server import ServerSettings, create_app
-from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.keys import create_key
 from tests.servers.platform import running_app
 from tests.stores import texts_of
 

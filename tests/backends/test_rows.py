@@ -69,14 +69,14 @@ def store(
     request: pytest.FixtureRequest, tmp_path: Path, minilm: MiniLM
 ) -> Iterator[VectorStoreBase]:
     if request.param == "plain":
-        with closing(SQLiteVectorStore(tmp_path / "rows.db", dimension=384)) as opened:
-            yield PlainStore(opened)
+        with closing(SQLiteVectorStore(tmp_path / "rows.db", dimension=384)) as wrapped:
+            yield PlainStore(wrapped)
         return
     with (
         open_store(request.param, tmp_path / "store", minilm, request) as opened,
         opened.connect(tmp_path / "outbox.db") as memory,
     ):
-        yield memory._backend._memory.vector_store
+        yield memory._backend._memory.vector_store  # type: ignore[attr-defined]
 
 
 def vector(place: int) -> list[float]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from mem0_integrations import ConfigurationError, connect
 from mem0_integrations.cli.agent import extractive_answer
 from mem0_integrations.messages import Mem0Message
+from tests.processes import environment
 from tests.servers.openai import DIMENSION, running_openai
 
 COMMAND = Path(sys.executable).with_name("mem0-integrations")
@@ -29,18 +29,14 @@ class Shell:
     data: Path
 
     def run(
-        self, *arguments: str, typed: str = "", **environment: str
+        self, *arguments: str, typed: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, *arguments],
             input=typed,
-            env={
-                "HOME": str(self.home),
-                "MEM0_DIR": str(self.data),
-                "PATH": os.environ["PATH"],
-                "COLUMNS": "100",
-                **environment,
-            },
+            env=environment(
+                HOME=str(self.home), MEM0_DIR=str(self.data), COLUMNS="100", **variables
+            ),
             capture_output=True,
             text=True,
             timeout=100,
@@ -90,9 +86,9 @@ class TestDemo:
         """Memory that lives in a process or a thread proves nothing."""
         headings = [visit.partition("\n")[0] for visit in demo.visits]
         assert len(headings) == 2
-        assert len({re.search(r"process (\d+)", heading)[1] for heading in headings}) == 2
-        assert len({re.search(r"thread (\S+)", heading)[1] for heading in headings}) == 2
-        assert len({re.search(r"\d+ \w+ \d{4}", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"process (\d+)", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"thread (\S+)", heading)[0] for heading in headings}) == 2
+        assert len({re.findall(r"\d+ \w+ \d{4}", heading)[0] for heading in headings}) == 2
 
     @pytest.mark.parametrize(
         ("question", "fact"),

@@ -162,7 +162,7 @@ def break_graph(memory: AgentMemory) -> None:
         raise ExtractionError("the answer [is] no JSON")
 
     assert memory._graph is not None
-    memory._graph.outbox._retry = type(memory._graph.outbox._retry)(attempts=1)  # type: ignore[call-arg]
+    memory._graph.outbox._retry = type(memory._graph.outbox._retry)(attempts=1)
     memory.graph._extractor = type("Broken", (), {"extract": fail})()
     memory.remember("I live in Oslo.", scope=ANN)
     assert memory.flush(30)

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from crewai import CrewOutput
+
 from mem0_integrations import AgentMemory, connect
 from tests.crewai.crews import ARTICLE, FINDINGS, RESEARCH, ScriptedLLM, crew_of
 
@@ -55,6 +57,7 @@ def flow(memory: AgentMemory, user: str, llm: ScriptedLLM) -> None:
             done = crew_of(llm, tasks=(f"{RESEARCH} {{known}}", "Write it down.")).kickoff(
                 inputs={"known": known}
             )
+            assert isinstance(done, CrewOutput)
             self.remember([output.raw for output in done.tasks_output])
 
     Zoo(memory=Mem0CrewMemory(memory, user_id=user)).kickoff()

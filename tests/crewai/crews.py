@@ -155,7 +155,7 @@ class ScriptedLLM(BaseLLM):
 
     def call(  # noqa: PLR0917  (CrewAI's signature)
         self,
-        messages: str | Messages,
+        messages: str | Messages,  # type: ignore[override]
         tools: list[Any] | None = None,
         callbacks: list[Any] | None = None,
         available_functions: dict[str, Any] | None = None,
@@ -182,7 +182,7 @@ class ScriptedLLM(BaseLLM):
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         return self.call(*args, **kwargs)
 
-    def get_input_tokens_count(self, messages: str | Messages, *_: Any, **__: Any) -> int:
+    def get_input_tokens_count(self, messages: str | Messages, *_: Any, **__: Any) -> int:  # type: ignore[override]
         return estimate_tokens(str(messages))
 
     def get_context_window_size(self) -> int:
@@ -293,7 +293,7 @@ def crew_of(
     ]
     return Crew(
         name=name,
-        agents=agents,
+        agents=[*agents],
         tasks=[
             Task(
                 name=role,

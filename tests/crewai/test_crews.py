@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from crewai import Crew
 from mem0_integrations import AgentMemory, connect
 from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage, Mem0TaskListener
 from tests.crewai.crews import ARTICLE, FINDINGS, Messages, ScriptedLLM, crew_of
+from tests.processes import environment
 from tests.stores import texts_of
 
 ROOT = Path(__file__).parents[2]
@@ -46,12 +46,11 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Processes:
     def run(*users: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "tests.crewai.crew_worker", str(folder / "data"), *users],
-            env={
-                "CREWAI_STORAGE_DIR": str(folder / "crewai"),
-                "HOME": str(folder / "home"),
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),
-            },
+            env=environment(
+                CREWAI_STORAGE_DIR=str(folder / "crewai"),
+                HOME=str(folder / "home"),
+                PYTHONPATH=str(ROOT),
+            ),
             cwd=folder,
             capture_output=True,
             text=True,

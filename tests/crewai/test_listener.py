@@ -8,7 +8,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
-from crewai import Crew, Process
+from crewai import Crew, CrewOutput, Process
 from crewai.events.event_bus import crewai_event_bus
 from crewai.events.types.task_events import TaskCompletedEvent
 from crewai.tasks.task_output import TaskOutput
@@ -237,6 +237,7 @@ async def test_a_failing_memory_does_not_fail_the_crew(
     hook(fail)
     with Mem0TaskListener(hooked, user_id=user, background=background):
         result = await kickoff(crew_of())
+    assert isinstance(result, CrewOutput)
     assert result.raw == ARTICLE
     assert hooked.flush(GRACE)
     assert len(hooked.dead_letters()) == 2
@@ -255,6 +256,7 @@ async def test_a_listener_that_outlives_its_memory_does_not_fail_the_crew(
         listener = Mem0TaskListener(memory, user_id=user)
     result = await kickoff(crew_of())
     listener.close()
+    assert isinstance(result, CrewOutput)
     assert result.raw == ARTICLE
     assert "A finished task was not remembered: ClosedError." in caplog.text
 

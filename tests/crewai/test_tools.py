@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from crewai import CrewOutput
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure, ToolFailurePolicy
 from crewai.utilities.agent_utils import convert_tools_to_openai_schema
@@ -196,6 +197,7 @@ def test_a_wrong_call_is_answered_and_noted(shared, user, *, ask, tool, argument
     """The model can mend it; the application sees it in the output of the task."""
     llm = ScriptedLLM([ask(tool, **arguments), "Done."], native=ask is native)
     result = crew_of(llm, tools=create_memory_tools(shared, user_id=user)).kickoff()
+    assert isinstance(result, CrewOutput)
     assert result.raw == "Done."
     assert told in llm.task_prompts[1]
     (failure,) = result.tasks_output[0].tool_failures
@@ -240,7 +242,7 @@ def test_a_crew_with_them_can_be_dumped(shared, user) -> None:
     crew = crew_of(ScriptedLLM(), tools=create_memory_tools(shared, user_id=user))
     (dumped, *_) = crew.model_dump(mode="json")["agents"][0]["tools"]
     assert user not in json.dumps(dumped)
-    restored = type(crew.agents[0].tools[0]).model_validate(
+    restored = type(crew.agents[0].tools[0]).model_validate(  # type: ignore[index]
         {key: value for key, value in dumped.items() if key != "cache_function"}
     )
     assert restored.name == "search_memories"

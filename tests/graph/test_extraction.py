@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, InvalidToolCall
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 
@@ -283,7 +283,13 @@ def test_several_calls_of_the_tool_are_one_answer() -> None:
     assert found == [FOUND, FOUND]
     half = calling(ANSWER)
     half.invalid_tool_calls = [
-        {"name": "x", "args": '{"memories": [{"te', "id": "2", "error": None}
+        InvalidToolCall(
+            type="invalid_tool_call",
+            name="x",
+            args='{"memories": [{"te',
+            id="2",
+            error=None,
+        )
     ]
     with pytest.raises(ExtractionError):
         ModelRelationExtractor(Scripted(answers=[half])).extract(["a", "b"], speaker="Priya")

@@ -11,8 +11,6 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 
 from mem0_integrations import AgentMemory, ConfigurationError, connect
-from mem0_integrations.crewai import Mem0CrewMemory
-from mem0_integrations.crewai import create_memory_tools as create_crew_tools
 from mem0_integrations.graph import EmbeddedEngine, GraphMemory
 from mem0_integrations.langchain import (
     Mem0Memory,
@@ -21,6 +19,7 @@ from mem0_integrations.langchain import (
     create_memory_tools,
 )
 from mem0_integrations.langgraph import MemoryState, recall_node
+from tests.extras import needs_crewai
 from tests.graph.facts import SpelledOut
 from tests.stores import Scripted
 
@@ -80,8 +79,11 @@ async def test_a_retrievers_documents_have_the_facts(
     assert "millions" not in str(facts)
 
 
+@needs_crewai
 def test_a_crews_memory_shows_relations_of_what_it_recalls(memory: AgentMemory) -> None:
     """CrewAI shows the metadata of a match to its agents; nothing beyond the crew's scopes."""
+    from mem0_integrations.crewai import Mem0CrewMemory
+
     crew_memory = Mem0CrewMemory(memory, user_id="cleo")
     crew_memory.remember("I|prefers|tea", scope="/tastes")
     crew_memory.remember("I|hides|gold", scope="/secrets")
@@ -120,8 +122,11 @@ async def test_a_tool_asks_the_graph(memory: AgentMemory, asynchronous: bool) ->
     assert FACT in await ask(entity="Norway", other="I")
 
 
+@needs_crewai
 def test_a_crews_tool_asks_the_graph(memory: AgentMemory) -> None:
     """The same tool, the same answers."""
+    from mem0_integrations.crewai import create_memory_tools as create_crew_tools
+
     (tool,) = create_crew_tools(memory, user_id="ann", include=["graph"])
     assert "Acme | is_in | Bergen" in str(tool.run(entity="Acme"))
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -86,9 +86,9 @@ EVERY_KIND: list[BaseMessage] = [
         ],
         id="a2",
     ),
-    AIMessageChunk("half a ", id="run-1"),
-    FunctionMessage("42", name="answer"),
-    ChatMessage("Aye", role="pirate"),
+    AIMessageChunk(content="half a ", id="run-1"),
+    FunctionMessage(content="42", name="answer"),
+    ChatMessage(content="Aye", role="pirate"),
     RemoveMessage(id="h0"),
     HumanMessage("Ünïcödé \0 \U0001f600 \ud800 \u202e", additional_kwargs={"%_*": "*"}),
 ]
@@ -389,7 +389,9 @@ class TestUnderRunnableWithMessageHistory:
             ],
             **placed,
         )
-        config = {"configurable": {"user_id": session.scope["user_id"], "session_id": "1"}}
+        config: RunnableConfig = {
+            "configurable": {"user_id": session.scope["user_id"], "session_id": "1"}
+        }
 
         async def say(text: str, *, stream: bool = False) -> None:
             given = {"question": text} if placed else [HumanMessage(text)]
@@ -466,7 +468,9 @@ class TestUnderRunnableWithMessageHistory:
         self, session: Session
     ) -> None:
         """Many programs keep their histories; a run that failed must not outlive a `clear`."""
-        answers = iter([AIMessage("Hi!"), ValueError("the model is down"), AIMessage("Hi again!")])
+        answers: Iterator[AIMessage | Exception] = iter(
+            [AIMessage("Hi!"), ValueError("the model is down"), AIMessage("Hi again!")]
+        )
         shown: list[list[str]] = []
 
         def answer(messages: list[BaseMessage]) -> AIMessage:
@@ -510,8 +514,9 @@ class TestUnderRunnableWithMessageHistory:
             raise BackendError("The disk is full.")
 
         monkeypatch.setattr(history._documents, "put", fail)
-        wrapped = RunnableWithMessageHistory(RunnableLambda(lambda _: "Hi!"), lambda _: history)
-        config = {"configurable": {"session_id": "1"}}
+        hello: RunnableLambda[Any, str] = RunnableLambda(lambda _: "Hi!")
+        wrapped = RunnableWithMessageHistory(hello, lambda _: history)
+        config: RunnableConfig = {"configurable": {"session_id": "1"}}
         with caplog.at_level(logging.ERROR, "mem0_integrations"):
             if session.asynchronous:
                 assert await wrapped.ainvoke("My secret is 48213.", config) == "Hi!"

@@ -20,7 +20,12 @@ from langchain_core.load import dumpd, dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder, PromptTemplate
-from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import (
+    Runnable,
+    RunnableConfig,
+    RunnableLambda,
+    RunnablePassthrough,
+)
 from langgraph.graph import START, MessagesState, StateGraph
 
 from mem0_integrations import (
@@ -121,7 +126,7 @@ SAVES = pytest.mark.parametrize("save", [save, asave], ids=["sync", "async"])
 CLEARS = pytest.mark.parametrize("clear", [clear, aclear], ids=["sync", "async"])
 
 
-def config_of(user: str, **ids: Any) -> dict[str, Any]:
+def config_of(user: str, **ids: Any) -> RunnableConfig:
     return {"configurable": {"user_id": user, **ids}}
 
 
@@ -147,7 +152,8 @@ def own(shared: AgentMemory, user: str) -> Mem0Memory:
 
 
 def kept(memory: Mem0Memory) -> list[str]:
-    return texts(memory.memory, memory.scope.user_id)
+    assert isinstance(memory.scope, Scope)
+    return texts(memory.memory, str(memory.scope.user_id))
 
 
 def fail() -> None:
@@ -267,7 +273,7 @@ def recipe(memory: Mem0Memory, model: Any) -> Runnable[Any, Any]:
     prompt = ChatPromptTemplate.from_messages([("system", "{history}"), ("human", "{input}")])
     load = RunnableLambda(memory.load_memory_variables, memory.aload_memory_variables)
     save = RunnableLambda(lambda t: memory.save_context(t, t), lambda t: memory.asave_context(t, t))
-    chain = RunnablePassthrough.assign(history=load | itemgetter("history"))
+    chain: Runnable[Any, Any] = RunnablePassthrough.assign(history=load | itemgetter("history"))
     chain |= RunnablePassthrough.assign(output=prompt | model | StrOutputParser())
     chain |= RunnablePassthrough.assign(saved=save)
     return chain
@@ -799,7 +805,7 @@ def test_a_malformed_option_is_refused(shared, options, error) -> None:
 def test_it_needs_an_agent_memory() -> None:
     """A `mem0.Memory` in its place would fail in the first conversation."""
     with pytest.raises(ValueError, match="AgentMemory"):
-        Mem0Memory({"user_id": "u"})
+        Mem0Memory({"user_id": "u"})  # type: ignore[arg-type]
 
 
 def test_it_is_made_without_a_warning(shared) -> None:

@@ -496,7 +496,7 @@ def in_the_loop() -> HumanInTheLoopMiddleware:
     return HumanInTheLoopMiddleware(interrupt_on={"lookup": True})
 
 
-APPROVED = Command(resume={"decisions": [{"type": "approve"}]})
+APPROVED: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
 
 
 async def test_a_turn_that_waits_for_a_person_is_saved_when_it_is_over(shared, user, chat) -> None:
@@ -705,7 +705,7 @@ class Moderation(AgentMiddleware):
     """Takes back what the user said."""
 
     def after_model(self, state: AgentState, runtime: Any) -> dict[str, Any]:
-        return {"messages": [RemoveMessage(state["messages"][-2].id)]}
+        return {"messages": [RemoveMessage(state["messages"][-2].id or "")]}
 
 
 async def test_a_message_that_was_removed_is_not_saved(shared, user, chat) -> None:
@@ -1182,7 +1182,7 @@ async def test_the_state_can_be_saved_and_loaded_without_a_warning(
 
 
 class WithoutIds(AgentState):
-    messages: Annotated[list[AnyMessage], operator.add]  # type: ignore[misc]
+    messages: Annotated[list[AnyMessage], operator.add]
 
 
 async def test_messages_need_no_ids(shared, user, chat) -> None:

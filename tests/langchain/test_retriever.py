@@ -413,7 +413,7 @@ def test_a_malformed_option_is_refused_at_once(shared, options, error) -> None:
 def test_an_unknown_option_is_refused(shared, option) -> None:
     """A typo must not be a default."""
     with pytest.raises(TypeError, match=option):
-        Mem0Retriever(memory=shared, **{option: 3})
+        Mem0Retriever(memory=shared, **{option: 3})  # type: ignore[arg-type]
 
 
 def test_only_a_memory_is_a_memory(shared) -> None:

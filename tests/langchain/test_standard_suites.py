@@ -58,13 +58,14 @@ class OfATool(OnAMemory):
 
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {
+        params: dict[str, dict[str, Any]] = {
             "search": {"query": "What does the user like?"},
             "add": {"text": "The user likes cocoa."},
             "update": {"memory_id": self.memory_id, "text": "The user likes juice."},
             "delete": {"memory_id": self.memory_id},
             "list": {"page": 1},
-        }[self.kind]
+        }
+        return params[self.kind]
 
     @pytest.fixture(autouse=True, params=["search", "add", "update", "delete", "list"])
     def _choose(self, request: pytest.FixtureRequest) -> None:

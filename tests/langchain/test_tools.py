@@ -312,13 +312,14 @@ async def test_an_agent_has_the_memory_of_whoever_speaks(shared, user, where, ca
         asks(call_of("search_memories", query="allergies")),
         context_schema=Context,
     )
-    options: dict[str, Any] = {
+    everywhere: dict[str, dict[str, Any]] = {
         "configuration": {"config": {"configurable": {"user_id": user}}},
         "context": {"context": Context(user)},
         "authenticated user": {
             "config": {"configurable": {"langgraph_auth_user": Caller(identity=user)}}
         },
-    }[where]
+    }
+    options = everywhere[where]
     run = (
         agent.invoke(QUESTION, **options) if call is invoke else agent.ainvoke(QUESTION, **options)
     )
@@ -338,7 +339,7 @@ async def test_they_work_in_a_tool_node(shared, user, call) -> None:
     graph = builder.add_edge(START, "tools").compile()
     given = {"messages": [asks(call_of("add_memory", text=PEANUTS))]}
     (answer,) = answers(await call(graph, given, {"configurable": {"user_id": user}}))
-    assert answer.content.startswith("Remembered")
+    assert answer.text.startswith("Remembered")
     assert stored(shared, user) == [PEANUTS]
 
 
@@ -346,7 +347,7 @@ async def test_they_work_in_a_tool_node(shared, user, call) -> None:
 async def test_within_another_runnable_its_configuration_holds(shared, user, call) -> None:
     """Also where the author of a step has not handed it on, or calls `run`."""
     tools = tools_of(shared)
-    steps = RunnableLambda(
+    steps: RunnableLambda[str, Any] = RunnableLambda(
         lambda text: [tools["add"].invoke({"text": text}), tools["list"].run({})],
     )
     added, listed = await call(steps, PEANUTS, {"configurable": {"user_id": user}})
@@ -372,7 +373,7 @@ async def test_another_users_memory_can_neither_be_read_nor_changed(anywhere, us
     own = remembered(anywhere, user, "I like tea.")
     tools = tools_of(anywhere)
     config: RunnableConfig = {"configurable": {"user_id": user}}
-    attempts = [
+    attempts: list[tuple[BaseTool, dict[str, Any]]] = [
         (tools["update"], {"memory_id": memory_id, "text": "My password is 0."}),
         (tools["delete"], {"memory_id": memory_id}),
         (tools["search"], {"query": "password", "user_id": victim}),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 
@@ -195,7 +196,7 @@ async def test_a_subgraph_follows_the_replay_of_its_parent(shared, converse) -> 
 def test_a_checkpoint_that_is_saved_late_is_waited_for(shared, user) -> None:
     """LangGraph saves in the background: on a slow database the node is there first."""
     graph = chat(shared).compile(checkpointer=SlowSaver())
-    config = {"configurable": {"thread_id": "thread-1", "user_id": user}}
+    config: RunnableConfig = {"configurable": {"thread_id": "thread-1", "user_id": user}}
     graph.invoke(said(TEA), config)
     graph.invoke(said(QUESTION), config)
     past = next(item for item in graph.get_state_history(config) if item.next == ("recall",))
@@ -208,7 +209,7 @@ def test_a_checkpoint_that_is_saved_late_is_waited_for(shared, user) -> None:
 async def test_an_async_graph_waits_for_a_late_checkpoint_too(shared, user) -> None:
     """The same on the event loop, which must go on in the meantime."""
     graph = chat(shared).compile(checkpointer=SlowSaver())
-    config = {"configurable": {"thread_id": "thread-1", "user_id": user}}
+    config: RunnableConfig = {"configurable": {"thread_id": "thread-1", "user_id": user}}
     await graph.ainvoke(said(TEA), config)
     await graph.ainvoke(said(QUESTION), config)
     history = [item async for item in graph.aget_state_history(config)]
@@ -237,4 +238,4 @@ async def test_a_graph_without_a_checkpointer_is_of_the_present(shared, user) ->
 def test_an_unknown_as_of_is_refused_when_the_node_is_made(shared) -> None:
     """A typo must not turn into recalls of the present."""
     with pytest.raises(InvalidInputError, match="as_of"):
-        recall_node(shared, as_of="then")
+        recall_node(shared, as_of="then")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -17,6 +18,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import (
     AIMessage,
     AnyMessage,
+    BaseMessage,
     HumanMessage,
     RemoveMessage,
     SystemMessage,
@@ -67,13 +69,13 @@ def chat(
     state: type = MemoryState,
     recall: dict[str, Any] | None = None,
     remember: dict[str, Any] | None = None,
-    reply: list[AnyMessage] | None = None,
+    reply: Sequence[BaseMessage] | None = None,
     **schemas: Any,
 ) -> StateGraph:
     """Recall, answer, remember: what a chatbot does."""
     key = (remember or {}).get("messages_key", "messages")
     answer = [AIMessage("I see.")] if reply is None else reply
-    builder = StateGraph(state, **schemas)
+    builder: StateGraph[Any] = StateGraph(state, **schemas)
     builder.add_node("recall", recall_node(memory, **(recall or {})))
     builder.add_node("model", lambda _: {key: copy.deepcopy(answer)})
     builder.add_node("remember", remember_node(memory, **{"background": False, **(remember or {})}))
@@ -170,7 +172,7 @@ async def test_the_state_may_be_of_any_kind_and_its_keys_of_any_name(
 @pytest.mark.parametrize("call", [invoke, ainvoke])
 async def test_a_plain_dict_state_with_openai_messages_works(shared, user, call) -> None:
     """A graph need not know LangChain's messages."""
-    builder = StateGraph(dict)
+    builder = StateGraph(dict)  # type: ignore[type-var]
     builder.add_node("remember", remember_node(shared, background=False))
     builder.add_edge(START, "remember")
     given = {"messages": [{"role": "user", "content": "I am allergic to peanuts.", "id": "1"}]}

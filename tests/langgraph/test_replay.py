@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command, RetryPolicy, interrupt
 
@@ -29,25 +29,25 @@ class ListState(TypedDict):
 
 
 def graph_of(
-    remember: RunnableLambda,
+    remember: Runnable[Any, Any],
     *,
     state: type = MessagesState,
     retry: RetryPolicy | None = None,
 ) -> StateGraph:
     """A model that never answers the same, then memory."""
     replies = (f"Reply {number}." for number in itertools.count(1))
-    builder = StateGraph(state)
+    builder: StateGraph[Any] = StateGraph(state)
     builder.add_node("model", lambda _: {"messages": [AIMessage(next(replies))]})
     builder.add_node("remember", remember, retry_policy=retry)
     builder.add_edge(START, "model").add_edge("model", "remember").add_edge("remember", END)
     return builder
 
 
-def verbatim(memory: AgentMemory, *, background: bool = False) -> RunnableLambda:
+def verbatim(memory: AgentMemory, *, background: bool = False) -> Runnable[Any, Any]:
     return remember_node(memory, infer=False, background=background)
 
 
-def followed_by(node: RunnableLambda, after: Callable[[], object]) -> RunnableLambda:
+def followed_by(node: Runnable[Any, Any], after: Callable[[], object]) -> Runnable[Any, Any]:
     """The same node, with something that happens after the write, within the same attempt."""
 
     def run(state: object, config: RunnableConfig) -> object:

@@ -1006,7 +1006,7 @@ async def test_a_wildcard_stands_for_one_label(store: Calls, user: str) -> None:
 async def test_all_conditions_of_a_listing_must_hold(tree: Calls, user: str) -> None:
     """There may be several of one kind."""
     conditions = tuple(
-        MatchCondition(kind, path)
+        MatchCondition(kind, path)  # type: ignore[arg-type]
         for kind, path in [
             ("prefix", (user,)),
             ("prefix", ("*", "users", "2")),
@@ -1016,7 +1016,7 @@ async def test_all_conditions_of_a_listing_must_hold(tree: Calls, user: str) -> 
     (found,) = await tree.batch([ListNamespacesOp(conditions)])
     assert found == [(user, "users", "2", "v1")]
     with pytest.raises(ValueError, match=r"(?i)match type"):
-        await tree.batch([ListNamespacesOp((MatchCondition("middle", (user,)),))])
+        await tree.batch([ListNamespacesOp((MatchCondition("middle", (user,)),))])  # type: ignore[arg-type]
 
 
 async def test_everything_is_listed_without_a_condition(tree: Calls, user: str) -> None:
@@ -1047,7 +1047,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     class Clock(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
+        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + passed
 
     def wait(minutes: float) -> None:

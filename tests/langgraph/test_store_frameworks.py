@@ -309,7 +309,7 @@ async def test_thousands_of_operations_at_once_lose_nothing(
     count = 50 if is_platform(anywhere) else 500
     paths = [(user, str(number % 7)) for number in range(count)]
     await store.aput((user,), "known", {"text": TEA})
-    done = await asyncio.gather(
+    done: list[Any] = await asyncio.gather(
         *(store.aput(paths[n], str(n), {"n": n}) for n in range(count)),
         *(store.aget((user,), "known") for _ in range(count)),
         *(store.aget(paths[n], str(n)) for n in range(count)),
@@ -319,7 +319,7 @@ async def test_thousands_of_operations_at_once_lose_nothing(
         *(store.alist_namespaces(prefix=(user, "same")) for _ in range(20)),
     )
     assert {item.key for item in done[count : 2 * count]} == {"known"}
-    kept = await store.abatch([GetOp(path, str(n)) for n, path in enumerate(paths)])
+    kept: list[Any] = await store.abatch([GetOp(path, str(n)) for n, path in enumerate(paths)])
     assert [item.value for item in kept] == [{"n": n} for n in range(count)]
     assert len(await store.asearch((user, "same"))) == 1
     assert len(await store.asearch((user,), limit=10_000)) == count + 2
@@ -333,7 +333,7 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
     """Only some are handed over to threads at a time; what was cancelled meanwhile is not."""
     store = Mem0Store(hooked, index=False)
     await store.aput((user,), "k", {"n": 1})
-    submit = hooked._calls.submit
+    submit = hooked._access._pool.submit
     begun = 0
     most = 0
 
@@ -349,7 +349,7 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
         nonlocal begun
         begun -= 1
 
-    hooked._calls.submit = counted  # type: ignore[method-assign]
+    hooked._access._pool.submit = counted  # type: ignore[method-assign]
     try:
         tasks = [asyncio.create_task(store.aget((user,), "k")) for _ in range(2000)]
         await asyncio.sleep(0)
@@ -357,7 +357,7 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        hooked._calls.submit = submit  # type: ignore[method-assign]
+        hooked._access._pool.submit = submit  # type: ignore[method-assign]
     assert most <= 40
     assert all(item.key == "k" for item in results[:1000])  # type: ignore[union-attr]
     assert {type(item) for item in results[1000:]} == {asyncio.CancelledError}
@@ -724,7 +724,7 @@ def wait_until(true: Callable[[], object]) -> None:
 
 @pytest.fixture
 def sweeping(hooked: AgentMemory) -> Iterator[Mem0Store]:
-    store = Mem0Store(hooked, memories=TEMPLATE, ttl={"sweep_interval_minutes": 0.0005})  # type: ignore[typeddict-item]
+    store = Mem0Store(hooked, memories=TEMPLATE, ttl={"sweep_interval_minutes": 0.0005})  # type: ignore[arg-type]
     yield store
     assert store.stop_ttl_sweeper(20)
 
@@ -749,7 +749,8 @@ def test_the_sweeper_goes_on_after_a_failure(
     sweeping: Mem0Store, user: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     """A store that was away comes back."""
-    sweep = sweeping._items.sweep
+    (items, _) = sweeping._homes
+    sweep = items.sweep
     failures = [BackendError("away"), BackendError("away")]
 
     def failing(now: Any) -> int:
@@ -757,7 +758,7 @@ def test_the_sweeper_goes_on_after_a_failure(
             raise failures.pop()
         return sweep(now)
 
-    monkeypatch.setattr(sweeping._items, "sweep", failing)
+    monkeypatch.setattr(items, "sweep", failing)
     sweeping.put(("notes", user), "k", {"n": 1}, ttl=1e-6)
     ended = sweeping.start_ttl_sweeper()
     wait_until(lambda: sweeping.get(("notes", user), "k", refresh_ttl=False) is None)
@@ -792,7 +793,8 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
     """Memories are deleted and forgotten in other ways, too."""
     for key in ("a", "b"):
         sweeping.put(("memories", user), key, {"text": f"{key}"}, ttl=1e-6)
-    documents = sweeping._memories._documents  # type: ignore[union-attr]
+    (_, memories) = sweeping._homes
+    documents: Any = memories._documents
     remove = documents._remove
 
     def deleted_before(rows: Any) -> None:

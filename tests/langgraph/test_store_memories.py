@@ -468,7 +468,7 @@ LOOKALIKES = [
 @pytest.fixture(scope="module")
 def alike(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentMemory]:
     folder: Path = tmp_path_factory.mktemp("alike")
-    with connect("embedded", data_dir=folder, embedder=Alike()) as memory:
+    with connect("embedded", data_dir=folder, embedder=Alike()) as memory:  # type: ignore[arg-type]
         yield memory
 
 

@@ -80,7 +80,7 @@ class TestChecked:
     def test_indexes_may_be_lists_tuples_or_none(self) -> None:
         """And an empty list is no index."""
         for index in (None, False, [], ["a"], ("a", "b[*]")):
-            assert checked(PutOp(("a",), "k", {}, index=index)).index == index  # type: ignore[arg-type, union-attr]
+            assert checked(PutOp(("a",), "k", {}, index=index)).index == index  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("minutes", [0, -1, math.nan, math.inf, 1e9 + 1, True, "5", [1]])
@@ -102,7 +102,8 @@ def test_a_ttl_config_has_the_keys_of_langgraph() -> None:
             "sweep_interval_minutes": None,
         }
     )
-    for wrong in ({"default": 5}, {"default_ttl": 0}, [], "5"):
+    wrongs: list[Any] = [{"default": 5}, {"default_ttl": 0}, [], "5"]
+    for wrong in wrongs:
         with pytest.raises(InvalidInputError):
             check_ttl_config(wrong)
 
@@ -118,7 +119,7 @@ def test_fields_are_all_of_a_value_unless_they_are_named() -> None:
 
 
 class TestFilters:
-    CASES = (
+    CASES: tuple[tuple[dict[str, Any], dict[str, Any], bool], ...] = (
         ({"a": 5}, {"a": {"$gt": 4, "$lt": 6}}, True),
         ({"a": 5}, {"a": {"$gt": 5}}, False),
         ({"a": "10"}, {"a": {"$gt": 9}}, True),

@@ -311,7 +311,7 @@ def test_the_text_of_content_blocks_is_joined() -> None:
         {"type": "text", "text": '{"memory":'},
         " []}",
     ]
-    llm = LangChainLLM(GenericFakeChatModel(messages=iter([AIMessage(content=blocks)])))  # type: ignore[arg-type]
+    llm = LangChainLLM(GenericFakeChatModel(messages=iter([AIMessage(content=blocks)])))
     assert llm.generate_response(PROMPT) == '{"memory": []}'
 
 
@@ -414,7 +414,7 @@ def test_missing_vectors_are_an_error() -> None:
 
 
 @pytest.fixture
-def mem0_memory(tmp_path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def mem0_memory(tmp_path, monkeypatch: pytest.MonkeyPatch):
     """A real Mem0 on local Qdrant, whose models a test replaces."""
     monkeypatch.setenv("OPENAI_API_KEY", "unused")
     store = {"path": str(tmp_path / "qdrant"), "embedding_model_dims": 8, "on_disk": True}

@@ -266,7 +266,12 @@ def test_a_full_outbox_raises_or_waits_and_never_drops(
         outbox.accept(write("c"))
     outbox._when_full = "block"
     accepted = threading.Event()
-    sender = threading.Thread(target=lambda: (outbox.accept(write("c")), accepted.set()))
+
+    def accept() -> None:
+        outbox.accept(write("c"))
+        accepted.set()
+
+    sender = threading.Thread(target=accept)
     sender.start()
     assert not accepted.wait(0.2)
     destination.open.set()

@@ -349,7 +349,7 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(tmp_path: Path)
         {"health_timeout": -1.0},
     ):
         with pytest.raises((ConfigurationError, InvalidInputError)):
-            ServerSettings(state_url=url, **wrong)  # type: ignore[arg-type]
+            ServerSettings(state_url=url, **wrong)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,8 @@ import pytest
 
 from mem0_integrations import AgentMemory, InvalidInputError, ScopeError
 from mem0_integrations.server import ServerSettings, create_app
-from mem0_integrations.server.auth import (
-    create_key,
-    has_keys,
-    is_loopback,
-    list_keys,
-    revoke_key,
-)
+from mem0_integrations.server.auth import is_loopback
+from mem0_integrations.server.keys import create_key, has_keys, list_keys, revoke_key
 from mem0_integrations.server.state import State
 from tests.servers.platform import Project, Running, running_app
 

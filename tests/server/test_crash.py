@@ -7,11 +7,12 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.keys import create_key
 from mem0_integrations.server.state import State
 from tests.servers.platform import served
 
@@ -91,10 +92,10 @@ def said(clients: list[Client]) -> int:
     return sum(len(client.events) for client in clients)
 
 
-def finished(http: httpx.Client, event_id: str) -> dict[str, object]:
+def finished(http: httpx.Client, event_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + 30
     while True:
-        event: dict[str, object] = http.get(f"/v1/event/{event_id}/").json()
+        event: dict[str, Any] = http.get(f"/v1/event/{event_id}/").json()
         if event["status"] in ("SUCCEEDED", "FAILED"):
             return event
         assert time.monotonic() < deadline, event

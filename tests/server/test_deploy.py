@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from typer.core import TyperGroup
 
 from mem0_integrations.cli import app
 from mem0_integrations.connection import outbox_path
-from mem0_integrations.graph.attaching import open_graph
+from mem0_integrations.graph.follower import open_graph
 from mem0_integrations.server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ def test_the_image_installs_extras_that_there_are() -> None:
 def test_the_commands_of_the_containers_are_commands(compose: dict[str, Any]) -> None:
     """A misspelt option would show when the container starts."""
     command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
     image = json.loads(re.findall(r"^CMD (\[.+\])$", DOCKERFILE.read_text(), re.MULTILINE)[0])
     for arguments in (image, compose["services"]["server"]["command"]):
         name, *options = arguments
@@ -55,7 +57,7 @@ def test_the_config_of_the_containers_is_one_of_mem0(
     assert outbox_path(config, tmp_path).parent == tmp_path
     server = compose["services"]["server"]
     assert server["configs"][0]["target"] in server["command"]
-    assert ServerSettings(state_url=server["environment"]["MEM0_STATE_URL"])
+    ServerSettings(state_url=server["environment"]["MEM0_STATE_URL"])
 
 
 def test_what_the_services_name_is_there(compose: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mem0_integrations import AgentMemory, BackendError, RetryPolicy, connect
-from mem0_integrations.server.events import Row, events, insert
+from mem0_integrations.server.events import StoredEvent, events, insert
 from mem0_integrations.server.state import now
 from tests.servers.platform import Project, Running, new_row, serving
 
@@ -230,7 +230,7 @@ def test_whoever_waits_for_a_model_keeps_nobody_else_waiting(
         assert {one.result().status_code for one in waiting} == {200}
 
 
-def begun(server: Running, project_id: str, user_id: str, payload: str) -> Row:
+def begun(server: Running, project_id: str, user_id: str, payload: str) -> StoredEvent:
     """An event whose write was not accepted: whoever began it died."""
     row = new_row(project_id, user_id=user_id, payload=payload)
     insert(server.server.state, row)

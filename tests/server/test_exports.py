@@ -10,7 +10,7 @@ from mem0.exceptions import MemoryNotFoundError
 
 from mem0_integrations.server import exports
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import Entities, Shown
+from mem0_integrations.server.tenancy import ClientMemory, EntityIds
 from tests.servers.platform import Project, Running
 
 SCHEMA = {"type": "object", "properties": {"memory": {}, "team": {}, "user_id": {}, "zip": {}}}
@@ -139,7 +139,7 @@ def test_a_schema_that_names_no_field_exports_all_of_them(
     schema: dict[str, object], keys: list[str] | None
 ) -> None:
     """Most schemas were written for a model that fills them in."""
-    tea = Shown("m1", "I like tea.", Entities(user_id="ann"), {"team": "x"}, None, None)
+    tea = ClientMemory("m1", "I like tea.", EntityIds(user_id="ann"), {"team": "x"}, None, None)
     (record,) = exports.shape([tea], schema)
     if keys is None:
         assert (record["memory"], record["metadata"]) == ("I like tea.", {"team": "x"})

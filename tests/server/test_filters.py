@@ -14,10 +14,10 @@ from mem0_integrations.errors import InvalidFilterError, InvalidInputError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.server.filters import compile_query
 from mem0_integrations.server.tenancy import (
-    Entities,
+    ClientMemory,
+    EntityIds,
     internal_metadata,
     own_metadata,
-    shown,
     today,
     write_scope,
 )
@@ -43,7 +43,7 @@ def stored(
     return Memory(
         id=name,
         text=text or name,
-        scope=write_scope(project, Entities.of(ids)),
+        scope=write_scope(project, EntityIds.of(ids)),
         created_at=at,
         updated_at=at + timedelta(days=1),
         metadata={**own_metadata(metadata), **internal, "role": "user"},
@@ -221,23 +221,23 @@ def test_no_filter_reaches_another_project(filters: dict[str, object]) -> None:
 )
 def test_metadata_is_shown_as_it_was_sent(metadata: dict[str, object]) -> None:
     """Whatever the core keeps for itself under the same keys."""
-    seen = shown(stored("x", user_id="u", run_id="r", metadata=metadata, expires=today()))
+    seen = ClientMemory.of(stored("x", user_id="u", run_id="r", metadata=metadata, expires=today()))
     assert seen.metadata == metadata
-    assert seen.entities == Entities(user_id="u", run_id="r")
+    assert seen.entities == EntityIds(user_id="u", run_id="r")
 
 
 def test_only_a_run_is_a_scope_of_its_own() -> None:
     """Mem0 learns from what it has of a scope: one visitor's session is not another's."""
-    one, other = (write_scope("p", Entities(run_id=run)) for run in ("r1", "r2"))
+    one, other = (write_scope("p", EntityIds(run_id=run)) for run in ("r1", "r2"))
     assert one != other
-    assert shown(stored("x", run_id="r1")).entities == Entities(run_id="r1")
+    assert ClientMemory.of(stored("x", run_id="r1")).entities == EntityIds(run_id="r1")
 
 
 @pytest.mark.parametrize("bad", ["", " ", "*", "x" * 256, "a\0b", "\ud83d"])
 def test_an_id_that_cannot_be_kept_is_refused(bad: str) -> None:
     """It would be another's, or nobody's."""
     with pytest.raises(InvalidInputError):
-        Entities.of({"user_id": bad})
+        EntityIds.of({"user_id": bad})
 
 
 @pytest.mark.parametrize(

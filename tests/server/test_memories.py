@@ -305,7 +305,8 @@ def test_an_update_that_changes_nothing_is_refused(http: httpx.Client) -> None:
     """It would look as if it had been carried out."""
     (result,) = add(http, "I like tea.")["results"]
     path = f"/v1/memories/{result['id']}/"
-    for body in ({}, {"text": None}, {"metadata": {}}, {"text": " "}, {"timestamp": "soon"}):
+    bodies: list[Any] = [{}, {"text": None}, {"metadata": {}}, {"text": " "}, {"timestamp": "soon"}]
+    for body in bodies:
         assert http.put(path, json=body).status_code == 400
     assert listed(http) == ["I like tea."]
 

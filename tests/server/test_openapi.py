@@ -16,7 +16,7 @@ from schemathesis.schemas import APIOperation
 
 from mem0_integrations import AgentMemory
 from mem0_integrations.server import ServerSettings, create_app
-from mem0_integrations.server.auth import create_key
+from mem0_integrations.server.keys import create_key
 
 CHECKS = {
     "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "501"]},
@@ -43,7 +43,7 @@ def api(
 def test_the_page_is_true_and_no_request_breaks_the_server(api: schemathesis.BaseSchema) -> None:
     """Whoever makes a client of the page relies on it; whoever sends nonsense gets a sentence."""
     # Each gets a tenant of its own: some delete what the others need.
-    answered = set[int]().union(*(_try(found.ok()) for found in api.get_all_operations()))
+    answered = set[int]().union(*(_try(found.ok()) for found in api.get_all_operations()))  # type: ignore[union-attr]
     assert answered >= {200, 201, 400, 404, 501}
 
 
@@ -62,7 +62,7 @@ class Ids(dict[str, str]):
         return "user" if key == "entity_type" else uuid.uuid4().hex
 
 
-def _try(operation: APIOperation[Any, Any, Any]) -> set[int]:
+def _try(operation: APIOperation[Any, Any, Any, Any]) -> set[int]:
     """Call an operation again and again; returns the statuses that it answered with."""
     project_id, answered = f"project-{uuid.uuid4().hex}", set[int]()
     key = create_key(operation.app.state.server.state, project_id)
@@ -79,7 +79,7 @@ def _try(operation: APIOperation[Any, Any, Any]) -> set[int]:
         suppress_health_check=list(HealthCheck),
     )
     @given(
-        case=st.one_of(
+        case=st.one_of(  # type: ignore[call-overload]
             operation.as_strategy(generation_mode=mode)
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
         ),
@@ -98,7 +98,7 @@ def _try(operation: APIOperation[Any, Any, Any]) -> set[int]:
 
 def _fill(client: requests.Session, project_id: str) -> dict[str, str]:
     """Make what the paths name."""
-    body = {"messages": "I like tea.", "user_id": "ann", "infer": False}
+    body: dict[str, Any] = {"messages": "I like tea.", "user_id": "ann", "infer": False}
     added = client.post("/v3/memories/add/", json=body).json()
     hook = {"url": "http://127.0.0.1:9/", "name": "w", "event_types": ["memory_categorize"]}
     made = client.post(f"/api/v1/webhooks/projects/{project_id}/", json=hook).json()

@@ -45,7 +45,7 @@ async def client_of(
 
 
 @pytest.fixture
-def call(client_of: Client) -> Call:
+def call(client_of: MemoryClient | AsyncMemoryClient) -> Call:
     """Call a method by name; `project.get` and the like are those of the client's project."""
 
     async def called(name: str, /, *args: object, **kwargs: object) -> Any:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import Result
 from mem0 import MemoryClient
 from prometheus_client.parser import text_string_to_metric_families
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from mem0_integrations import ConfigurationError, InvalidInputError, connect
 from mem0_integrations.cli import app

@@ -26,9 +26,9 @@ from mem0_integrations.server import ServerSettings, create_app, writes
 from mem0_integrations.server import state as states
 from mem0_integrations.server.app import default_state_url
 from mem0_integrations.server.auth import Caller, caller
-from mem0_integrations.server.events import Row, events, finish, insert
+from mem0_integrations.server.deliveries import deliveries
+from mem0_integrations.server.events import StoredEvent, events, finish, insert
 from mem0_integrations.server.state import State
-from mem0_integrations.server.webhooks import deliveries
 from tests.servers.platform import Running, new_row, running_app, serving
 from tests.servers.postgres import new_state
 
@@ -148,11 +148,11 @@ def test_a_key_that_is_freed_in_this_moment_is_taken_again(
     kept: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """409 tells a client that its key had another body."""
-    select, key = writes.select, {"Idempotency-Key": "turn-1"}
+    select, key = writes.select, {"Idempotency-Key": "turn-1"}  # type: ignore[attr-defined]
     with kept.new_project().http() as http:
         first = http.post("/v3/memories/add/", json=TEA, headers=key).json()
 
-        def freed_first(connection: sa.Connection, *which: Any) -> Sequence[Row]:
+        def freed_first(connection: sa.Connection, *which: Any) -> Sequence[StoredEvent]:
             monkeypatch.setattr(writes, "select", select)
             http.delete("/v1/memories/", params={"user_id": "ann"}).raise_for_status()
             return select(connection, *which)
@@ -209,7 +209,7 @@ def test_an_answer_is_given_when_the_server_stops(shared: AgentMemory, tmp_path:
     go_on, arrived = threading.Event(), threading.Event()
     accept = writes.accept
 
-    def slowly(*args: Any, **options: Any) -> Row:
+    def slowly(*args: Any, **options: Any) -> StoredEvent:
         arrived.set()
         go_on.wait(20)
         return accept(*args, **options)

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from mem0_integrations.server.webhook_settings import webhooks
-from mem0_integrations.server.webhooks import deliveries
+from mem0_integrations.server.deliveries import deliveries
+from mem0_integrations.server.webhooks import webhooks
 from tests.servers.platform import Project, Running
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from mem0_integrations.server import webhooks
-from mem0_integrations.server.webhooks import deliveries, signature
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.server import deliveries as jobs
+from mem0_integrations.server.deliveries import deliveries, signature
 from tests.servers.platform import Project, Running
 
 ANN = {"user_id": "ann"}
@@ -144,7 +145,7 @@ def test_a_delivery_is_repeated_until_it_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A receiver that is down for a moment misses nothing, and can tell a repetition."""
-    monkeypatch.setattr(webhooks, "_FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "_RETRY", RetryPolicy(base=0.01))
     receiver.answers.extend([500, 302])
     made = create(http, project, receiver.url, "memory_add")
     for text in ("I like tea.", "I like milk."):
@@ -165,7 +166,7 @@ def test_a_receiver_that_is_gone_is_given_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """After a number of attempts, and the log says so without content."""
-    monkeypatch.setattr(webhooks, "_FIRST_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(jobs, "_RETRY", RetryPolicy(base=0))
     made = create(http, project, "http://127.0.0.1:9/", "memory_add")
     add(http, "My secret is 48213.")
     deadline = time.monotonic() + 20

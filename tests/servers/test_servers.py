@@ -139,7 +139,7 @@ class TestNeptune:
             neptune_database.port,
             use_https=False,
             region_name=REGION,
-            **{name: SecretStr(key) for name, key in KEYS.items()},
+            **{name: SecretStr(key) for name, key in KEYS.items()},  # type: ignore[arg-type]
         )
         assert "'property': 'name', 'type': 'STRING'" in graph.get_schema
         assert "(:`Town`)-[:`IN`]->(:`Country`)" in graph.get_schema

@@ -1,4 +1,4 @@
-"""The protocol between `GraphMemory` and a graph database, whichever that is."""
+"""What `GraphMemory` needs of a graph database, whichever it is."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = [
 T = TypeVar("T")
 
 Rows: TypeAlias = list[dict[str, Any]]
-"""What a query returns: a mapping for each row."""
+"""What a query returns: one mapping per row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query in the Cypher that all engines understand.
+    """A query in the Cypher that all engines understand.
 
     It uses UNWIND of maps, MERGE of single nodes on one key or of relationships between bound
     nodes, scalar properties, and named columns; no procedure, temporal function or subquery.
-    The key of a node is written `` `~id` ``, as Neptune wants it; an engine puts its own there.
+    The key of a node is written `` `~id` ``, as in Neptune; other engines put their own name there.
 
     Attributes:
-        text: The query; whatever comes from outside is in the parameters.
+        text: The Cypher; whatever comes from outside is in the parameters.
         parameters: Texts, numbers, booleans, None, and lists and mappings of them.
     """
 
@@ -44,10 +44,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Queries to be run one after the other, in one transaction where there are any.
+    """Queries that run one after the other, in one transaction if the engine has transactions.
 
     Attributes:
-        queries: The queries. All that write are idempotent: a batch may be repeated.
+        queries: The queries. Those that write are idempotent, so that a batch may be repeated.
         write: Whether one of them writes.
     """
 
@@ -87,7 +87,7 @@ class GraphEngine(ABC):
     """
 
     chooses_indexes: bool = True
-    """Whether it takes the most selective of several indexes."""
+    """Whether it uses the most selective of several indexes."""
 
     @property
     def connection(self) -> BoltConnection | NeptuneConnection | None:
@@ -104,7 +104,7 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create what is not there yet, where the engine has such things.
+        """Create missing constraints and indexes, if the engine has any.
 
         Args:
             schema: Neo4j's queries for constraints and indexes, each `IF NOT EXISTS`.
@@ -112,7 +112,7 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Ask the database what it is, and say where it lies, without credentials."""
+        """Ask the database for its version and return it with its address, without credentials."""
 
     @abstractmethod
     def close(self) -> None:

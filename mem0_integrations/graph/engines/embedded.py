@@ -1,4 +1,4 @@
-"""The embedded engine: kglite, a graph database within the process, in one file."""
+"""The embedded engine: kglite, a graph database inside the process, in one file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class EmbeddedEngine(GraphEngine):
     """A graph in a file of its own; one process at a time writes it.
 
     Args:
-        path: The file; it and its folder are made if they are missing. More files lie
-            beside it, with its name as their beginning.
+        path: The file; it and its folder are created if they are missing. Further files
+            beside it begin with its name.
 
     Raises:
         MissingExtraError: kglite is not installed.
@@ -92,7 +92,7 @@ class EmbeddedEngine(GraphEngine):
                 self._session.execute(query)
 
     def describe(self) -> str:
-        """Say which engine this is, and where the file lies."""
+        """Return the engine's version and the path of its file."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         return f"kglite {version('kglite')} (path={self._path})"
 

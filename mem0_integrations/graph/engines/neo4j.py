@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +23,7 @@ from mem0_integrations.graph.engines.base import (
     Query,
     Rows,
 )
+from mem0_integrations.retry import RetryPolicy
 
 try:
     import neo4j
@@ -38,14 +35,12 @@ __all__ = ["Neo4jEngine"]
 
 logger = logging.getLogger(__name__)
 
-# Two that create the same node at once: one of them is told so, and finds it the next time.
-_CLASHES: Final = 5
-_SECONDS_BETWEEN: Final = 0.05
 _PASSING: Final = (
     exceptions.ConnectionAcquisitionTimeoutError,
     exceptions.ServiceUnavailable,
     exceptions.SessionExpired,
 )
+_CLOSED: Final = "The graph is closed; connect() again."
 _NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
 _COMPONENTS: Final = (
     "CALL dbms.components() YIELD name, versions, edition WHERE name = 'Neo4j Kernel' "
@@ -54,23 +49,40 @@ _COMPONENTS: Final = (
 _TIMED_OUT: Final = "Neo.ClientError.Transaction.TransactionTimedOut"
 
 
+class _ClashError(BackendError):
+    """Another transaction created the same node at the same time."""
+
+
+class _ClashRetry(RetryPolicy):
+    """Tries again what clashed; the driver has tried everything else again itself."""
+
+    def delay(self, attempt: int, error: BaseException, *, spent: float) -> float | None:
+        return (
+            super().delay(attempt, error, spent=spent) if isinstance(error, _ClashError) else None
+        )
+
+
+# The next time, the node is there.
+_CLASHES: Final = _ClashRetry(attempts=5, base=0.1)
+
+
 class Neo4jEngine(GraphEngine):
     """A graph on Neo4j, Aura, or any server that speaks Bolt and openCypher.
 
     It connects when it is first used. A batch is one transaction; the driver repeats those that
-    fail for a passing reason.
+    fail for a temporary reason.
 
     Args:
         url: Such as `neo4j+s://host` or `bolt://host:7687`.
         username: The user; None for a server without authentication.
         password: The password.
         database: The database; None for the user's home database.
-        timeout: Seconds for a connection, and for the repetitions of a transaction.
-        driver: A driver of your own in place of the other settings; it stays open. Async calls
-            use it in threads.
+        timeout: Maximum time for a connection, and for repeating a transaction, in seconds.
+        driver: Your own driver in place of the other settings; it stays open. Async calls use it
+            in threads.
 
     Raises:
-        ConfigurationError: The URL is none that the driver knows, or holds a password.
+        ConfigurationError: The URL is not one that the driver knows, or contains a password.
         MissingExtraError: The driver is not installed.
 
     Example:
@@ -101,14 +113,13 @@ class Neo4jEngine(GraphEngine):
             "connection_acquisition_timeout": timeout,
             "connection_timeout": timeout,
             "max_transaction_retry_time": timeout,
-            # What an empty database lacks is no news.
+            # The driver would warn of everything that an empty database lacks.
             "notifications_min_severity": "OFF",
         }
         self._owned = driver is None
         self._closed = False
-        self._loop: LoopThread | None = None
+        self._loop = LoopThread("mem0-integrations-neo4j", _CLOSED)
         self._async_driver: neo4j.AsyncDriver | None = None
-        self._starting = threading.Lock()
         if driver is not None:
             self._driver = driver
             return
@@ -133,16 +144,11 @@ class Neo4jEngine(GraphEngine):
                 for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated(), self._session() as session:
-                    run = session.execute_write if batch.write else session.execute_read
-                    return run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                time.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-        raise AssertionError("unreachable")
+        def attempt() -> list[Rows]:
+            with self._translated(), self._session() as session:
+                return (session.execute_write if batch.write else session.execute_read)(work)
+
+        return _CLASHES.run(attempt)
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, with the driver's own asynchronous connections.
@@ -151,12 +157,7 @@ class Neo4jEngine(GraphEngine):
         """
         if not self._owned:
             return await asyncio.to_thread(self.run, batch)
-        with self._starting:
-            self._check_open()
-            if self._loop is None:
-                self._loop = LoopThread("mem0-integrations-neo4j")
-            future = self._loop.submit(self._run_there(batch))
-        return await asyncio.wrap_future(future)
+        return await asyncio.wrap_future(self._loop.submit(self._run_there(batch)))
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
@@ -165,27 +166,20 @@ class Neo4jEngine(GraphEngine):
                 for query in batch.queries
             ]
 
-        for attempt in count(1):
-            try:
-                with self._translated():
-                    if self._async_driver is None:
-                        self._async_driver = neo4j.AsyncGraphDatabase.driver(
-                            str(self._url), auth=self._auth, **self._options
-                        )
-                    async with self._async_driver.session(database=self._database) as session:
-                        run = session.execute_write if batch.write else session.execute_read
-                        return await run(work)
-            except _ClashError:
-                if attempt == _CLASHES:
-                    raise
-                await asyncio.sleep(random.uniform(0, _SECONDS_BETWEEN * 2**attempt))
-            except asyncio.CancelledError:
-                self._check_open()
-                raise
-        raise AssertionError("unreachable")
+        async def attempt() -> list[Rows]:
+            with self._translated():
+                if self._async_driver is None:
+                    self._async_driver = neo4j.AsyncGraphDatabase.driver(
+                        str(self._url), auth=self._auth, **self._options
+                    )
+                async with self._async_driver.session(database=self._database) as session:
+                    run = session.execute_write if batch.write else session.execute_read
+                    return await run(work)
+
+        return await _CLASHES.arun(attempt)
 
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create the constraints and indexes that are missing, as far as the server has such."""
+        """Create the missing constraints and indexes, as far as the server supports them."""
         with self._translated(), self._session() as session:
             for query in schema:
                 try:
@@ -196,7 +190,7 @@ class Neo4jEngine(GraphEngine):
                     logger.info("The graph does without an index: %s (%s).", query, error.code)
 
     def describe(self) -> str:
-        """Ask the server what it is, and say where it is, without credentials."""
+        """Ask the server for its version and return it with its address, without credentials."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         with self._translated():
             info = self._driver.get_server_info()
@@ -210,17 +204,14 @@ class Neo4jEngine(GraphEngine):
 
     def close(self) -> None:
         """Close the drivers that were opened."""
-        with self._starting:
-            if self._closed:
-                return
-            self._closed = True
+        self._closed = True
         if self._owned:
             self._driver.close()
-        if self._loop is not None:
-            self._loop.cancel_all()
-            if self._async_driver is not None:
-                self._loop.submit(self._async_driver.close()).result()
-            self._loop.close()
+        self._loop.close(self._close_async_driver)
+
+    async def _close_async_driver(self) -> None:
+        if self._async_driver is not None:
+            await self._async_driver.close()
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
@@ -231,11 +222,11 @@ class Neo4jEngine(GraphEngine):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ClosedError("The graph is closed; connect() again.")
+            raise ClosedError(_CLOSED)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn the driver's errors into those of the house."""
+        """Turn the driver's errors into the package's."""
         self._check_open()
         try:
             yield
@@ -280,10 +271,6 @@ def _check_url(url: str) -> None:
             "url must be such as neo4j+s://host or bolt://host:7687; username and password are "
             "arguments of their own."
         )
-
-
-class _ClashError(BackendError):
-    """Another transaction created the same node at the same time."""
 
 
 def _spelled(query: Query) -> tuple[str, dict[str, object]]:

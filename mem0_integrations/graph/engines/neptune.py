@@ -57,7 +57,7 @@ _PASSING_CODES: Final = frozenset({"ConstraintViolationException", "ReadOnlyViol
 
 
 class _NeptuneEngine(GraphEngine):
-    """What both products have in common: requests over HTTPS, one for each query.
+    """What both products have in common: one request over HTTPS for each query.
 
     There are no transactions of several queries, no constraints and no indexes to be created:
     ids are unique, and everything is indexed.
@@ -95,7 +95,7 @@ class _NeptuneEngine(GraphEngine):
         """Do nothing: Neptune indexes everything."""
 
     def describe(self) -> str:
-        """Ask the graph for an answer, and say which one it is."""
+        """Ask the graph for an answer, and return which one it is."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         return f"Amazon Neptune {self._product} ({self._place})"
 
@@ -169,10 +169,10 @@ class NeptuneAnalyticsEngine(_NeptuneEngine):
 
     Args:
         graph_identifier: The graph, such as `g-0123456789`.
-        region_name: The region; else that of the environment.
+        region_name: The region; by default that of the environment.
         client: A `neptune-graph` client of boto3 in place of one made here; it stays open.
-        endpoint_url: Another endpoint than that of AWS.
-        timeout: Seconds for a connection, and for an answer.
+        endpoint_url: An endpoint in place of that of AWS.
+        timeout: Maximum time for a connection, and for an answer, in seconds.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -219,10 +219,10 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
         port: Its port.
         use_https: Whether it speaks HTTPS.
         sign: Whether requests are signed with the credentials of AWS; for clusters with IAM.
-        region_name: The region; else that of the environment.
+        region_name: The region; by default that of the environment.
         client: A `neptunedata` client of boto3 in place of one made here; it stays open.
-        endpoint_url: Another endpoint than `host` and `port` make.
-        timeout: Seconds for a connection, and for an answer.
+        endpoint_url: An endpoint in place of the one that `host` and `port` make.
+        timeout: Maximum time for a connection, and for an answer, in seconds.
 
     Raises:
         MissingExtraError: boto3 is not installed.
@@ -262,12 +262,12 @@ class NeptuneDatabaseEngine(_NeptuneEngine):
 
 
 def neptune_engine(endpoint: str, **options: Any) -> GraphEngine:
-    """Make the engine for an endpoint as Mem0 spells it.
+    """Make the engine for an endpoint in Mem0's notation.
 
     Args:
         endpoint: `neptune-graph://<id>` for Analytics, `neptune-db://<host>[:<port>]` for
             Database.
-        **options: Those of the engine.
+        **options: The engine's own options.
 
     Raises:
         ConfigurationError: It is neither.

@@ -1,4 +1,4 @@
-"""A full-text index beside a vector store that does not search words itself."""
+"""The words of memories, beside a vector store that does not search words itself."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ import logging
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mem0_integrations.backends.dialect import mem0_ids
-from mem0_integrations.backends.embedded.store import SQLiteVectorStore
-from mem0_integrations.backends.followed import FollowedBackend
+from mem0_integrations.backends.embedded.matrices import MatrixCache
+from mem0_integrations.backends.embedded.rows import encoded, unit_vectors
+from mem0_integrations.backends.embedded.schema import open_file
+from mem0_integrations.backends.embedded.selection import select
+from mem0_integrations.backends.embedded.table import Table
 from mem0_integrations.backends.known import has_changed_since
-from mem0_integrations.backends.oss import OSSBackend
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
+from mem0_integrations.following import Follower, MemorySource
 from mem0_integrations.fusion import Query
 from mem0_integrations.records import ForgetResult, Memory
-from mem0_integrations.requests import SearchRequest
+from mem0_integrations.requests import Change, SearchRequest
 from mem0_integrations.scope import Scope
 
-__all__ = ["IndexedBackend"]
+__all__ = ["WordIndex"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +39,23 @@ _LEAST_POOL: Final = 60
 _BATCH: Final = 1_000
 # The vectors are in the other store.
 _NO_VECTOR: Final = (1.0,)
+_ALL: Final = select(None)
+_FILLED: Final = "filled"
 
 
-class IndexedBackend(FollowedBackend):
+class IndexedSource(MemorySource, Protocol):
+    """What the index asks about the memories that it follows."""
+
+    def everybodys(self) -> Iterator[Memory]:
+        """Yield all memories, whosever they are."""
+        ...
+
+    def recallable(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope that has not expired, or None."""
+        ...
+
+
+class WordIndex(Follower):
     """Finds memories also by their words, and by those around them.
 
     The words lie in a SQLite file. Before anything changes, the file says so, and afterwards the
@@ -46,42 +63,46 @@ class IndexedBackend(FollowedBackend):
     that another host writes are found by their vectors alone, until `reindex`.
 
     Args:
-        backend: The Mem0.
+        source: The memories.
         path: The file; a new one is filled at once.
 
     Raises:
         StorageError: The file cannot be used.
     """
 
-    def __init__(self, backend: OSSBackend, path: Path) -> None:
-        super().__init__(backend)
-        self._oss = backend
-        self._words = SQLiteVectorStore(path, dimension=len(_NO_VECTOR))
-        self._notes = self._words.collection("notes")
+    name = "The index of the words"
+    ranks = True
+
+    def __init__(self, source: IndexedSource, path: Path) -> None:
+        self._source = source
+        self._path = path
+        self._file = open_file(path, len(_NO_VECTOR))
+        self._words = Table(self._file, len(_NO_VECTOR), MatrixCache(), "memories")
+        self._notes = self._words.sibling("notes")
         # Has a row once all memories are in the index.
-        self._filled = self._words.collection("filled")
+        self._filled = self._words.sibling("filled")
         self._lock = threading.Lock()
         self._behind = True
         try:
-            if not self._filled.count():
+            if not self._filled.count(_ALL):
                 self.reindex()
             self._catch_up()
         except BaseException:
-            self._words.close()
+            self._file.close()
             raise
 
-    def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, the best first, as many as are taken."""
+    def rank(self, request: SearchRequest, nearest: Iterator[Memory]) -> Iterator[Memory]:
+        """Yield the memories of the scope by meaning and words, best first."""
         if self._behind:
             self._catch_up()
-        nearest = self._backend.search(request)
         pool = {
             memory.id: memory
             for memory in islice(nearest, max(_POOL_FACTOR * request.limit, _LEAST_POOL))
         }
         near = {memory.id: memory.score or 0.0 for memory in pool.values()}
         query = Query.of(request)
-        ranked = self._words.rank(query, near, len(pool) + request.limit, mem0_ids(request.scope))
+        own = select(mem0_ids(request.scope))
+        ranked = self._words.ranked(own, near, len(pool) + request.limit, query)
         unknown = pool.keys() - {record.id for record in ranked}
         weight = request.ranking.vector
         found = [(record.score or 0.0, record.id, dict(record.signals)) for record in ranked]
@@ -102,53 +123,54 @@ class IndexedBackend(FollowedBackend):
         )
         yield from heapq.merge(weighed, others, key=lambda each: each.score or 0.0, reverse=True)
 
-    def followed(
-        self, scope: Scope, *, keys: Sequence[str] = (), memory_ids: Sequence[str] = ()
-    ) -> AbstractContextManager[None]:
+    def following(self, change: Change) -> AbstractContextManager[None]:
         """Read the words of memories again when the block has ended, however it ends."""
-        return self._noted(scope, keys, memory_ids)
+        return self._noted(change.scope, change.keys, change.memory_ids)
 
-    def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back what a write has stored whose scope was forgotten meanwhile."""
+    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
+        """Leave no words of memories that are taken back."""
         with ExitStack() as noted:
             for scope in {memory.scope for memory in memories}:
                 own = [memory.id for memory in memories if memory.scope == scope]
                 noted.enter_context(self._noted(scope, (), own))
-            super().undo(memories)
-        self._words.compact()
+            undo()
+        self._erase_deleted()
 
-    def forget(self, scope: Scope) -> ForgetResult:
-        """Erase everything of the scope, its words first."""
+    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
+        """Erase the words of a scope, then its memories."""
         with self._noted(scope, (), None):
-            self._words.delete_where(mem0_ids(scope))
-            result = super().forget(scope)
-        self._words.compact()
+            self._words.delete_selected(select(mem0_ids(scope)))
+            result = forget()
+        self._erase_deleted()
         return result
+
+    def rebuild(self, scope: Scope) -> int:
+        """Read the words of a scope again; returns from how many memories."""
+        return self._look_again(scope, (), None)
 
     def reindex(self) -> int:
         """Make the index again from all memories; returns how many."""
         count = 0
         # What changes meanwhile is looked at afterwards.
         with self._lock:
-            self._filled.reset()
+            self._filled.delete_selected(_ALL)
             # Rows cannot be taken out of a damaged index.
             self._words.reindex()
-            self._words.reset()
-            memories = self._oss.everybodys()
+            self._words.delete_selected(_ALL)
+            memories = self._source.everybodys()
             while batch := list(islice(memories, _BATCH)):
-                self._put([(memory.id, _payload(memory)) for memory in batch])
+                self._put(batch)
                 count += len(batch)
-            self._filled.insert([_NO_VECTOR])
+            _add(self._filled, [(_FILLED, {})])
         return count
 
     def describe(self) -> dict[str, str]:
-        """Say what this is, by part."""
-        return {**super().describe(), "words": self._words.path}
+        """Say where the words lie."""
+        return {"words": str(self._path)}
 
-    def close(self) -> None:
-        """Release what was opened."""
-        self._words.close()
-        super().close()
+    def close(self, timeout: float | None) -> None:
+        """Close the file; nothing waits to be followed."""
+        self._file.close()
 
     @contextmanager
     def _noted(
@@ -160,58 +182,61 @@ class IndexedBackend(FollowedBackend):
             "keys": list(keys),
             "memory_ids": None if memory_ids is None else list(memory_ids),
         }
-        self._notes.insert([_NO_VECTOR], [what], [note])
+        _add(self._notes, [(note, what)])
         try:
             yield
         finally:
             try:
                 self._look_again(scope, keys, memory_ids)
-                self._notes.delete(note)
+                self._notes.delete([note])
             except Mem0IntegrationsError as error:
                 # The memories are as they should be; their words follow with the next recall.
                 self._behind = True
                 logger.warning("The index of the words is behind: %s.", type(error).__name__)
 
     def _catch_up(self) -> None:
-        [notes] = self._notes.list()
-        for note in notes:
+        for note in self._notes.newest(_ALL, None):
             what: dict[str, Any] = note.payload
             self._look_again(Scope(**what["scope"]), what["keys"], what["memory_ids"])
-            self._notes.delete(note.id)
+            self._notes.delete([note.id])
         self._behind = False
 
     def _look_again(
         self, scope: Scope, keys: Sequence[str], memory_ids: Sequence[str] | None
-    ) -> None:
+    ) -> int:
         """Let the index say what memories say now; all of the scope without ids."""
         with self._lock:
             if memory_ids is None:
-                self._words.delete_where(mem0_ids(scope))
-                listed = self._backend.list(scope, filters=None, limit=sys.maxsize, offset=0)
-                self._put([(memory.id, _payload(memory)) for memory in listed])
-                return
-            found = [memory for key in keys for memory in self._backend.find(scope, key)]
+                self._words.delete_selected(select(mem0_ids(scope)))
+                listed = self._source.list(scope, filters=None, limit=sys.maxsize, offset=0)
+                self._put(listed)
+                return len(listed)
+            found = [memory for key in keys for memory in self._source.find(scope, key)]
             gone: list[str] = []
             for memory_id in memory_ids:
-                memory = self._backend.get(scope, memory_id)
+                memory = self._source.get(scope, memory_id)
                 if memory is None:
                     gone.append(memory_id)
                 else:
                     found.append(memory)
-            self._put([(memory.id, _payload(memory)) for memory in found])
+            self._put(found)
             # Of another scope may be what a caller took for its own.
             own = mem0_ids(scope).items()
-            doomed = [row.id for row in self._words.get_many(gone) if own <= row.payload.items()]
-            self._words.delete_many(doomed)
+            doomed = [row.id for row in self._words.find_many(gone) if own <= row.payload.items()]
+            self._words.delete(doomed)
+        return len(found)
 
-    def _put(self, rows: Sequence[tuple[str, dict[str, object]]]) -> None:
-        if rows:
-            ids, payloads = [row_id for row_id, _ in rows], [payload for _, payload in rows]
-            self._words.insert([_NO_VECTOR] * len(rows), payloads, ids)
+    def _put(self, memories: Sequence[Memory]) -> None:
+        if memories:
+            _add(self._words, [(memory.id, _payload(memory)) for memory in memories])
+
+    def _erase_deleted(self) -> None:
+        self._words.forget_deleted()
+        self._file.compact()
 
     def _other(self, request: SearchRequest, memory_id: str) -> Memory | None:
         """Return a memory that only its words have found, where it counts."""
-        memory = self._oss.recallable(request.scope, memory_id)
+        memory = self._source.recallable(request.scope, memory_id)
         if memory is None or (
             request.filters and not compile_filters(request.filters)(record_of(memory))
         ):
@@ -222,6 +247,11 @@ class IndexedBackend(FollowedBackend):
         ):
             return None
         return memory
+
+
+def _add(table: Table, rows: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+    units = unit_vectors([_NO_VECTOR] * len(rows), len(_NO_VECTOR))
+    table.add([row_id for row_id, _ in rows], [encoded(payload) for _, payload in rows], units)
 
 
 def _payload(memory: Memory) -> dict[str, object]:

@@ -22,9 +22,11 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.backends.embedded import full_text
-from mem0_integrations.backends.indexed import IndexedBackend
+from mem0_integrations.backends.oss import OSSBackend
 from mem0_integrations.backends.rows import merge_payloads
+from mem0_integrations.changes.delivery import undo
 from mem0_integrations.planning import plan_search
+from mem0_integrations.word_index import WordIndex
 from tests.stores import MiniLM, Store, open_store, store_config, texts_of
 
 ANN = {"user_id": "ann"}
@@ -54,6 +56,12 @@ def memory(store: Store, tmp_path: Path) -> Iterator[AgentMemory]:
 
 def found(memory: AgentMemory, query: str, scope: Any = ANN, **options: Any) -> list[str]:
     return texts_of(memory.recall(query, scope=scope, on_error="raise", **options).memories)
+
+
+def index_of(memory: AgentMemory) -> WordIndex:
+    [index] = memory._followers
+    assert isinstance(index, WordIndex)
+    return index
 
 
 def words_of(memory: AgentMemory) -> Path:
@@ -127,16 +135,15 @@ def test_what_a_dead_process_has_changed_is_looked_at_again(
     memory: AgentMemory, store: Store, tmp_path: Path
 ) -> None:
     """It died between the store and the index."""
-    backend = memory._backend
-    assert isinstance(backend, IndexedBackend)
     stored = memory.remember("I like tea.", scope=ANN, infer=False).memories[0]
-    note = {"scope": ANN, "keys": [], "memory_ids": [stored.id]}
-    backend._notes.insert([(1.0,)], [note], ["note"])
-    backend._backend.update(memory.scope_of(ANN), stored.id, text=ODD, metadata=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WordIndex, "_look_again", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            memory.update(stored.id, text=ODD, scope=ANN)
+    assert ODD.encode() not in _rows(words_of(memory))
     with store.connect(tmp_path / "other.db", lexical=True) as again:
         assert ODD.encode() in _rows(words_of(again))
-        assert isinstance(again._backend, IndexedBackend)
-        assert again._backend._notes.list() == [[]]
+        assert _collection(words_of(again), "notes") == []
 
 
 def test_filters_and_times_hold_for_what_words_find(memory: AgentMemory) -> None:
@@ -186,6 +193,13 @@ def _rows(words: Path) -> bytes:
         return repr(connection.execute("SELECT id, payload FROM memories").fetchall()).encode()
 
 
+def _collection(words: Path, name: str) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(words)) as connection:
+        return connection.execute(
+            "SELECT id FROM memories WHERE collection = ?", (name,)
+        ).fetchall()
+
+
 # Nothing hidden, twice, or lost on the way
 
 
@@ -195,10 +209,8 @@ def test_an_expired_memory_is_not_found_by_its_words(memory: AgentMemory) -> Non
     memory.remember_many(fillers, scope=ANN)
     stored = memory.remember(ODD, scope=ANN, infer=False).memories[0]
     backend = memory._backend
-    assert isinstance(backend, IndexedBackend)
-    merge_payloads(
-        backend._oss._memory.vector_store, {stored.id: {"expiration_date": "2020-01-01"}}
-    )
+    assert isinstance(backend, OSSBackend)
+    merge_payloads(backend._memory.vector_store, {stored.id: {"expiration_date": "2020-01-01"}})
     assert ODD not in found(memory, "zyxgrommet", limit=100)
     kept = memory.get(stored.id, scope=ANN)
     assert kept is not None
@@ -222,7 +234,7 @@ def test_a_stream_of_results_falls_has_each_once_and_keeps_the_threshold(
             now=datetime.now(UTC),
             ranking=Ranking(),
         )
-        stream = list(memory._backend.search(request))
+        stream = list(index_of(memory).rank(request, memory._backend.search(request)))
         scores = [each.score or 0.0 for each in stream]
         assert scores == sorted(scores, reverse=True)
         assert len({each.id for each in stream}) == len(stream)
@@ -239,7 +251,7 @@ def test_a_first_filling_that_broke_off_is_made_up_for(
     for words in store.folder.glob("words-*"):
         words.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(IndexedBackend, "_put", _killed)
+        patch.setattr(WordIndex, "_put", _killed)
         with pytest.raises(KeyboardInterrupt):
             store.connect(tmp_path / "outbox.db", lexical=True)
     with store.connect(tmp_path / "outbox.db", lexical=True) as memory:
@@ -250,13 +262,11 @@ def test_a_write_that_is_taken_back_is_noted_first(
     memory: AgentMemory, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that dies meanwhile must not leave the words of what was forgotten."""
-    backend = memory._backend
-    assert isinstance(backend, IndexedBackend)
     stored = memory.remember(ODD, scope=ANN, infer=False).memories
     with monkeypatch.context() as patch:
-        patch.setattr(IndexedBackend, "_look_again", _killed)
+        patch.setattr(WordIndex, "_look_again", _killed)
         with pytest.raises(KeyboardInterrupt):
-            backend.undo(stored)
+            undo(memory._backend, memory._followers, stored)
     with store.connect(tmp_path / "other.db", lexical=True) as again:
         assert b"zyxgrommet" not in _rows(words_of(again)).lower()
 

@@ -1,4 +1,4 @@
-"""Deletes what a project has of entities: their memories, and what else remembers them."""
+"""Erasure: deletes memories, and all other data of the entities to which they belong."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mem0_integrations.records import Memory
 from mem0_integrations.server import events, exports, writes
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.filters import compile_query
-from mem0_integrations.server.reading import selected
+from mem0_integrations.server.queries import selected
 from mem0_integrations.server.state import now
-from mem0_integrations.server.tenancy import Entities, project_scope, shown, write_scope
+from mem0_integrations.server.tenancy import ClientMemory, EntityIds, project_scope, write_scope
 
 __all__ = ["delete_memories", "erase"]
 
@@ -22,23 +22,24 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> str:
-    """Delete what a project has of entities.
+    """Delete the data of entities in a project.
 
-    Of whole entities everything goes: memories, their history, what Mem0 retains of what was
-    said, writes that wait, facts of the graph. With a filter on metadata, or `*`, memories go one
-    by one.
+    With ids alone, all data of the entities is deleted: memories, their history, the messages
+    that Mem0 retains, waiting writes, facts of the graph. With a filter on metadata, or `*`,
+    single memories are deleted.
 
     Args:
-        server: Where they are.
+        server: The server with the data.
         project_id: The project.
-        filters: What to delete: ids, each of which may be `*`, and perhaps `metadata`.
+        filters: What to delete: ids, each of which may be `*`, and optionally `metadata`.
 
     Returns:
-        The id of an event that says so.
+        The id of the event that records the deletion.
 
     Raises:
         InvalidInputError: There is no id, or the filter is malformed.
-        BackendError: The memory failed; some of it may be erased. Call it again.
+        BackendError: The memory failed after part of the data may have been deleted; call it
+            again.
     """
     query = compile_query(filters, project_id, show_expired=True)
     if not query.names_entity:
@@ -47,44 +48,40 @@ def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> 
             "to be deleted."
         )
     began = now()
-    ids = Entities.of({key: value for key, value in filters.items() if value != "*"}).ids
+    ids = EntityIds.of({key: value for key, value in filters.items() if value != "*"}).ids
     whole = ids.keys() == filters.keys()
-    told: list[Memory] = []
+    erased: list[Memory] = []
     if whole and not ids.keys() & {"app_id", "run_id"}:
-        told = selected(server, query)
+        erased = selected(server, query)
         events.hold(server, project_id, ids)
         server.memory.forget(project_scope(project_id, **ids))
     else:
         writes.settle_all(server, project_id, ids, _PATIENCE_SECONDS)
         found = selected(server, query)
         if whole:
-            told = found
+            erased = found
             # A session without memories may have messages.
             sessions = {memory.scope for memory in found}
-            for scope in sessions | {write_scope(project_id, Entities.of(ids))}:
+            for scope in sessions | {write_scope(project_id, EntityIds.of(ids))}:
                 server.memory.forget(scope)
         else:
             delete_memories(server, project_id, found, keep_text=False)
     if whole:
         events.forget(server, project_id, ids, until=began)
         exports.forget(server, project_id)
-    return events.note_deletion(
-        server, project_id, [events.Change(memory.id, "DELETE", memory.text) for memory in told]
+    return events.record_erasure(
+        server, project_id, [events.Change(memory.id, "DELETE", memory.text) for memory in erased]
     )
 
 
 def delete_memories(
     server: Server, project_id: str, memories: Iterable[Memory], *, keep_text: bool = True
 ) -> None:
-    """Delete memories one by one, note it, and tell the webhooks.
+    """Delete memories of a project one by one, record it, and tell the webhooks.
 
-    Args:
-        server: Where they are.
-        project_id: The project.
-        memories: Of that project; those that are gone already are passed over.
-        keep_text: Whether the project's events still say what they were.
+    Memories that no longer exist are skipped. The events keep the texts only with `keep_text`.
     """
-    deleted: list[tuple[Entities, events.Change]] = []
+    deleted: list[tuple[EntityIds, events.Change]] = []
     try:
         for memory in memories:
             try:
@@ -92,6 +89,6 @@ def delete_memories(
             except MemoryNotFoundError:
                 continue
             change = events.Change(memory.id, "DELETE", memory.text)
-            deleted.append((shown(memory).entities, change))
+            deleted.append((ClientMemory.of(memory).entities, change))
     finally:
         events.record(server, project_id, deleted, keep_text=keep_text)

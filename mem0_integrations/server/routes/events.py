@@ -1,74 +1,48 @@
-"""The endpoints of events, and of the changes that came of them."""
+"""The endpoints of events, and of the changes to memories that they record."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, JsonValue
 
 from mem0_integrations.server.auth import CallerDep
+from mem0_integrations.server.bodies import HistoryEntry, Page, Status, page_links
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.events import Event, Status, events, rows_of, shown_event
+from mem0_integrations.server.events import Event, events, stored_events
 from mem0_integrations.server.writes import current
 
-__all__ = ["HistoryEntry", "router"]
+__all__ = ["router"]
 
 router: Final = APIRouter(tags=["events"])
 
-_MOST: Final = 200
+_MAX_PAGE_SIZE: Final = 200
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-6368616e6765")
 
 
-class EventPage(BaseModel):
-    """A page of events, the latest first."""
+class EventPage(Page):
+    """A page of events, the newest first."""
 
-    count: int
-    next: str | None
-    previous: str | None
     results: list[Event]
 
 
-class HistoryEntry(BaseModel):
-    """One change of one memory."""
+class HistoryPage(Page):
+    """A page of changes, the newest first."""
 
-    id: str
-    memory_id: str
-    input: list[dict[str, JsonValue]]
-    old_memory: str | None
-    new_memory: str | None
-    user_id: str | None
-    agent_id: str | None
-    app_id: str | None
-    session_id: str | None
-    event: str
-    metadata: dict[str, JsonValue] | None
-    categories: list[str] | None = None
-    created_at: datetime | None
-    updated_at: datetime | None
-
-
-class HistoryPage(BaseModel):
-    """A page of changes, the latest first."""
-
-    count: int
-    next: str | None
-    previous: str | None
     results: list[HistoryEntry]
 
 
 PageNumber: TypeAlias = Annotated[int, Query(ge=1, le=10**9)]
-PageSize: TypeAlias = Annotated[int, Query(ge=1, le=_MOST)]
+PageSize: TypeAlias = Annotated[int, Query(ge=1, le=_MAX_PAGE_SIZE)]
 
 
 @router.get("/v1/event/{event_id}/")
 def get_event(event_id: str, caller: CallerDep, server: ServerDep) -> Event:
-    """Tell what became of a write."""
-    return shown_event(current(server, caller.project_id, event_id))
+    """Return an event in its current state."""
+    return Event.of(current(server, caller.project_id, event_id))
 
 
 @router.get("/v1/events/")
@@ -81,7 +55,7 @@ def list_events(
     event_type: str | None = None,
     status: Status | None = None,
 ) -> EventPage:
-    """List the events of the project, the latest first; those of the last 30 days are kept."""
+    """List the events of the project in the last 30 days, the newest first."""
     which = [events.c.project_id == caller.project_id]
     which += [] if event_type is None else [events.c.event_type == event_type]
     which += [] if status is None else [events.c.status == status]
@@ -94,12 +68,11 @@ def list_events(
             .limit(page_size)
             .offset((page - 1) * page_size)
         ).all()
-    link = f"/v1/events/?page_size={page_size}&page="
+    link = f"/v1/events/?page_size={page_size}&page={{}}"
     return EventPage(
         count=count,
-        next=f"{link}{page + 1}" if page * page_size < count else None,
-        previous=f"{link}{page - 1}" if page > 1 else None,
-        results=[shown_event(row) for row in rows_of(rows)],
+        **page_links(link, page, more=page * page_size < count),
+        results=[Event.of(event) for event in stored_events(rows)],
     )
 
 
@@ -107,7 +80,7 @@ def list_events(
 def list_changes(
     caller: CallerDep, server: ServerDep, page: PageNumber = 1, limit: PageSize = 100
 ) -> HistoryPage:
-    """List what happened to the project's memories in the last 30 days, the latest first."""
+    """List the changes to memories of the project in the last 30 days, the newest first."""
     order = (events.c.created_at.desc(), events.c.id)
     upto = sa.func.sum(events.c.changes).over(order_by=order).label("upto")
     which = (events.c.project_id == caller.project_id) & (events.c.changes > 0)
@@ -123,12 +96,11 @@ def list_changes(
             .order_by(counted.c.upto)
         ).all()
     found = [entry for row in rows for entry in _entries(row)]
-    link = f"/v1/memories/events/?limit={limit}&page="
+    link = f"/v1/memories/events/?limit={limit}&page={{}}"
     skip = start - (rows[0].upto - rows[0].changes) if rows else 0
     return HistoryPage(
         count=count,
-        next=f"{link}{page + 1}" if end < count else None,
-        previous=f"{link}{page - 1}" if page > 1 else None,
+        **page_links(link, page, more=end < count),
         results=found[skip : skip + limit],
     )
 

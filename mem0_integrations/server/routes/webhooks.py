@@ -1,4 +1,4 @@
-"""The webhooks of a project: who is told what happens to its memories."""
+"""The endpoints of webhooks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 from pydantic import AnyHttpUrl, BaseModel, Field
 
-from mem0_integrations.server.auth import Caller, CallerDep
-from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.projects import Done, change, check_project
-from mem0_integrations.server.state import TABLES, Moment, now
+from mem0_integrations.server.auth import Caller, CallerDep, check_project
+from mem0_integrations.server.bodies import Done
+from mem0_integrations.server.dependencies import ServerDep, change
+from mem0_integrations.server.projects import project_rows
+from mem0_integrations.server.state import now
+from mem0_integrations.server.webhooks import webhooks
 
-__all__ = ["EventType", "router", "webhooks"]
+__all__ = ["router"]
 
 router: Final = APIRouter(tags=["webhooks"])
 
 _SECRET_BYTES: Final = 32
-_LONGEST: Final = 255
+_MAX_NAME_LENGTH: Final = 255
 
 EventType: TypeAlias = Literal[
     "memory_add",
@@ -33,30 +35,14 @@ EventType: TypeAlias = Literal[
     "ingest_job_failed",
     "ingest_job_cancelled",
 ]
-"""What a webhook can be told of; only the first three ever happen here."""
-
-webhooks: Final = sa.Table(
-    "webhooks",
-    TABLES,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column(
-        "project_id", sa.String(255), sa.ForeignKey("projects.id"), nullable=False, index=True
-    ),
-    sa.Column("name", sa.String(255), nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("event_types", sa.JSON, nullable=False),
-    sa.Column("secret", sa.String(64), nullable=False),
-    sa.Column("is_active", sa.Boolean, nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
-    sa.Column("updated_at", Moment, nullable=False),
-)
+"""What a webhook can subscribe to; on this server, only the first three happen."""
 
 
 class NewWebhook(BaseModel):
-    """A webhook that is to be."""
+    """A webhook to create."""
 
     url: AnyHttpUrl
-    name: Annotated[str, Field(min_length=1, max_length=_LONGEST)]
+    name: Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH)]
     event_types: Annotated[list[EventType], Field(min_length=1)]
 
 
@@ -64,7 +50,7 @@ class WebhookChange(BaseModel):
     """What to change about a webhook."""
 
     url: AnyHttpUrl | None = None
-    name: Annotated[str | None, Field(min_length=1, max_length=_LONGEST)] = None
+    name: Annotated[str | None, Field(min_length=1, max_length=_MAX_NAME_LENGTH)] = None
     event_types: Annotated[list[EventType] | None, Field(min_length=1)] = None
     is_active: bool | None = None
 
@@ -73,7 +59,7 @@ class Webhook(BaseModel):
     """A webhook.
 
     Attributes:
-        secret: Signs what is delivered; shown only by the answer that creates the webhook.
+        secret: The key of the signatures; shown only in the answer that creates the webhook.
     """
 
     webhook_id: str
@@ -97,20 +83,15 @@ class WebhookCreated(Webhook):
 def get_webhooks(project_id: str, caller: CallerDep, server: ServerDep) -> list[Webhook]:
     """Return the webhooks of a project."""
     check_project(caller, project_id)
-    with server.state.reading() as connection:
-        rows = connection.execute(
-            webhooks.select()
-            .where(webhooks.c.project_id == caller.project_id)
-            .order_by(webhooks.c.created_at)
-        ).all()
-    return [Webhook(**_shown(row, caller)) for row in rows]
+    rows = project_rows(server.state, webhooks, caller.project_id)
+    return [Webhook(**_fields(row, caller)) for row in rows]
 
 
 @router.post("/api/v1/webhooks/projects/{project_id}/", status_code=201)
 def create_webhook(
     project_id: str, body: NewWebhook, caller: CallerDep, server: ServerDep
 ) -> WebhookCreated:
-    """Make a webhook; its secret is shown by this answer only."""
+    """Create a webhook; its secret is shown in this answer only."""
     check_project(caller, project_id)
     made, at = str(uuid.uuid4()), now()
     with server.state.begin() as connection:
@@ -126,7 +107,7 @@ def create_webhook(
             )
         )
         row = connection.execute(webhooks.select().where(webhooks.c.id == made)).one()
-    return WebhookCreated(**_shown(row, caller), secret=row.secret)
+    return WebhookCreated(**_fields(row, caller))
 
 
 @router.put("/api/v1/webhooks/{webhook_id}/")
@@ -147,7 +128,7 @@ def update_webhook(
 
 @router.delete("/api/v1/webhooks/{webhook_id}/")
 def delete_webhook(webhook_id: str, caller: CallerDep, server: ServerDep) -> Done:
-    """Delete a webhook, and what waits for its delivery."""
+    """Delete a webhook and its waiting deliveries."""
     change(
         server,
         webhooks.delete().filter_by(id=webhook_id, project_id=caller.project_id),
@@ -156,15 +137,7 @@ def delete_webhook(webhook_id: str, caller: CallerDep, server: ServerDep) -> Don
     return Done(message="Webhook deleted successfully.")
 
 
-def _shown(row: sa.Row[Any], caller: Caller) -> dict[str, Any]:
-    return {
-        "webhook_id": row.id,
-        "name": row.name,
-        "url": row.url,
-        "event_types": row.event_types,
-        "owner": caller.user_email,
-        "is_active": row.is_active,
-        "project": row.project_id,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-    }
+def _fields(row: sa.Row[Any], caller: Caller) -> dict[str, Any]:
+    """Return the fields of a webhook, and others, which the answer does not take over."""
+    names = {"webhook_id": row.id, "project": row.project_id, "owner": caller.user_email}
+    return {**row._mapping, **names}

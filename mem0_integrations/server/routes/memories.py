@@ -1,4 +1,4 @@
-"""Memories: add, list, search, get, change and delete them, as each version of the clients does."""
+"""The endpoints of memories: add, list, search, get, change, delete, for all client versions."""
 
 from __future__ import annotations
 
@@ -6,76 +6,58 @@ import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time
 from functools import partial
 from typing import Annotated, Final, TypeAlias
 
 from fastapi import APIRouter, Header, HTTPException, Query
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
 from mem0_integrations.records import Memory
-from mem0_integrations.server import erasing, events, writes
-from mem0_integrations.server.adding import AddBody, changed_fields
+from mem0_integrations.server import bodies, erasure, events, writes
+from mem0_integrations.server.additions import changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
 from mem0_integrations.server.dependencies import Server, ServerDep
-from mem0_integrations.server.event_routes import HistoryEntry
-from mem0_integrations.server.filters import Query as CompiledQuery
-from mem0_integrations.server.filters import compile_query
-from mem0_integrations.server.projects import Done
-from mem0_integrations.server.reading import selected
-from mem0_integrations.server.shapes import (
-    QUEUED,
-    Added,
-    AddResult,
-    Asked,
-    BatchDelete,
-    BatchUpdate,
-    DeletedAll,
-    DeletedMemory,
-    Filters,
-    Found,
-    Item,
-    ItemPage,
-    ListBody,
-    OldAddBody,
-    OldListBody,
-    OldResults,
-    OldSearchBody,
-    Queued,
-    RelationItem,
-    SearchBody,
-    SearchItem,
-    UpdateBody,
-)
-from mem0_integrations.server.tenancy import (
-    ENTITY_KEYS,
-    Entities,
-    Shown,
-    project_scope,
-    read_moment,
-    shown,
-)
+from mem0_integrations.server.filters import MemoryQuery, compile_query
+from mem0_integrations.server.queries import selected
+from mem0_integrations.server.tenancy import ENTITY_KEYS, ClientMemory, EntityIds, project_scope
 from mem0_integrations.values import is_uuid
 
 __all__ = ["router"]
 
 router: Final = APIRouter(tags=["memories"])
 
-_MOST_PAGE: Final = 200
-_DEFAULT_PAGE: Final = 100
-# An add that the client wants to see stored; a model may take long, and is not waited for longer.
+_MAX_PAGE_SIZE: Final = 200
+_DEFAULT_PAGE_SIZE: Final = 100
+# How long an add waits until its memories are stored; a model may take longer.
 _PATIENCE_SECONDS: Final = 30.0
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-686973746f72")
 _ENVELOPE: Final = "v1.1"
 
-PageNumber: TypeAlias = Annotated[int | None, Query(ge=1, le=10**9)]
-PageSize: TypeAlias = Annotated[int | None, Query(ge=1, le=_MOST_PAGE)]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     Header(min_length=1, description="The same key and body: the same event, stored once."),
 ]
+
+
+class Paging(BaseModel):
+    """Which page of a list to return."""
+
+    page: Annotated[int | None, Field(ge=1, le=10**9)] = None
+    page_size: Annotated[int | None, Field(ge=1, le=_MAX_PAGE_SIZE)] = None
+
+
+class ListQuery(Paging, bodies.EntityQuery):
+    """Which memories to list, and which page of them."""
+
+    show_expired: bool = False
+
+
+class DeleteQuery(bodies.EntityQuery):
+    """Which memories to delete."""
+
+    metadata: Annotated[str | None, Field(description="A JSON object.")] = None
 
 
 # --- Add
@@ -83,12 +65,15 @@ IdempotencyKey: TypeAlias = Annotated[
 
 @router.post("/v3/memories/add/", response_model_exclude_unset=True)
 async def add(
-    body: AddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
-) -> Added:
-    """Remember a conversation: at once, as an event, with `infer`; else as it is."""
+    body: bodies.AddBody,
+    caller: CallerDep,
+    server: ServerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> bodies.Added:
+    """Add a conversation: with `infer` in the background, as an event; else at once, as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
-    said = Added(message=_said(event), status=event.status, event_id=event.id)
+    said = bodies.Added(message=_message(event), status=event.status, event_id=event.id)
     if not body.infer:
         said.results = _stored(event)
     return said
@@ -96,41 +81,44 @@ async def add(
 
 @router.post("/v1/memories/")
 async def add_v1(
-    body: OldAddBody, caller: CallerDep, server: ServerDep, idempotency_key: IdempotencyKey = None
-) -> OldResults | list[AddResult | Queued]:
-    """Remember a conversation, and return what was stored, unless `async_mode` is set."""
+    body: bodies.OldAddBody,
+    caller: CallerDep,
+    server: ServerDep,
+    idempotency_key: IdempotencyKey = None,
+) -> bodies.OldResults | list[bodies.AddResult | bodies.Queued]:
+    """Add a conversation, and return what was stored, unless `async_mode` is set."""
     wait = None if body.async_mode else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
     if event.status == "FAILED":
         raise HTTPException(502, f"The memory could not store it; see event {event.id}.")
-    results: list[AddResult | Queued] = (
+    results: list[bodies.AddResult | bodies.Queued] = (
         [*_stored(event)]
         if event.status == "SUCCEEDED"
-        else [Queued(status=event.status, event_id=event.id)]
+        else [bodies.Queued(status=event.status, event_id=event.id)]
     )
-    return OldResults(results=results) if body.output_format == _ENVELOPE else results
+    return bodies.OldResults(results=results) if body.output_format == _ENVELOPE else results
 
 
 async def _accepted(
-    server: Server, caller: Caller, body: AddBody, key: str | None, wait: float | None
-) -> events.Row:
+    server: Server, caller: Caller, body: bodies.AddBody, key: str | None, wait: float | None
+) -> events.StoredEvent:
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
     if wait is None:
         return await run_in_threadpool(accept)
     return await asyncio.wrap_future(server.waiting.submit(accept))
 
 
-def _stored(event: events.Row) -> list[AddResult]:
-    return [AddResult.model_validate(result) for result in json.loads(event.results)]
+def _stored(event: events.StoredEvent) -> list[bodies.AddResult]:
+    return [bodies.AddResult.model_validate(result) for result in json.loads(event.results)]
 
 
-def _said(event: events.Row) -> str:
+def _message(event: events.StoredEvent) -> str:
     match event.status:
         case "SUCCEEDED":
             return "Memory added successfully."
         case "FAILED":
             return "The memory could not be added; the event says why."
-    return QUEUED
+    return bodies.QUEUED
 
 
 # --- List
@@ -138,91 +126,59 @@ def _said(event: events.Row) -> str:
 
 @router.post("/v3/memories/", response_model_exclude_unset=True)
 def list_v3(
-    body: ListBody,
-    caller: CallerDep,
-    server: ServerDep,
-    page: PageNumber = None,
-    page_size: PageSize = None,
-) -> ItemPage:
+    body: bodies.ListBody, caller: CallerDep, server: ServerDep, paging: Annotated[Paging, Query()]
+) -> bodies.ItemPage:
     """List memories, the newest first."""
     _refuse_top_level_ids(body)
     found = _listed(server, caller, body, body.filters)
-    return _page(found, "/v3/memories/", page, page_size, body.fields)
+    return _page(found, "/v3/memories/", paging, body.fields)
 
 
 @router.post("/v2/memories/", response_model_exclude_unset=True)
 def list_v2(
-    body: OldListBody,
+    body: bodies.OldListBody,
     caller: CallerDep,
     server: ServerDep,
-    page: PageNumber = None,
-    page_size: PageSize = None,
-) -> ItemPage | list[Item]:
+    paging: Annotated[Paging, Query()],
+) -> bodies.ItemPage | list[bodies.Item]:
     """List memories: all of them, or a page in an envelope."""
     found = _listed(server, caller, body, body.all_filters(body.filters))
-    if page is None and page_size is None:
-        return [_item(memory, body.fields) for memory in found]
-    return _page(found, "/v2/memories/", page, page_size, body.fields)
+    return _all_or_page(found, "/v2/memories/", paging, body.fields)
 
 
 @router.get("/v1/memories/", response_model_exclude_unset=True)
-def list_v1(  # noqa: PLR0917  (what the query may hold)
-    caller: CallerDep,
-    server: ServerDep,
-    user_id: str | None = None,
-    agent_id: str | None = None,
-    app_id: str | None = None,
-    run_id: str | None = None,
-    page: PageNumber = None,
-    page_size: PageSize = None,
-    show_expired: bool = False,
-) -> ItemPage | list[Item]:
+def list_v1(
+    caller: CallerDep, server: ServerDep, query: Annotated[ListQuery, Query()]
+) -> bodies.ItemPage | list[bodies.Item]:
     """List the memories of an entity: all of them, or a page in an envelope."""
-    body = OldListBody(
-        user_id=user_id,
-        agent_id=agent_id,
-        app_id=app_id,
-        run_id=run_id,
-        show_expired=show_expired,
-    )
+    body = bodies.OldListBody(**query.model_dump(exclude=set(Paging.model_fields)))
     found = _listed(server, caller, body, body.all_filters(None))
-    if page is None and page_size is None:
-        return [_item(memory, None) for memory in found]
-    return _page(found, "/v1/memories/", page, page_size, None)
+    return _all_or_page(found, "/v1/memories/", query, None)
 
 
-def _listed(server: Server, caller: Caller, body: ListBody, filters: Filters) -> list[Shown]:
-    more: list[JsonValue] = []
-    if body.start_date is not None:
-        more.append({"created_at": {"gte": body.start_date}})
-    if body.end_date is not None:
-        more.append({"created_at": _until(body.end_date)})
-    if body.keywords:
-        more.append({"keywords": {"icontains": body.keywords}})
-    query = _query(caller, body, filters, more)
-    return [shown(memory) for memory in selected(server, query)]
+def _listed(
+    server: Server, caller: Caller, body: bodies.ListBody, filters: bodies.Filters
+) -> list[ClientMemory]:
+    query = _query(caller, body, filters, body.conditions)
+    return [ClientMemory.of(memory) for memory in selected(server, query)]
 
 
-def _until(end: str) -> Filters:
-    moment = read_moment(end)
-    if moment is None or len(end) > len("YYYY-MM-DD"):
-        return {"lte": end}
-    return {"lte": datetime.combine(moment, time.max, UTC).isoformat()}
+def _all_or_page(
+    found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
+) -> bodies.ItemPage | list[bodies.Item]:
+    if paging.page is None and paging.page_size is None:
+        return [_item(memory, fields) for memory in found]
+    return _page(found, path, paging, fields)
 
 
 def _page(
-    found: Sequence[Shown],
-    path: str,
-    page: int | None,
-    page_size: int | None,
-    fields: Sequence[str] | None,
-) -> ItemPage:
-    number, size = page or 1, page_size or _DEFAULT_PAGE
+    found: Sequence[ClientMemory], path: str, paging: Paging, fields: Sequence[str] | None
+) -> bodies.ItemPage:
+    number, size = paging.page or 1, paging.page_size or _DEFAULT_PAGE_SIZE
     start, end = (number - 1) * size, number * size
-    return ItemPage(
+    return bodies.ItemPage(
         count=len(found),
-        next=f"{path}?page={number + 1}&page_size={size}" if end < len(found) else None,
-        previous=f"{path}?page={number - 1}&page_size={size}" if number > 1 else None,
+        **bodies.page_links(f"{path}?page={{}}&page_size={size}", number, more=end < len(found)),
         results=[_item(memory, fields) for memory in found[start:end]],
     )
 
@@ -231,8 +187,10 @@ def _page(
 
 
 @router.post("/v3/memories/search/", response_model_exclude_unset=True)
-async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> Found:
-    """Find memories about a text, nearest first."""
+async def search_v3(
+    body: bodies.SearchBody, caller: CallerDep, server: ServerDep
+) -> bodies.SearchResults:
+    """Search for memories, the most similar first."""
     _refuse_top_level_ids(body)
     return await _search(server, caller, body, body.filters, body.top_k)
 
@@ -240,20 +198,20 @@ async def search_v3(body: SearchBody, caller: CallerDep, server: ServerDep) -> F
 @router.post("/v2/memories/search/", response_model_exclude_unset=True)
 @router.post("/v1/memories/search/", response_model_exclude_unset=True)
 async def search_older(
-    body: OldSearchBody, caller: CallerDep, server: ServerDep
-) -> Found | list[SearchItem]:
-    """Find memories about a text: a bare list, unless the envelope is asked for."""
+    body: bodies.OldSearchBody, caller: CallerDep, server: ServerDep
+) -> bodies.SearchResults | list[bodies.SearchItem]:
+    """Search for memories; the answer is a bare list, unless the envelope is asked for."""
     filters = body.all_filters(body.filters)
     found = await _search(server, caller, body, filters, body.limit or body.top_k)
     return found if body.output_format == _ENVELOPE else found.results
 
 
 async def _search(
-    server: Server, caller: Caller, body: SearchBody, filters: Filters, top_k: int
-) -> Found:
+    server: Server, caller: Caller, body: bodies.SearchBody, filters: bodies.Filters, top_k: int
+) -> bodies.SearchResults:
     more: list[JsonValue] = [{"metadata": body.metadata}] if body.metadata else []
     query = _query(caller, body, filters, more)
-    # Without a thread that waits for the one that searches.
+    # Awaited, so that no thread waits for the one that searches.
     recall = await server.memory.arecall(
         body.query,
         scope=query.scope,
@@ -264,26 +222,26 @@ async def _search(
         repeats=not body.latest_only,
         on_error="raise",
     )
-    results = [_search_item(shown(memory), body.fields) for memory in recall.memories]
+    results = [_search_item(ClientMemory.of(memory), body.fields) for memory in recall.memories]
     if not server.memory.has_graph:
-        return Found(results=results)
-    return Found(
+        return bodies.SearchResults(results=results)
+    return bodies.SearchResults(
         results=results,
         relations=[
-            RelationItem(source=one.source, relationship=one.relationship, target=one.target)
+            bodies.RelationItem(source=one.source, relationship=one.relationship, target=one.target)
             for one in recall.relations
         ],
     )
 
 
 def _query(
-    caller: Caller, body: Asked, filters: Filters, more: Sequence[JsonValue]
-) -> CompiledQuery:
+    caller: Caller, body: bodies.QueryBody, filters: bodies.Filters, more: Sequence[JsonValue]
+) -> MemoryQuery:
     categories: list[JsonValue] = (
         [{"categories": {"in": list(body.categories)}}] if body.categories else []
     )
-    # As they are where there is nothing else: a mistake is then named by its own path.
-    both: Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
+    # Unchanged where there is nothing else, so that an error names its own path.
+    both: bodies.Filters = {"AND": [filters, *more, *categories]} if more or categories else filters
     query = compile_query(
         both if filters else None, caller.project_id, show_expired=bool(body.show_expired)
     )
@@ -304,49 +262,49 @@ def _refuse_top_level_ids(body: BaseModel) -> None:
 
 
 @router.get("/v1/memories/{memory_id}/")
-def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> Item:
+def get_memory(memory_id: str, caller: CallerDep, server: ServerDep) -> bodies.Item:
     """Return a memory."""
-    return _item(shown(_require(server, caller, memory_id)), None)
+    return _item(ClientMemory.of(_require(server, caller, memory_id)), None)
 
 
 @router.put("/v1/memories/{memory_id}/")
-def update_memory(memory_id: str, body: UpdateBody, caller: CallerDep, server: ServerDep) -> Item:
+def update_memory(
+    memory_id: str, body: bodies.UpdateBody, caller: CallerDep, server: ServerDep
+) -> bodies.Item:
     """Change a memory."""
     given = body.model_dump(exclude_unset=True)
     old = _require(server, caller, memory_id)
-    return _item(shown(_updated(server, caller, [(old, given)])[0]), None)
+    return _item(ClientMemory.of(_updated(server, caller, [(old, given)])[0]), None)
 
 
 @router.delete("/v1/memories/{memory_id}/", response_model_exclude_unset=True)
 def delete_memory(
     memory_id: str, caller: CallerDep, server: ServerDep, delete_linked: bool = False
-) -> DeletedMemory:
-    """Delete a memory. There are no older ones that it superseded."""
+) -> bodies.DeletedMemory:
+    """Delete a memory; `delete_linked` has no effect, since no older versions are kept."""
     memory = _require(server, caller, memory_id)
-    erasing.delete_memories(server, caller.project_id, [memory])
-    said = "Memory deleted successfully!"
-    return (
-        DeletedMemory(message=said, cascade_count=0)
-        if delete_linked
-        else DeletedMemory(message=said)
-    )
+    erasure.delete_memories(server, caller.project_id, [memory])
+    deleted = bodies.DeletedMemory(message="Memory deleted successfully!")
+    if delete_linked:
+        deleted.cascade_count = 0
+    return deleted
 
 
 @router.get("/v1/memories/{memory_id}/history/")
-def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[HistoryEntry]:
-    """Return the changes of a memory, oldest first, also of one that was deleted."""
+def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[bodies.HistoryEntry]:
+    """Return the changes of a memory, oldest first, even if it was deleted."""
     _check_uuid(memory_id)
     scope = project_scope(caller.project_id)
     changes = server.memory.history(memory_id, scope=scope)
     memory = server.memory.get(memory_id, scope=scope)
-    seen = None if memory is None else shown(memory)
+    seen = None if memory is None else ClientMemory.of(memory)
     entities = (
-        events.deleted_entities(server, caller.project_id, memory_id) or Entities()
+        events.deleted_entities(server, caller.project_id, memory_id) or EntityIds()
         if seen is None
         else seen.entities
     )
     return [
-        HistoryEntry(
+        bodies.HistoryEntry(
             id=str(uuid.uuid5(_NAMESPACE, f"{memory_id}\n{index}")),
             memory_id=memory_id,
             input=[],
@@ -369,30 +327,23 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[Histor
 
 
 @router.delete("/v1/memories/")
-def delete_all(  # noqa: PLR0917  (what the query may hold)
-    caller: CallerDep,
-    server: ServerDep,
-    user_id: str | None = None,
-    agent_id: str | None = None,
-    app_id: str | None = None,
-    run_id: str | None = None,
-    metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
-) -> DeletedAll:
+def delete_all(
+    caller: CallerDep, server: ServerDep, query: Annotated[DeleteQuery, Query()]
+) -> bodies.DeletedAll:
     """Delete all memories of entities; `*` stands for any id."""
-    given = {"user_id": user_id, "agent_id": agent_id, "app_id": app_id, "run_id": run_id}
-    filters: Filters = {key: value for key, value in given.items() if value is not None}
-    if metadata is not None:
+    filters: bodies.Filters = query.model_dump(exclude_none=True)
+    if query.metadata is not None:
         try:
-            filters["metadata"] = json.loads(metadata)
+            filters["metadata"] = json.loads(query.metadata)
         except ValueError:
             raise InvalidInputError("metadata must be a JSON object.") from None
-    event_id = erasing.erase(server, caller.project_id, filters)
-    return DeletedAll(message="Memories deleted successfully!", event_id=event_id)
+    event_id = erasure.erase(server, caller.project_id, filters)
+    return bodies.DeletedAll(message="Memories deleted successfully!", event_id=event_id)
 
 
 @router.put("/v1/batch/")
-def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done:
-    """Change many memories; nothing is changed when one of them is not there."""
+def update_many(body: bodies.BatchUpdate, caller: CallerDep, server: ServerDep) -> bodies.Done:
+    """Change many memories; if one of them does not exist, none is changed."""
     changes = [
         (
             _require(server, caller, change.memory_id),
@@ -401,22 +352,22 @@ def update_many(body: BatchUpdate, caller: CallerDep, server: ServerDep) -> Done
         for change in body.memories
     ]
     _updated(server, caller, changes)
-    return Done(message=f"Successfully updated {len(changes)} memories")
+    return bodies.Done(message=f"Successfully updated {len(changes)} memories")
 
 
 @router.delete("/v1/batch/")
-def delete_many(body: BatchDelete, caller: CallerDep, server: ServerDep) -> Done:
-    """Delete many memories; nothing is deleted when one of them is not there."""
+def delete_many(body: bodies.BatchDelete, caller: CallerDep, server: ServerDep) -> bodies.Done:
+    """Delete many memories; if one of them does not exist, none is deleted."""
     wanted = {one.memory_id: one for one in body.memories}
     memories = [_require(server, caller, memory_id) for memory_id in wanted]
-    erasing.delete_memories(server, caller.project_id, memories)
-    return Done(message=f"Successfully deleted {len(memories)} memories")
+    erasure.delete_memories(server, caller.project_id, memories)
+    return bodies.Done(message=f"Successfully deleted {len(memories)} memories")
 
 
 def _updated(
     server: Server, caller: Caller, changes: Sequence[tuple[Memory, Mapping[str, object]]]
 ) -> list[Memory]:
-    plans = []
+    wanted = []
     for old, given in changes:
         text, metadata = given.get("text"), changed_fields(given)
         if text is None and not metadata:
@@ -424,14 +375,16 @@ def _updated(
                 "There is nothing to change: give a text, metadata, a timestamp or an "
                 "expiration_date."
             )
-        plans.append((old, text if isinstance(text, str) else None, metadata or None))
-    noted: list[tuple[Entities, events.Change]] = []
+        wanted.append((old, text if isinstance(text, str) else None, metadata or None))
+    noted: list[tuple[EntityIds, events.Change]] = []
     updated: list[Memory] = []
     try:
-        for old, new_text, values in plans:
+        for old, new_text, values in wanted:
             new = server.memory.update(old.id, scope=old.scope, text=new_text, metadata=values)
             updated.append(new)
-            noted.append((shown(new).entities, events.Change(new.id, "UPDATE", new.text, old.text)))
+            noted.append(
+                (ClientMemory.of(new).entities, events.Change(new.id, "UPDATE", new.text, old.text))
+            )
     finally:
         events.record(server, caller.project_id, noted)
     return updated
@@ -450,15 +403,15 @@ def _check_uuid(memory_id: str) -> None:
         raise InvalidInputError("memory_id should be a valid UUID")
 
 
-def _item(memory: Shown, fields: Sequence[str] | None) -> Item:
-    return Item.model_validate(_fields(memory, fields))
+def _item(memory: ClientMemory, fields: Sequence[str] | None) -> bodies.Item:
+    return bodies.Item.model_validate(_fields(memory, fields))
 
 
-def _search_item(memory: Shown, fields: Sequence[str] | None) -> SearchItem:
-    return SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
+def _search_item(memory: ClientMemory, fields: Sequence[str] | None) -> bodies.SearchItem:
+    return bodies.SearchItem.model_validate({**_fields(memory, fields), "score": memory.score})
 
 
-def _fields(memory: Shown, fields: Sequence[str] | None) -> dict[str, object]:
+def _fields(memory: ClientMemory, fields: Sequence[str] | None) -> dict[str, object]:
     found: dict[str, object] = {
         "id": memory.id,
         "memory": memory.text,

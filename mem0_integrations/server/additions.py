@@ -1,4 +1,4 @@
-"""What a client wants to be remembered: its body, read and checked. Pure."""
+"""What a client adds or changes: checked, and in the form that the core takes. Pure."""
 
 from __future__ import annotations
 
@@ -7,96 +7,44 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictFloat, StrictInt
+from typing import Final
 
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.messages import to_mem0_messages
 from mem0_integrations.planning import check_metadata
 from mem0_integrations.scope import Scope
+from mem0_integrations.server.bodies import AddBody
 from mem0_integrations.server.tenancy import (
     ENTITY_KEYS,
-    Entities,
+    EntityIds,
     internal_metadata,
     own_metadata,
     read_moment,
     write_scope,
 )
 
-__all__ = [
-    "AddBody",
-    "Addition",
-    "EntityId",
-    "Time",
-    "changed_fields",
-    "fingerprint",
-    "plan_addition",
-]
+__all__ = ["Addition", "changed_fields", "fingerprint", "read_addition"]
 
-# `true` is neither an id nor a time.
-EntityId: TypeAlias = str | StrictInt
-Time: TypeAlias = StrictInt | StrictFloat | str
 # For clients whose library sets no headers.
 _KEY_METADATA: Final = "mem0_integrations_key"
 
 
-class ChatMessage(BaseModel):
-    """One message of a conversation, as chat models have them; what else it holds is not read."""
-
-    model_config = ConfigDict(extra="allow")
-
-    role: str
-    content: str | dict[str, JsonValue] | list[JsonValue] | None = None
-    name: str | None = None
-
-
-class AddBody(BaseModel):
-    """A conversation to learn from, and whose it is.
-
-    What else the Platform accepts (custom instructions and categories, schemas) is not read:
-    what is extracted is up to the memory behind the server.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    messages: list[ChatMessage] | ChatMessage | str
-    user_id: EntityId | None = None
-    agent_id: EntityId | None = None
-    app_id: EntityId | None = None
-    run_id: EntityId | None = None
-    filters: Annotated[dict[str, JsonValue] | None, Field(description="May hold the ids, too.")] = (
-        None
-    )
-    metadata: dict[str, JsonValue] | None = None
-    infer: bool = True
-    timestamp: Annotated[
-        Time | None,
-        Field(description="When it was said: seconds since the epoch, or ISO 8601."),
-    ] = None
-    expiration_date: Annotated[
-        str | None, Field(description="The last day on which it is found: YYYY-MM-DD.")
-    ] = None
-    categories: list[str] | None = None
-    structured_attributes: dict[str, JsonValue] | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A write, as the core takes it.
+    """Messages to remember, in the form that the core takes.
 
     Attributes:
-        scope: Whose memories it becomes.
-        entities: The same, as the client says it.
-        messages: What was said.
-        metadata: As it is kept.
+        scope: Whose memories they become.
+        entities: The same, in the client's terms.
+        messages: The messages.
+        metadata: The metadata to store with each memory.
         infer: Whether statements are extracted.
-        created_at: When it was said (aware UTC); None for now.
-        key: The client's idempotency key, if it put one into the metadata.
+        created_at: When the messages were written (aware UTC); None for now.
+        key: The client's idempotency key, if the metadata has one.
     """
 
     scope: Scope
-    entities: Entities
+    entities: EntityIds
     messages: list[dict[str, object]]
     metadata: dict[str, object]
     infer: bool
@@ -104,23 +52,19 @@ class Addition:
     key: str | None
 
 
-def plan_addition(project_id: str, body: AddBody) -> Addition:
-    """Read what a client wants to be remembered.
-
-    Args:
-        project_id: The project of whoever asks.
-        body: What was sent.
+def read_addition(project_id: str, body: AddBody) -> Addition:
+    """Check the body of an add request in a project, and translate it.
 
     Raises:
-        InvalidInputError: It is malformed, or nobody's.
+        InvalidInputError: The body is malformed, or names no entity.
 
     Example:
         >>> body = AddBody(messages="I like tea.", user_id="ann", timestamp=0)
-        >>> addition = plan_addition("p", body)
+        >>> addition = read_addition("p", body)
         >>> addition.scope, addition.created_at.year
         (Scope(user_id='ann', run_id='p'), 1970)
     """
-    entities = Entities.of(
+    entities = EntityIds.of(
         {
             key: _either(key, getattr(body, key), (body.filters or {}).get(key))
             for key in ENTITY_KEYS
@@ -168,8 +112,7 @@ def plan_addition(project_id: str, body: AddBody) -> Addition:
 def changed_fields(given: Mapping[str, object]) -> dict[str, object]:
     """Return the metadata that an update of a memory sets.
 
-    Args:
-        given: What was sent, among `metadata`, `timestamp` and `expiration_date` (None to clear).
+    Of what the client sent, `metadata`, `timestamp` and `expiration_date` (None to clear it) count.
 
     Raises:
         InvalidInputError: A value is malformed.
@@ -184,10 +127,10 @@ def changed_fields(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def fingerprint(body: AddBody) -> tuple[str, str]:
-    """Return a body as JSON, and a digest that tells it from another.
+    """Return a body as JSON, and a digest to compare it with others.
 
     Raises:
-        InvalidInputError: It holds what cannot be written as JSON.
+        InvalidInputError: The body holds a value that JSON cannot express.
     """
     try:
         text = json.dumps(

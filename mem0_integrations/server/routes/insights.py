@@ -1,4 +1,4 @@
-"""What can be said about memories: feedback, a summary, statistics."""
+"""The endpoints of feedback, summaries and statistics."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pydantic import BaseModel, Field, JsonValue
 
 from mem0_integrations.server.auth import CallerDep
 from mem0_integrations.server.dependencies import ServerDep
-from mem0_integrations.server.entities import find_entities
-from mem0_integrations.server.reading import matching
-from mem0_integrations.server.state import TABLES
+from mem0_integrations.server.entities import find_entities, totals
+from mem0_integrations.server.events import events
+from mem0_integrations.server.queries import matching
 from mem0_integrations.server.tenancy import internal_metadata, project_scope
 
 __all__ = ["router"]
 
 router: Final = APIRouter(tags=["insights"])
 
-_SUMMARISED: Final = 100
+_MAX_SUMMARIZED: Final = 100
 
 
 class Feedback(BaseModel):
-    """What is thought of a memory; None takes it back."""
+    """Feedback on a memory; None withdraws it."""
 
     memory_id: Annotated[str, Field(min_length=1)]
     feedback: Literal["POSITIVE", "NEGATIVE", "VERY_NEGATIVE"] | None = None
     feedback_reason: str | None = None
 
 
-class FeedbackKept(BaseModel):
-    """What is kept of it, with the memory."""
+class StoredFeedback(BaseModel):
+    """The feedback that is stored with a memory."""
 
     id: str
     feedback: str | None
@@ -39,30 +39,30 @@ class FeedbackKept(BaseModel):
 
 
 @router.post("/v1/feedback/")
-def feedback(body: Feedback, caller: CallerDep, server: ServerDep) -> FeedbackKept:
-    """Keep what is thought of a memory; it is kept, not acted on."""
+def feedback(body: Feedback, caller: CallerDep, server: ServerDep) -> StoredFeedback:
+    """Store feedback with a memory; it has no further effect."""
     server.memory.update(
         body.memory_id,
         scope=project_scope(caller.project_id),
         metadata=internal_metadata(feedback=body.feedback, feedback_reason=body.feedback_reason),
     )
-    return FeedbackKept(
+    return StoredFeedback(
         id=body.memory_id, feedback=body.feedback, feedback_reason=body.feedback_reason
     )
 
 
 class SummaryRequest(BaseModel):
-    """Which memories."""
+    """Which memories to summarize."""
 
     filters: dict[str, JsonValue] | None = None
 
 
 class Summary(BaseModel):
-    """The newest memories, one a line.
+    """The newest memories, one on each line.
 
     Attributes:
-        summary: At most 100 of them.
-        total_memories: How many there are.
+        summary: The texts of at most 100 memories.
+        total_memories: The number of all memories that meet the filter.
     """
 
     summary: str
@@ -71,16 +71,16 @@ class Summary(BaseModel):
 
 @router.post("/v1/summary/")
 def summary(body: SummaryRequest, caller: CallerDep, server: ServerDep) -> Summary:
-    """Sum up memories without a model: the newest ones, word for word."""
+    """Summarize memories without a model: the newest ones, word for word."""
     found = matching(server, caller.project_id, body.filters)
     return Summary(
-        summary="\n".join(memory.text for memory in found[:_SUMMARISED]),
+        summary="\n".join(memory.text for memory in found[:_MAX_SUMMARIZED]),
         total_memories=len(found),
     )
 
 
 class Stats(BaseModel):
-    """How much there is in a project."""
+    """How much a project holds."""
 
     total_memories: int
     total_users: int
@@ -92,23 +92,11 @@ class Stats(BaseModel):
 
 @router.get("/v1/stats/")
 def stats(caller: CallerDep, server: ServerDep) -> Stats:
-    """Count what there is in a project."""
+    """Count what a project holds."""
     memories = matching(server, caller.project_id, show_expired=True)
     found = find_entities(server, caller.project_id, memories)
-    events = TABLES.tables["events"]
     with server.state.reading() as connection:
         count: int = connection.execute(
             sa.select(sa.func.count()).where(events.c.project_id == caller.project_id)
         ).scalar_one()
-
-    def total(wanted: str) -> int:
-        return sum(kind == wanted for kind, _ in found)
-
-    return Stats(
-        total_memories=len(memories),
-        total_users=total("user"),
-        total_agents=total("agent"),
-        total_apps=total("app"),
-        total_runs=total("run"),
-        total_events=count,
-    )
+    return Stats(total_memories=len(memories), total_events=count, **totals(found))

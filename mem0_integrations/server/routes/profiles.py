@@ -1,4 +1,4 @@
-"""Profiles of users, which only the Mem0 Platform has."""
+"""The endpoints of user profiles, which only the Mem0 Platform has."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ router: Final = APIRouter(tags=["profiles (not supported)"])
 
 @router.get("/v2/entities/user/{entity_id:path}/profile/", status_code=501)
 def get_profile(entity_id: str, _: CallerDep) -> ErrorBody:
-    """Say that there are no profiles here."""
+    """Say that this server has no profiles."""
     raise _not_supported()
 
 
 @router.get("/v2/profiles/jobs/{job_id}/", status_code=501)
 def get_job(job_id: str, _: CallerDep) -> ErrorBody:
-    """Say that there are no profiles here."""
+    """Say that this server has no profiles."""
     raise _not_supported()
 
 
@@ -30,7 +30,7 @@ def get_job(job_id: str, _: CallerDep) -> ErrorBody:
 @router.get("/v2/profiles/settings/", status_code=501)
 @router.post("/v2/profiles/settings/", status_code=501)
 def create_job(_: CallerDep) -> ErrorBody:
-    """Say that there are no profiles here."""
+    """Say that this server has no profiles."""
     raise _not_supported()
 
 

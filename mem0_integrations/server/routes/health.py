@@ -1,4 +1,4 @@
-"""Whether the server works, and its numbers: for whoever looks after it."""
+"""The endpoints for operators: whether the server works, and its metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -15,14 +14,14 @@ from pydantic import BaseModel
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.scope import Scope
 from mem0_integrations.server.dependencies import Server, ServerDep
+from mem0_integrations.server.events import count_events
 from mem0_integrations.server.metrics import Metrics
-from mem0_integrations.server.state import TABLES
 
-__all__ = ["count_events", "count_writes", "router"]
+__all__ = ["count_writes", "router"]
 
 router: Final = APIRouter(tags=["operation"])
 
-# Reading needs a scope; nobody has this one.
+# Reading needs a scope; no memory has this one.
 _PROBE: Final = Scope(run_id="mem0-integrations-health")
 
 
@@ -31,8 +30,8 @@ class Health(BaseModel):
 
     Attributes:
         status: `ok`, or `unavailable`.
-        memory: `ok`, or what kind of failure its store answered with.
-        state: The same for the server's own state.
+        memory: `ok`, or the kind of error with which the memory failed.
+        state: The same for the server's own database.
         outbox: How many writes are queued, and how many were given up.
     """
 
@@ -44,9 +43,9 @@ class Health(BaseModel):
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health}})
 def health(server: ServerDep) -> Response:
-    """Ask the memory's store and the state whether they answer; needs no key."""
+    """Check that the memory and the server's own database answer; needs no key."""
     memory, outbox = _answer(server, partial(_ask_memory, server)), {}
-    state = _answer(server, partial(count_events, server))
+    state = _answer(server, partial(count_events, server.state))
     if memory == "ok":
         outbox = count_writes(server)
     well = memory == state == "ok"
@@ -58,31 +57,21 @@ def health(server: ServerDep) -> Response:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
-    """Return the numbers that Prometheus collects; they name no project and need no key."""
+    """Return the metrics for Prometheus; they name no project and need no key."""
     numbers: Metrics = request.app.state.metrics
     return Response(numbers.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/", include_in_schema=False)
 def root() -> Response:
-    """Show whoever opens the server in a browser what it offers."""
+    """Lead from the root to the documentation of the API."""
     return RedirectResponse("/docs")
 
 
 def count_writes(server: Server) -> dict[str, int]:
-    """Count the writes of the outbox that wait, and those that were given up."""
+    """Count the writes of the outbox that are queued, and those that were given up."""
     counts = server.memory.outbox_counts()
     return {"queued": counts.queued, "dead": counts.dead}
-
-
-def count_events(server: Server) -> dict[str, int]:
-    """Count the events by status."""
-    events = TABLES.tables["events"]
-    with server.state.reading() as connection:
-        rows = connection.execute(
-            sa.select(events.c.status, sa.func.count().label("number")).group_by(events.c.status)
-        ).all()
-    return {row.status: row.number for row in rows}
 
 
 def _ask_memory(server: Server) -> None:

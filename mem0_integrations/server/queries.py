@@ -1,4 +1,4 @@
-"""Reads all memories of a project that a filter asks for."""
+"""Queries: all memories of a project that meet a filter."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from collections.abc import Mapping
 
 from mem0_integrations.records import Memory
 from mem0_integrations.server.dependencies import Server
-from mem0_integrations.server.filters import Query, compile_query
-from mem0_integrations.server.tenancy import Shown, shown
+from mem0_integrations.server.filters import MemoryQuery, compile_query
+from mem0_integrations.server.tenancy import ClientMemory
 
 __all__ = ["matching", "selected"]
 
 
-def selected(server: Server, query: Query) -> list[Memory]:
-    """Return all memories that a compiled filter asks for, newest first.
-
-    Args:
-        server: Where they are.
-        query: The filter.
+def selected(server: Server, query: MemoryQuery) -> list[Memory]:
+    """Return all memories that meet a compiled filter, newest first.
 
     Raises:
         BackendError: The memory could not be read.
@@ -33,18 +29,12 @@ def matching(
     filters: Mapping[str, object] | None = None,
     *,
     show_expired: bool = False,
-) -> list[Shown]:
-    """Return all memories of a project that a filter asks for, newest first.
-
-    Args:
-        server: Where they are.
-        project_id: The project.
-        filters: As a client sends it; None for all.
-        show_expired: Whether to return those whose last day is over, too.
+) -> list[ClientMemory]:
+    """Return all memories of a project that meet a client's filter, newest first.
 
     Raises:
         InvalidFilterError: The filter is malformed.
         BackendError: The memory could not be read.
     """
     query = compile_query(filters, project_id, show_expired=show_expired)
-    return [shown(memory) for memory in selected(server, query)]
+    return [ClientMemory.of(memory) for memory in selected(server, query)]

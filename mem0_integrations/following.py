@@ -1,0 +1,208 @@
+"""The port of what follows the memories: told of every change, and heard in a recall."""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mem0_integrations.records import ForgetResult, Memory, MemoryChange, Relation
+from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.scope import Scope, ScopeLike
+
+if TYPE_CHECKING:
+    from mem0_integrations.outbox import Outbox
+
+__all__ = ["Follower", "KnowledgeGraph", "MemorySource", "followed", "memories_as_said"]
+
+
+class MemorySource(Protocol):
+    """What a follower can ask about the memories that it follows."""
+
+    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
+        """Return what was stored under an idempotency key."""
+        ...
+
+    def get(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope, or None."""
+        ...
+
+    def list(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Return a page of the scope's memories, newest first."""
+        ...
+
+    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory of the scope, oldest first."""
+        ...
+
+
+class KnowledgeGraph(ABC):
+    """What a follower that keeps facts can be asked; see `mem0_integrations.graph.GraphMemory`."""
+
+    @abstractmethod
+    def relations(
+        self,
+        entity: str | None = None,
+        *,
+        scope: ScopeLike,
+        depth: int = 1,
+        as_of: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Relation]:
+        """Return facts, the latest first: of a scope, or around one entity."""
+
+    @abstractmethod
+    async def arelations(
+        self,
+        entity: str | None = None,
+        *,
+        scope: ScopeLike,
+        depth: int = 1,
+        as_of: datetime | None = None,
+        limit: int = 100,
+    ) -> list[Relation]:
+        """Async twin of `relations`."""
+
+    @abstractmethod
+    def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
+        """Return all facts of a scope, those that have ended or were taken back among them."""
+
+    @abstractmethod
+    async def ahistory(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
+        """Async twin of `history`."""
+
+    @abstractmethod
+    def path(
+        self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
+    ) -> list[Relation]:
+        """Return the facts that connect two entities, as few as possible."""
+
+    @abstractmethod
+    async def apath(
+        self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
+    ) -> list[Relation]:
+        """Async twin of `path`."""
+
+
+class Follower(ABC):
+    """Something that is made of the memories, lies beside them, and follows their changes.
+
+    It is a function of the memories: `rebuild` makes what having followed has made. Its methods
+    block unless they say otherwise, and may be called from any thread.
+    """
+
+    name: str
+    """What it is called in a recall that had to do without it, such as `The graph`."""
+
+    ranks: bool = False
+    """Whether `rank` does anything; then a recall searches in a thread."""
+
+    most_relations: int = 0
+    """Maximum number of facts that it adds to a recall; 0 if it adds none."""
+
+    graph: KnowledgeGraph | None = None
+    """The knowledge graph that it keeps, if it keeps one."""
+
+    outbox: Outbox[Any] | None = None
+    """Where changes wait for it, if they do."""
+
+    @abstractmethod
+    def following(self, change: Change) -> AbstractContextManager[None]:
+        """Note a change durably before it happens; look at it when the block ends, in any way."""
+
+    @abstractmethod
+    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
+        """Let memories be taken back whose scope was forgotten, and leave no trace of them.
+
+        Args:
+            memories: The memories.
+            undo: Takes them back.
+        """
+
+    @abstractmethod
+    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
+        """Let the memories of a scope be erased, and erase what was made of them.
+
+        Args:
+            scope: Whose.
+            forget: Erases the memories.
+
+        Returns:
+            What was erased, this follower's share included.
+        """
+
+    @abstractmethod
+    def rebuild(self, scope: Scope) -> int:
+        """Make what is kept of a scope again; returns from how many memories."""
+
+    def reindex(self) -> int:
+        """Make again what a search reads, of all scopes; returns from how many memories."""
+        return 0
+
+    def rank(self, request: SearchRequest, nearest: Iterator[Memory]) -> Iterator[Memory]:
+        """Yield what a search found, and what this follower finds, best first.
+
+        Args:
+            request: What is asked.
+            nearest: What was found so far, best first; read only as far as needed.
+        """
+        return nearest
+
+    def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
+        """Return facts for a recall.
+
+        Args:
+            request: What was asked.
+            memories: What was found, best first.
+        """
+        return []
+
+    async def arelated(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
+        """Async twin of `related`; it does not block."""
+        return []
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """Say what this is and where it lies, by part."""
+
+    @abstractmethod
+    def close(self, timeout: float | None) -> None:
+        """Release what was opened.
+
+        Args:
+            timeout: Seconds to wait for what has still to be followed; None without an end.
+        """
+
+
+@contextmanager
+def followed(followers: Sequence[Follower], *changes: Change) -> Iterator[None]:
+    """Let followers note changes before the block, and look at them after it."""
+    with ExitStack() as noted:
+        for change in changes:
+            for follower in followers:
+                noted.enter_context(follower.following(change))
+        yield
+
+
+def memories_as_said(source: MemorySource, scope: Scope) -> list[Memory]:
+    """Return all memories of a scope; only a new text counts as a change of one."""
+    memories = source.list(scope, filters=None, limit=sys.maxsize, offset=0)
+    return [_as_said(source, memory) for memory in memories]
+
+
+def _as_said(source: MemorySource, memory: Memory) -> Memory:
+    if memory.updated_at == memory.created_at:
+        return memory
+    said = [
+        change.at
+        for change in source.history(memory.scope, memory.id)
+        if change.at is not None and change.old_text != change.new_text == memory.text
+    ]
+    return dataclasses.replace(memory, updated_at=said[-1]) if said else memory

@@ -1,0 +1,244 @@
+"""A graph that follows the memories, behind an outbox of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self, TypeAlias
+
+from mem0_integrations.errors import ConfigurationError, ExtractionError
+from mem0_integrations.following import Follower, MemorySource, memories_as_said
+from mem0_integrations.graph.config import embedded_path, graph_from_config
+from mem0_integrations.graph.extraction import ModelRelationExtractor
+from mem0_integrations.graph.graph_memory import GraphMemory
+from mem0_integrations.graph.patterns import PatternRelationExtractor
+from mem0_integrations.models import Models
+from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.records import ForgetResult, Memory, Relation
+from mem0_integrations.refining import asked_of_graph
+from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.retry import RetryPolicy
+from mem0_integrations.scope import Scope
+from mem0_integrations.shared import SharedResources
+
+__all__ = ["GraphFollower", "GraphLike", "OpenedGraph", "SyncRequest", "open_graph"]
+
+GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
+
+# Seconds; the caller of a write shall have its answer before the graph takes the processor.
+_START_DELAY: Final = 0.05
+# Those of memories that are not among the best in the end are left out.
+_MORE_RELATIONS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """Memories that the graph has to look at again.
+
+    Attributes:
+        scope: Covers all of them.
+        key: Of this request.
+        keys: The keys of the writes that made them.
+        memory_ids: Or their own ids.
+    """
+
+    scope: Scope
+    key: str
+    keys: tuple[str, ...] = ()
+    memory_ids: tuple[str, ...] = ()
+
+    def dump(self) -> str:
+        """Return it as JSON, but for the scope and the key."""
+        return json.dumps({"keys": self.keys, "memory_ids": self.memory_ids})
+
+    @classmethod
+    def load(cls, scope: Scope, key: str, body: str) -> Self:
+        """Read what `dump` returned."""
+        data = json.loads(body)
+        return cls(scope, key, tuple(data["keys"]), tuple(data["memory_ids"]))
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRetry(RetryPolicy):
+    """Tries again for as long as the graph is down, but gives an unusable answer up."""
+
+    def delay(self, attempt: int, error: BaseException, *, spent: float) -> float | None:
+        """Return the seconds to wait before the next attempt, or None to give up."""
+        if not isinstance(error, ExtractionError):
+            attempt, spent = min(attempt, self.attempts - 1), 0.0
+        return RetryPolicy.delay(self, attempt, error, spent=spent)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedGraph:
+    """A graph, and how to close it.
+
+    Attributes:
+        memory: The graph.
+        close: Closes what was opened for it.
+    """
+
+    memory: GraphMemory
+    close: Callable[[], None]
+
+
+def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
+    """Make a graph of what `connect` was given.
+
+    Args:
+        given: A graph, which stays open; a `graph_store`; or True for an embedded one.
+        folder: The data folder.
+
+    Raises:
+        ConfigurationError: There is no way from `given` to a graph.
+    """
+    if isinstance(given, GraphMemory):
+        return OpenedGraph(given, lambda: None)
+    store: object = {"provider": "embedded"} if given is True else given
+    if not isinstance(store, Mapping):
+        raise ConfigurationError(
+            f"graph must be a GraphMemory, a graph_store mapping or True, not {given!r}."
+        )
+    if store.get("provider") != "embedded":
+        memory = graph_from_config(store, folder)
+        return OpenedGraph(memory, memory.close)
+    path = embedded_path(store, folder)
+    shared = _EMBEDDED.acquire(path, partial(graph_from_config, store, folder))
+    return OpenedGraph(shared, partial(_EMBEDDED.release, path, None))
+
+
+_RETRY: Final = PatientRetry(base=1.0, cap=60.0)
+
+
+class GraphFollower(Follower):
+    """Lets a graph follow the memories.
+
+    Before anything changes, the outbox has on disk that the graph must look at it; it looks
+    afterwards, also when the process died in between. A graph that is down holds nothing up.
+
+    Args:
+        opened: The graph.
+        source: The memories.
+        models: Of the Mem0; they do what the graph has none for.
+        outbox_path: The file for what the graph has yet to look at.
+        workers: Maximum number of scopes that are looked at at the same time.
+    """
+
+    name = "The graph"
+
+    def __init__(
+        self,
+        opened: OpenedGraph,
+        source: MemorySource,
+        models: Models,
+        *,
+        outbox_path: Path,
+        workers: int,
+    ) -> None:
+        self.graph: GraphMemory = opened.memory
+        self.most_relations = self.graph.relation_limit
+        self._opened = opened
+        self._source = source
+        self.graph.complete(
+            extractor=(
+                PatternRelationExtractor()
+                if models.llm is None
+                else ModelRelationExtractor(models.llm)
+            ),
+            embedder=models.embedder,
+        )
+        self._outbox_path = outbox_path
+        self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
+            outbox_path,
+            partial(
+                Outbox,
+                outbox_path,
+                load=SyncRequest.load,
+                deliver=self._look,
+                undo=lambda _: None,
+                retry=_RETRY,
+                workers=workers,
+                # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
+                synchronous="NORMAL",
+                start_delay=_START_DELAY,
+            ),
+        )
+
+    @contextmanager
+    def following(self, change: Change) -> Iterator[None]:
+        """Let the graph look at memories when the block has ended, however it ends."""
+        request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
+        with self.outbox.promising(request, self._look):
+            yield
+        if not self.outbox.delivers:
+            # The process that delivers may have looked too early.
+            again = dataclasses.replace(request, key=uuid.uuid4().hex)
+            self.outbox.accept(again, self._look)
+
+    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
+        """Make the graph again from what is left when memories are taken back."""
+        undo()
+        for scope in {memory.scope for memory in memories}:
+            # Not only taken back: nothing of what was forgotten may stay in its history.
+            self.rebuild(scope)
+
+    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
+        """Erase the memories of a scope, then their graph: it follows from them."""
+        with self.outbox.forgetting(scope):
+            result = forget()
+            facts = self.graph.forget(scope)
+        return dataclasses.replace(result, relations=facts)
+
+    def rebuild(self, scope: Scope) -> int:
+        """Make the graph of a scope again; returns from how many memories."""
+        return self.graph.rebuild(scope, memories_as_said(self._source, scope))
+
+    def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
+        """Return the facts that memories support, then those about what the question names."""
+        return self.graph.related(
+            asked_of_graph(request),
+            memories,
+            scope=request.scope,
+            as_of=request.as_of,
+            limit=_MORE_RELATIONS * self.most_relations,
+        )
+
+    async def arelated(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
+        """Async twin of `related`."""
+        return await self.graph.arelated(
+            asked_of_graph(request),
+            memories,
+            scope=request.scope,
+            as_of=request.as_of,
+            limit=_MORE_RELATIONS * self.most_relations,
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Say which database the graph is in, and where that lies."""
+        return {"graph": self.graph.describe()}
+
+    def close(self, timeout: float | None) -> None:
+        """Let the outbox deliver for so many seconds, then close what was opened."""
+        OUTBOXES.release(self._outbox_path, timeout)
+        self._opened.close()
+
+    def _look(self, request: SyncRequest) -> list[Memory]:
+        """Let the graph say what the memories of a request say now, whatever that is."""
+        scope = request.scope
+        memories = {
+            memory.id: memory for key in request.keys for memory in self._source.find(scope, key)
+        }
+        found = {memory_id: self._source.get(scope, memory_id) for memory_id in request.memory_ids}
+        memories |= {memory_id: memory for memory_id, memory in found.items() if memory is not None}
+        gone = [memory_id for memory_id, memory in found.items() if memory is None]
+        self.graph.sync(scope, list(memories.values()), gone)
+        return list(memories.values())
+
+
+_EMBEDDED: Final[SharedResources[GraphMemory]] = SharedResources(lambda memory, _: memory.close())
