@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def patient(attempts: int) -> Plan[int, str, str]:
     return "gave up"
 
 
-def both(make: Callable[[], Plan[int, object, object]], ask: Callable[[int], object]) -> object:
+def both(make: Callable[[], Plan[int, Any, object]], ask: Callable[[int], object]) -> object:
     """Carry out a plan sync and async; return what both come to."""
 
     async def aask(asked: int) -> object:

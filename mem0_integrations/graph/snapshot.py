@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import Batch, GraphPlan
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan
+from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.model import relations_of
 from mem0_integrations.planning import check_integer
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
 
-if TYPE_CHECKING:
-    from mem0_integrations.graph.graph_memory import GraphMemory
-
-__all__ = ["Snapshot", "aread_snapshot", "read_snapshot"]
+__all__ = ["Snapshot", "aread_snapshot", "engine_of", "read_snapshot"]
 
 _MOST: Final = 10_000
 _CHUNK: Final = 500
@@ -46,8 +46,19 @@ class Snapshot:
     complete: bool = True
 
 
+def engine_of(graph: KnowledgeGraph) -> GraphEngine:
+    """Return the engine of a graph.
+
+    Raises:
+        ConfigurationError: It is no `GraphMemory`.
+    """
+    if not isinstance(graph, GraphMemory):
+        raise ConfigurationError(f"graph must be a GraphMemory, not {graph!r}.")
+    return graph.engine
+
+
 def read_snapshot(
-    graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
     """Read the facts of a scope with what belongs to them.
 
@@ -71,14 +82,14 @@ def read_snapshot(
         >>> [said.text for said in found.memories.values()]
         ['I live in Oslo.']
     """
-    return run(_snapshot(Scope.of(scope), history, limit), graph.engine.run)
+    return run(_snapshot(Scope.of(scope), history, limit), engine_of(graph).run)
 
 
 async def aread_snapshot(
-    graph: GraphMemory, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, history: bool = False, limit: int = 1_000
 ) -> Snapshot:
     """Async twin of `read_snapshot`."""
-    return await arun(_snapshot(Scope.of(scope), history, limit), graph.engine.arun)
+    return await arun(_snapshot(Scope.of(scope), history, limit), engine_of(graph).arun)
 
 
 def _snapshot(scope: Scope, history: bool, limit: int) -> GraphPlan[Snapshot]:

@@ -17,6 +17,7 @@ from mem0_integrations.errors import (
     MissingExtraError,
     ScopeError,
 )
+from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph.engines.base import (
     Batch,
     BoltConnection,
@@ -24,8 +25,7 @@ from mem0_integrations.graph.engines.base import (
     NeptuneConnection,
     Query,
 )
-from mem0_integrations.graph.graph_memory import GraphMemory
-from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, read_snapshot
+from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, engine_of, read_snapshot
 from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import ScopeLike
@@ -50,7 +50,7 @@ __all__ = ["agraph_documents", "as_langchain_graph", "graph_documents"]
 
 
 def graph_documents(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = 1_000
 ) -> list[GraphDocument]:
     """Return the facts that hold as LangChain's `GraphDocument`s, one for each memory.
 
@@ -83,7 +83,7 @@ def graph_documents(
 
 
 async def agraph_documents(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = 1_000
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = 1_000
 ) -> list[GraphDocument]:
     """Async twin of `graph_documents`.
 
@@ -99,18 +99,18 @@ async def agraph_documents(
 
 @overload
 def as_langchain_graph(
-    graph: GraphMemory, *, scope: ScopeLike, limit: int = ..., timeout: float = ...
+    graph: KnowledgeGraph, *, scope: ScopeLike, limit: int = ..., timeout: float = ...
 ) -> GraphStore: ...
 
 
 @overload
 def as_langchain_graph(
-    graph: GraphMemory, *, all_scopes: Literal[True], timeout: float = ...
+    graph: KnowledgeGraph, *, all_scopes: Literal[True], timeout: float = ...
 ) -> Whole: ...
 
 
 def as_langchain_graph(
-    graph: GraphMemory,
+    graph: KnowledgeGraph,
     *,
     scope: ScopeLike | None = None,
     all_scopes: bool = False,
@@ -163,7 +163,7 @@ def as_langchain_graph(
         )
     if scope is not None:
         return ScopedGraph(read_snapshot(graph, scope=scope, limit=limit), timeout)
-    return _whole(graph.engine, timeout)
+    return _whole(engine_of(graph), timeout)
 
 
 class _ReadOnlyNeo4jGraph(Neo4jGraph):

@@ -17,6 +17,7 @@ from mem0_integrations.connection import graph_outbox_path
 from mem0_integrations.graph import GraphMemory, Neo4jEngine
 from mem0_integrations.outbox.ledger import Ledger
 from tests.cli.test_cli import Shell, new_shell, plain
+from tests.graph.facts import follower_of, graph_of
 
 ANN = {"user_id": "ann [x]"}
 
@@ -161,9 +162,9 @@ def break_graph(memory: AgentMemory) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ExtractionError("the answer [is] no JSON")
 
-    assert memory._graph is not None
-    memory._graph.outbox._retry = type(memory._graph.outbox._retry)(attempts=1)
-    memory.graph._extractor = type("Broken", (), {"extract": fail})()
+    outbox = follower_of(memory).outbox
+    outbox._retry = type(outbox._retry)(attempts=1)
+    graph_of(memory)._extractor = type("Broken", (), {"extract": fail})()
     memory.remember("I live in Oslo.", scope=ANN)
     assert memory.flush(30)
 

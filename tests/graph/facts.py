@@ -6,10 +6,23 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from mem0_integrations import Memory, Relation, Scope
+from mem0_integrations import AgentMemory, Memory, Relation, Scope
+from mem0_integrations.graph import GraphMemory
+from mem0_integrations.graph.follower import GraphFollower
 from mem0_integrations.graph.model import Extracted, GraphEntity, Triple
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def follower_of(memory: AgentMemory) -> GraphFollower:
+    """Return what lets the graph follow a memory."""
+    assert isinstance(memory._graph, GraphFollower)
+    return memory._graph
+
+
+def graph_of(memory: AgentMemory) -> GraphMemory:
+    """Return the graph of a memory, with what only tests and operators ask of it."""
+    return follower_of(memory).graph
 
 
 class SpelledOut:

@@ -26,7 +26,7 @@ from mem0_integrations import (
 from mem0_integrations.graph import GraphMemory
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
-from tests.graph.facts import SpelledOut, told
+from tests.graph.facts import SpelledOut, follower_of, graph_of, told
 from tests.stores import Scripted, nothing_on_the_loop
 
 ANN = {"user_id": "ann"}
@@ -281,9 +281,8 @@ def test_an_unusable_answer_is_kept_as_a_dead_letter(engine: Interrupted, data_d
 
     graph = GraphMemory(engine, extractor=ModelRelationExtractor(model))
     with connect(graph=graph, scope=ANN) as memory:
-        memory._graph.outbox._retry = type(memory._graph.outbox._retry)(  # type: ignore[union-attr]
-            attempts=2, base=0.0, cap=0.0
-        )
+        outbox = follower_of(memory).outbox
+        outbox._retry = type(outbox._retry)(attempts=2, base=0.0, cap=0.0)
         memory.remember("I live in Oslo.")
         assert memory.flush(30)
         [letter] = memory.dead_letters()
@@ -376,7 +375,7 @@ def test_the_graph_is_made_again_from_the_memories(memory: AgentMemory) -> None:
     """After a restored backup, or with a better model."""
     say(memory, "I|lives in|Oslo")
     say(memory, "I|likes|tea")
-    memory.graph.reset()
+    graph_of(memory).reset()
     assert memory.recall("tea").relations == ()
     assert memory.rebuild_graph(ANN) == 2
     assert len(memory.graph.relations(scope=ANN)) == 2
@@ -406,7 +405,9 @@ def test_an_extractor_that_leaves_a_text_out_is_told(tmp_path: Path) -> None:
         connect("embedded", graph=GraphMemory(engine, extractor=Short()), scope=ANN) as memory,
         pytest.raises(ExtractionError, match="one for each"),
     ):
-        memory.graph.sync(Scope(**ANN), [Memory(id="m", text="I|likes|tea", scope=Scope(**ANN))])
+        graph_of(memory).sync(
+            Scope(**ANN), [Memory(id="m", text="I|likes|tea", scope=Scope(**ANN))]
+        )
     engine.close()
 
 

@@ -43,11 +43,11 @@ def graph_of(
     return builder
 
 
-def verbatim(memory: AgentMemory, *, background: bool = False) -> Runnable[Any, Any]:
+def verbatim(memory: AgentMemory, *, background: bool = False) -> Runnable[Any, dict[str, object]]:
     return remember_node(memory, infer=False, background=background)
 
 
-def followed_by(node: Runnable[Any, Any], after: Callable[[], object]) -> Runnable[Any, Any]:
+def followed_by(node: Runnable[Any, Any], after: Callable[[], object]) -> RunnableLambda:
     """The same node, with something that happens after the write, within the same attempt."""
 
     def run(state: object, config: RunnableConfig) -> object:

@@ -121,6 +121,7 @@ class _NeptuneEngine(GraphEngine):
 
     @property
     def _client(self) -> Any:
+        """The client of boto3, made when it is first used."""
         with self._making:
             if self._closed:
                 raise ClosedError("The graph is closed; connect() again.")
