@@ -12,7 +12,7 @@ from mem0_integrations.messages import new_turn
 from mem0_integrations.turns import Run, TurnWriter
 
 SAID = ({"role": "user", "content": "I like tea."}, {"role": "assistant", "content": "Noted."})
-THREAD = uuid.uuid4()
+THREAD = uuid.UUID("4b82958d-4d49-42b3-8319-842ae8a375cb")
 
 
 @pytest.mark.parametrize(
