@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes import delivery
-from mem0_integrations.concurrency import WorkerPool, call_within, timed_out
+from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.errors import ClosedError
 from mem0_integrations.following import Follower, followed
 from mem0_integrations.outbox import Outbox
@@ -148,14 +148,6 @@ class Access:
     def forget(self, scope: Scope) -> ForgetResult:
         """Erase the memories of a scope, and what follows them."""
         return self.call(lambda backend: delivery.forget(backend, self.followers, scope))
-
-    def within(self, timeout: float | None, call: Callable[[], T]) -> T:
-        """Carry a blocking call out; where there is a time-out, in a thread of its own.
-
-        Raises:
-            BackendTimeoutError: It did not end within `timeout` seconds, and was left behind.
-        """
-        return call() if timeout is None else call_within(timeout, call)
 
     async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
         """Carry a blocking call out in a thread of the memory.
