@@ -349,13 +349,13 @@ def graph_outbox_path(outbox: Path) -> Path:
 
 
 def _outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
-    from mem0_integrations.backends.mem0_config import store_digest
+    from mem0_integrations.backends.stores.places import store_digest
 
     return folder / f"outbox-{store_digest(store)}.db"
 
 
 def _words_of(folder: Path, store: VectorStoreConfig) -> Path:
-    from mem0_integrations.backends.mem0_config import store_digest
+    from mem0_integrations.backends.stores.places import store_digest
 
     return folder / f"words-{store_digest(store)}.db"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 
-from mem0_integrations.backends.base import VectorMemories
+from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.guard import Guard
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from mem0_integrations.backends.base import Backend, Documents, Follow, Models, VectorMemories
+from mem0_integrations.backends.base import Backend, Documents, Follow, Models
+from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange, VectorMemory
 from mem0_integrations.requests import AddRequest, SearchRequest

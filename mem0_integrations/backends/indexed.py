@@ -17,8 +17,8 @@ from typing import Any, Final
 from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.backends.followed import FollowedBackend
-from mem0_integrations.backends.known import has_changed_since
 from mem0_integrations.backends.oss import OSSBackend
+from mem0_integrations.backends.versions import has_changed_since
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.fusion import Query

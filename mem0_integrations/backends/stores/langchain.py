@@ -1,0 +1,128 @@
+"""LangChain's in-memory vector store, behind Mem0's `langchain` provider."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from langchain_core.documents import Document
+from langchain_core.vectorstores import InMemoryVectorStore
+from mem0.memory.main import Memory
+from mem0.vector_stores.base import VectorStoreBase
+from mem0.vector_stores.configs import VectorStoreConfig
+
+from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.generic import GenericStore
+from mem0_integrations.errors import ConfigurationError
+
+__all__ = ["LangChainStore"]
+
+_COLLECTION: Final = "mem0_integrations_collection"
+
+
+class LangChainStore(GenericStore):
+    """Rows of LangChain's in-memory vector store; but for memories, a field says of which kind.
+
+    Raises:
+        ConfigurationError: It is another vector store of LangChain's.
+    """
+
+    flat_payloads = False
+
+    def __init__(
+        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
+    ) -> None:
+        super().__init__(store, settings, borrowed=borrowed)
+        self._client = store.client
+        if not isinstance(self._client, InMemoryVectorStore):
+            raise ConfigurationError(
+                f"LangChain's {type(self._client).__name__} cannot list what it holds, so that "
+                f"nothing in it could be listed or forgotten: use Mem0's own provider for that "
+                f"database, or LangChain's InMemoryVectorStore."
+            )
+        self._turns = threading.RLock()
+        self._collection: str | None = None
+
+    def insert(
+        self,
+        vectors: Sequence[Vector],
+        payloads: Sequence[Payload] | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> None:
+        """Insert rows, or replace those with the same ids; no text is embedded again."""
+        with self._turns:
+            for row_id, payload, vector in zip(ids or (), payloads or (), vectors, strict=True):
+                self._client.store[row_id] = {
+                    "id": row_id,
+                    "vector": list(vector),
+                    "text": str(payload.get("data") or ""),
+                    "metadata": {**payload, **self._mark()},
+                }
+
+    def search(
+        self, query: str, vectors: Vector, top_k: int = 5, filters: Payload | None = None
+    ) -> list[Row]:
+        """Return the rows nearest to a vector."""
+
+        def passes(document: Document) -> bool:
+            return self._is_own(document.metadata, filters)
+
+        with self._turns:
+            found = self._client.similarity_search_with_score_by_vector(
+                list(vectors), top_k, filter=passes
+            )
+        return [self._row(row.id, row.metadata, max(0.0, score)) for row, score in found]
+
+    def get(self, vector_id: str) -> Row | None:
+        """Return a row, or None."""
+        row = self._client.store.get(vector_id)
+        return (
+            self._row(vector_id, row["metadata"]) if row and self._is_own(row["metadata"]) else None
+        )
+
+    def update(
+        self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
+    ) -> None:
+        """Replace the vector, the payload or both of a row."""
+        with self._turns:
+            row = self._client.store[vector_id]
+            kept = row["metadata"] if payload is None else payload
+            self.insert([row["vector"] if vector is None else vector], [kept], [vector_id])
+
+    def list(self, filters: Payload | None = None, top_k: int | None = None) -> list[list[Row]]:
+        """List rows."""
+        with self._turns:
+            rows = [
+                self._row(row_id, row["metadata"])
+                for row_id, row in self._client.store.items()
+                if self._is_own(row["metadata"], filters)
+            ]
+        return [rows[:top_k]]
+
+    def beside(self, name: str, dimension: int | None) -> Self:
+        """Return the rows of another kind."""
+        other = copy.copy(self)
+        other._collection = self._name_beside(name)
+        return other
+
+    def has_beside(self, name: str) -> bool:
+        """Tell whether there may be rows of another kind."""
+        return True
+
+    def entities(self, memory: Memory) -> Self:
+        """Return what Mem0 keeps of entities, which it would keep in a copy of all rows."""
+        return self.beside("entities", None)
+
+    def _row(self, row_id: object, payload: Payload | None, score: float | None = None) -> Row:
+        own = {key: value for key, value in (payload or {}).items() if key != _COLLECTION}
+        return super()._row(row_id, copy.deepcopy(own), score)
+
+    def _mark(self) -> dict[str, Any]:
+        return {} if self._collection is None else {_COLLECTION: self._collection}
+
+    def _is_own(self, payload: Payload, filters: Payload | None = None) -> bool:
+        return payload.get(_COLLECTION) == self._collection and all(
+            payload.get(key) == value for key, value in (filters or {}).items()
+        )
