@@ -17,6 +17,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.vectorstores import InMemoryVectorStore
 from mem0.vector_stores.base import VectorStoreBase
 
 from mem0_integrations import AgentMemory, OutboxOptions, RetryPolicy, SentenceExtractor, connect
@@ -26,6 +27,7 @@ from mem0_integrations.backends.stores.collections import Collections
 from tests.servers.postgres import with_iterative_scan
 
 STORES = ("embedded", "qdrant", "pgvector")
+ALL_STORES = (*STORES, "chroma", "faiss", "milvus", "langchain")
 QUICK = RetryPolicy(attempts=2, base=0.01, cap=0.02)
 
 # Mem0 builds its default parts in any case; they are replaced and never called.
@@ -162,18 +164,24 @@ class Store:
 
 
 def store_config(
-    name: str, folder: Path, dims: int, postgres_url: str | None = None
+    name: str, folder: Path, dims: int | None, postgres_url: str | None = None
 ) -> dict[str, Any]:
-    """Return a Mem0 config for a new and empty store."""
-    config: dict[str, Any] = {
-        "collection_name": f"memories_{uuid.uuid4().hex}",
-        "embedding_model_dims": dims,
-    }
-    if name == "qdrant":
-        config |= {"path": str(folder / "qdrant"), "on_disk": True}
-    else:
-        assert postgres_url is not None
-        config |= {"connection_string": with_iterative_scan(postgres_url)}
+    """Return a Mem0 config for a new and empty store; without `dims`, Mem0 is not told them."""
+    config: dict[str, Any] = {"collection_name": f"memories_{uuid.uuid4().hex}"}
+    if dims is not None and name not in ("chroma", "langchain"):
+        config["embedding_model_dims"] = dims
+    match name:
+        case "qdrant":
+            config |= {"path": str(folder / "qdrant"), "on_disk": True}
+        case "pgvector":
+            assert postgres_url is not None
+            config |= {"connection_string": with_iterative_scan(postgres_url)}
+        case "chroma" | "faiss":
+            config |= {"path": str(folder / name)}
+        case "milvus":
+            config |= {"url": str(folder / "milvus.db")}
+        case "langchain":
+            config |= {"client": InMemoryVectorStore(DeterministicFakeEmbedding(size=3))}
     return {
         "vector_store": {"provider": name, "config": config},
         "history_db_path": str(folder / "history.db"),

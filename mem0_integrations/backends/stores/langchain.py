@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
@@ -19,11 +19,11 @@ from mem0_integrations.errors import ConfigurationError
 
 __all__ = ["LangChainStore"]
 
-_COLLECTION: Final = "mem0_integrations_collection"
+_BESIDE: Final = "mem0-integrations:"
 
 
 class LangChainStore(GenericStore):
-    """Rows of LangChain's in-memory vector store; but for memories, a field says of which kind.
+    """Rows of LangChain's in-memory vector store; but for memories, their ids say of which kind.
 
     Raises:
         ConfigurationError: It is another vector store of LangChain's.
@@ -43,7 +43,7 @@ class LangChainStore(GenericStore):
                 f"database, or LangChain's InMemoryVectorStore."
             )
         self._turns = threading.RLock()
-        self._collection: str | None = None
+        self._prefix = ""
 
     def insert(
         self,
@@ -54,12 +54,10 @@ class LangChainStore(GenericStore):
         """Insert rows, or replace those with the same ids; no text is embedded again."""
         with self._turns:
             for row_id, payload, vector in zip(ids or (), payloads or (), vectors, strict=True):
-                self._client.store[row_id] = {
-                    "id": row_id,
-                    "vector": list(vector),
-                    "text": str(payload.get("data") or ""),
-                    "metadata": {**payload, **self._mark()},
-                }
+                key = self._prefix + row_id
+                text = str(payload.get("data") or "")
+                row = {"id": key, "vector": list(vector), "text": text, "metadata": dict(payload)}
+                self._client.store[key] = row
 
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Payload | None = None
@@ -67,44 +65,46 @@ class LangChainStore(GenericStore):
         """Return the rows nearest to a vector."""
 
         def passes(document: Document) -> bool:
-            return self._is_own(document.metadata, filters)
+            return self._is_own(document.id or "", document.metadata, filters)
 
         with self._turns:
             found = self._client.similarity_search_with_score_by_vector(
                 list(vectors), top_k, filter=passes
             )
-        return [self._row(row.id, row.metadata, max(0.0, score)) for row, score in found]
+            return [self._row(each.id, each.metadata, max(0.0, score)) for each, score in found]
 
     def get(self, vector_id: str) -> Row | None:
         """Return a row, or None."""
-        row = self._client.store.get(vector_id)
-        return (
-            self._row(vector_id, row["metadata"]) if row and self._is_own(row["metadata"]) else None
-        )
+        row = self._client.store.get(self._prefix + vector_id)
+        return None if row is None else self._row(row["id"], row["metadata"])
 
     def update(
         self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
     ) -> None:
         """Replace the vector, the payload or both of a row."""
         with self._turns:
-            row = self._client.store[vector_id]
+            row = self._client.store[self._prefix + vector_id]
             kept = row["metadata"] if payload is None else payload
             self.insert([row["vector"] if vector is None else vector], [kept], [vector_id])
+
+    def delete(self, vector_id: str) -> None:
+        """Delete a row, if there is one."""
+        super().delete(self._prefix + vector_id)
 
     def list(self, filters: Payload | None = None, top_k: int | None = None) -> list[list[Row]]:
         """List rows."""
         with self._turns:
             rows = [
-                self._row(row_id, row["metadata"])
-                for row_id, row in self._client.store.items()
-                if self._is_own(row["metadata"], filters)
+                self._row(key, row["metadata"])
+                for key, row in self._client.store.items()
+                if self._is_own(key, row["metadata"], filters)
             ]
         return [rows[:top_k]]
 
     def beside(self, name: str, dimension: int | None) -> Self:
         """Return the rows of another kind."""
         other = copy.copy(self)
-        other._collection = self._name_beside(name)
+        other._prefix = f"{_BESIDE}{self._name_beside(name)}:"
         return other
 
     def has_beside(self, name: str) -> bool:
@@ -116,13 +116,8 @@ class LangChainStore(GenericStore):
         return self.beside("entities", None)
 
     def _row(self, row_id: object, payload: Payload | None, score: float | None = None) -> Row:
-        own = {key: value for key, value in (payload or {}).items() if key != _COLLECTION}
-        return super()._row(row_id, copy.deepcopy(own), score)
+        return super()._row(str(row_id).removeprefix(self._prefix), copy.deepcopy(payload), score)
 
-    def _mark(self) -> dict[str, Any]:
-        return {} if self._collection is None else {_COLLECTION: self._collection}
-
-    def _is_own(self, payload: Payload, filters: Payload | None = None) -> bool:
-        return payload.get(_COLLECTION) == self._collection and all(
-            payload.get(key) == value for key, value in (filters or {}).items()
-        )
+    def _is_own(self, key: str, payload: Payload, filters: Payload | None) -> bool:
+        own = key.startswith(self._prefix) and (self._prefix or not key.startswith(_BESIDE))
+        return bool(own) and all(payload.get(name) == it for name, it in (filters or {}).items())

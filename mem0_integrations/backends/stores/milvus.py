@@ -23,8 +23,6 @@ _LEAST_DIMENSION: Final = 2
 class MilvusStore(GenericStore):
     """A collection of Milvus, which does not mind two rows with one id."""
 
-    flat_payloads = False
-
     def __init__(
         self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
     ) -> None:
