@@ -6,11 +6,14 @@ import builtins
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.guard import Guard
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.vector_memories import VectorMemories
 
 __all__ = ["VectorAccess"]
 

@@ -6,14 +6,18 @@ import builtins
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mem0_integrations.backends.base import Backend, Documents, Follow, Models
-from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange, VectorMemory
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.vector_memories import VectorMemories
+else:
+    VectorMemories = object
 
 __all__ = ["FollowedBackend"]
 

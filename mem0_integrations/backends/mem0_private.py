@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
 
+from mem0.memory import main
 from mem0.memory.main import Memory
-from mem0.memory.main import _entity_collection_name as entities_name
-from mem0.memory.main import _payload_is_expired as is_expired
-from mem0.memory.main import _safe_deepcopy_config as copied_settings
 from mem0.memory.storage import SQLiteManager
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
@@ -28,6 +26,21 @@ __all__ = [
     "save_index",
     "settings_of",
 ]
+
+
+def copied_settings(settings: Any) -> Any:
+    """Copy the settings of a vector store; what cannot be copied is shared."""
+    return main._safe_deepcopy_config(settings)
+
+
+def entities_name(provider: str, collection: str) -> str:
+    """Name the collection of the entities of a collection."""
+    return str(main._entity_collection_name(provider, collection))
+
+
+def is_expired(payload: Mapping[str, object] | None) -> bool:
+    """Tell whether a memory has an expiration date that is over."""
+    return bool(main._payload_is_expired(payload))
 
 
 def do_without_spacy() -> None:

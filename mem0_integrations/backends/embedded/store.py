@@ -8,8 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mem0.memory.main import Memory
-
 from mem0_integrations.backends.embedded.matrices import MatrixCache
 from mem0_integrations.backends.embedded.rows import (
     Payload,
@@ -22,7 +20,7 @@ from mem0_integrations.backends.embedded.rows import (
 from mem0_integrations.backends.embedded.schema import open_file
 from mem0_integrations.backends.embedded.selection import Filters, select
 from mem0_integrations.backends.embedded.table import Table
-from mem0_integrations.backends.stores.base import Item, Store
+from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.errors import (
     DimensionMismatchError,
     InvalidFilterError,
@@ -61,6 +59,8 @@ class SQLiteVectorStore(Store):
     """
 
     hybrid = True
+    unlimited = True
+    upserts = True
 
     def __init__(self, path: Path, *, dimension: int, collection: str = "memories") -> None:
         self.path = str(path)
@@ -93,18 +93,6 @@ class SQLiteVectorStore(Store):
         path = Path(self.path).with_name(f"{name}.db")
         self._others.append(SQLiteVectorStore(path, dimension=dimension, collection=name))
         return self._others[-1]
-
-    def has_beside(self, name: str) -> bool:
-        """Tell whether there may be another collection: there may be any."""
-        return True
-
-    def entities(self, memory: Memory) -> SQLiteVectorStore:
-        """Return the collection that Mem0 keeps entities in.
-
-        Args:
-            memory: The Mem0.
-        """
-        return self.beside("entities", None)
 
     def create_col(self, name: str, vector_size: int, distance: str = "cosine") -> None:
         """Do nothing, for a collection exists once it has a memory; Mem0 requires the method.
@@ -230,28 +218,6 @@ class SQLiteVectorStore(Store):
             vector_id: The memory's id.
         """
         return self._table.find(vector_id)
-
-    def add(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Store memories, as `insert`.
-
-        Args:
-            items: Ids and payloads.
-            vectors: A vector each.
-        """
-        self.insert(vectors, [payload for _, payload in items], [item_id for item_id, _ in items])
-
-    put = add
-
-    def every(self, filters: Filters) -> builtins.list[Record]:
-        """Return all memories that a filter selects, the last added first.
-
-        Args:
-            filters: Ids and conditions on the payload.
-
-        Raises:
-            InvalidFilterError: The filter is malformed.
-        """
-        return self._table.newest(select(filters), None)
 
     def get_many(self, ids: Sequence[str]) -> builtins.list[Record]:
         """Return the memories that there are with these ids, in any order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Final, Protocol, TypeAlias
 
 from mem0.memory.main import Memory
 from mem0.vector_stores.base import VectorStoreBase
@@ -17,6 +17,9 @@ Payload: TypeAlias = Mapping[str, object]
 Vector: TypeAlias = Sequence[float]
 Item: TypeAlias = tuple[str, dict[str, object]]
 """An id and a payload."""
+
+_PAGE: Final = 10_000
+_GROWTH: Final = 8
 
 
 class Row(Protocol):
@@ -46,39 +49,68 @@ class Ranked(Row, Protocol):
 class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
     """A collection of a vector store; safe in any thread.
 
-    It keeps every payload that is JSON, whatever the database behind it keeps. Ids are UUIDs.
-    Equalities are all that a filter of this package asks it for.
+    What it does here, it does by Mem0's interface alone. It keeps every payload that is JSON,
+    whatever the database behind it keeps. Ids are UUIDs; filters are equalities.
     """
 
     hybrid: ClassVar[bool] = False
     """Whether `recall` can be asked."""
 
+    upserts: ClassVar[bool] = False
+    """Whether `insert` replaces a row that has a known id; it never keeps both."""
+
+    unlimited: ClassVar[bool] = False
+    """Whether `list` returns everything when it is not told how much."""
+
     dimension: int | None = None
     """The length of the vectors that it was made for; None where any may come first."""
 
-    @abstractmethod
     def get_many(self, ids: Sequence[str]) -> Sequence[Row]:
         """Return the rows that there are with these ids, in any order."""
+        return [row for row in map(self.get, ids) if row is not None]
 
-    @abstractmethod
     def every(self, filters: Payload) -> Sequence[Row]:
         """Return all rows that equalities select; with none, the whole collection."""
+        top_k = None if self.unlimited else _PAGE
+        while True:
+            found: Sequence[Row] = self.list(filters, top_k)[0]
+            if top_k is None or len(found) < top_k:
+                return found
+            top_k *= _GROWTH
 
-    @abstractmethod
     def add(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows; those that are there already do no harm: an earlier attempt stored them."""
+        try:
+            self._insert(items, vectors)
+        except Exception:
+            known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
+            if not known:
+                raise
+            new = [each for each in zip(items, vectors, strict=True) if each[0][0] not in known]
+            self._insert([item for item, _ in new], [vector for _, vector in new])
 
-    @abstractmethod
     def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows, or replace those with the same ids; no two of these are equal."""
+        if self.upserts:
+            self._insert(items, vectors)
+            return
+        known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
+        pairs = list(zip(items, vectors, strict=True))
+        for (row_id, payload), vector in pairs:
+            if row_id in known:
+                self.update(row_id, vector, payload)
+        new = [pair for pair in pairs if pair[0][0] not in known]
+        self._insert([item for item, _ in new], [vector for _, vector in new])
 
-    @abstractmethod
     def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
         """Set some fields of rows by their ids, where they are there; the rest stays as it is."""
+        for row in self.get_many(list(changes)):
+            self.update(row.id, None, {**row.payload, **changes[row.id]})
 
-    @abstractmethod
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""
+        for row_id in ids:
+            self.delete(row_id)
 
     def erase(self, ids: Payload, doomed: Sequence[str]) -> None:
         """Delete the rows of a scope.
@@ -98,13 +130,13 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
             dimension: Of its vectors; None for the same as here.
         """
 
-    @abstractmethod
     def has_beside(self, name: str) -> bool:
         """Tell whether another collection may be there, without creating it."""
+        return True
 
-    @abstractmethod
     def entities(self, memory: Memory) -> Store:
         """Open the collection that Mem0 keeps entities in."""
+        return self.beside("entities", None)
 
     def recall(
         self, query: Query, vector: Vector, top_k: int, filters: Payload
@@ -139,3 +171,7 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
     @abstractmethod
     def close(self) -> None:
         """Close its connections, where it has any."""
+
+    def _insert(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
+        if items:
+            self.insert(vectors, [payload for _, payload in items], [row_id for row_id, _ in items])

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.stores.base import Item, Payload, Row, Vector
-from mem0_integrations.backends.stores.generic import GenericStore, cosine, unit
+from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["ChromaStore"]
 
@@ -19,25 +17,17 @@ class ChromaStore(GenericStore):
     """A collection of Chroma, which keeps neither lists nor mappings nor None."""
 
     unlimited = True
+    upserts = True
     shares_client = True
+    scaled = True
+    places = frozenset({"api_key", "client", "host", "path"})
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         self._collection = store.collection
         self._batch = store.client.get_max_batch_size()
         space = (store.collection.configuration_json.get("hnsw") or {}).get("space")
         self._is_l2 = space in (None, "l2")
-
-    @classmethod
-    def completed(
-        cls, provider: object, given: dict[str, Any], folder: Path, dimension: int | None
-    ) -> dict[str, Any]:
-        """Fill in a place, which Mem0 would take in /tmp."""
-        if not given.keys() & {"api_key", "client", "host"}:
-            given.setdefault("path", str(folder / "chroma"))
-        return given
 
     def insert(
         self,
@@ -48,7 +38,7 @@ class ChromaStore(GenericStore):
         """Insert rows, or replace those with the same ids."""
         given = dict(zip(ids or (), payloads or (), strict=True))
         whole = self._whole(given)
-        units = [unit(vector) for vector in vectors]
+        units = [self._scaled(vector) for vector in vectors]
         for part in self._parts(list(given)):
             first = len(part)
             self._collection.upsert(
@@ -62,7 +52,7 @@ class ChromaStore(GenericStore):
         """Replace the vector, the payload or both of a row."""
         self._collection.update(
             ids=[vector_id],
-            embeddings=None if vector is None else [unit(vector)],
+            embeddings=None if vector is None else [self._scaled(vector)],
             metadatas=None if payload is None else [self._whole({vector_id: payload})[vector_id]],
         )
 
@@ -77,10 +67,6 @@ class ChromaStore(GenericStore):
             for part in found
             for row_id, payload in zip(part["ids"], part["metadatas"], strict=True)
         ]
-
-    def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Insert rows, or replace those with the same ids."""
-        self._insert(items, vectors)
 
     def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
         """Set some fields of rows by their ids, where they are there."""
@@ -105,9 +91,6 @@ class ChromaStore(GenericStore):
             for row_id, payload in payloads.items()
         }
 
-    def _scaled(self, vector: Vector) -> list[float]:
-        return unit(vector)
-
     def _similarity(self, score: float) -> float:
         # Chroma's distances of the cosine and of the inner product are both 1 - similarity.
-        return cosine(score) if self._is_l2 else max(0.0, 2 - 1 / score)
+        return super()._similarity(score) if self._is_l2 else max(0.0, 2 - 1 / score)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import save_index
 from mem0_integrations.backends.stores.base import Payload, Row, Vector
-from mem0_integrations.backends.stores.generic import GenericStore, cosine, unit
+from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["FAISSStore"]
 
@@ -21,22 +20,15 @@ class FAISSStore(GenericStore):
     """A FAISS index of Mem0's: it inserts what it has a second time, and filters afterwards."""
 
     flat_payloads = False
+    upserts = True
+    scaled = True
+    places = frozenset({"path"})
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         self._turns = threading.RLock()
         self.dimension = store.embedding_model_dims
         self._is_l2 = store.distance_strategy.lower() == "euclidean"
-
-    @classmethod
-    def completed(
-        cls, provider: object, given: dict[str, Any], folder: Path, dimension: int | None
-    ) -> dict[str, Any]:
-        """Fill in a place, which Mem0 would take in /tmp."""
-        given.setdefault("path", str(folder / "faiss"))
-        return super().completed(provider, given, folder, dimension)
 
     def insert(
         self,
@@ -67,20 +59,18 @@ class FAISSStore(GenericStore):
 
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""
-        # Mem0 would make its index anew for each.
-        gone = self._store.docstore.keys() & set(ids)
-        if not gone:
-            return
         with self._turns:
             store, index = self._store, self._store.index
-            kept = [place for place, row_id in store.index_to_id.items() if row_id not in gone]
-            vectors = index.reconstruct_n(0, index.ntotal)[kept]
-            index.reset()
-            index.add(vectors)
-            store.index_to_id = dict(enumerate(store.index_to_id[place] for place in kept))
-            for row_id in gone:
-                del store.docstore[row_id]
-            save_index(store)
+            # Mem0 would make its index anew, and write its files, for each.
+            if gone := store.docstore.keys() & set(ids):
+                kept = [place for place, row_id in store.index_to_id.items() if row_id not in gone]
+                vectors = index.reconstruct_n(0, index.ntotal)[kept]
+                index.reset()
+                index.add(vectors)
+                store.index_to_id = dict(enumerate(store.index_to_id[place] for place in kept))
+                for row_id in gone:
+                    del store.docstore[row_id]
+                save_index(store)
 
     def has_beside(self, name: str) -> bool:
         """Tell whether another collection is there: Mem0 looks for it in another folder."""
@@ -88,9 +78,3 @@ class FAISSStore(GenericStore):
 
     def _existing_dimension(self) -> int:
         return int(self._store.index.d)
-
-    def _scaled(self, vector: Vector) -> list[float]:
-        return unit(vector)
-
-    def _similarity(self, score: float) -> float:
-        return cosine(score) if self._is_l2 else score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import copied_settings, entities_name, settings_of
-from mem0_integrations.backends.stores.base import Item, Payload, Row, Store, Vector
+from mem0_integrations.backends.stores.base import Payload, Row, Store, Vector
 from mem0_integrations.backends.stores.payloads import flat, unflat
 from mem0_integrations.backends.stores.places import store_place
 from mem0_integrations.errors import DimensionMismatchError
@@ -24,7 +24,6 @@ from mem0_integrations.errors import DimensionMismatchError
 __all__ = ["GenericStore", "cosine", "unit"]
 
 _PAGE: Final = 10_000
-_GROWTH: Final = 8
 
 
 @dataclass(slots=True)
@@ -42,14 +41,10 @@ class GenericStore(Store):
     Args:
         store: The store.
         settings: What it was made of.
-        borrowed: Whether another collection closes its client.
     """
 
     flat_payloads: ClassVar[bool] = True
     """Whether the database keeps plain values only."""
-
-    unlimited: ClassVar[bool] = False
-    """Whether it lists everything when it is not told how much."""
 
     shares_client: ClassVar[bool] = False
     """Whether its collections are opened through one client."""
@@ -57,12 +52,20 @@ class GenericStore(Store):
     _turns: AbstractContextManager[Any] = nullcontext()
     """Held during each call."""
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
+    scaled: ClassVar[bool] = False
+    """Whether vectors are scaled to length 1 before the database measures distances."""
+
+    places: ClassVar[frozenset[str]] = frozenset()
+    """Settings that say where it is; one without any of them lies in the data folder."""
+
+    # Whether Mem0 makes a score of the squared distance.
+    _is_l2 = False
+    # Whether another collection closes its client.
+    _borrowed = False
+
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
         self._store = store
         self._settings = settings
-        self._borrowed = borrowed
 
     @classmethod
     def completed(
@@ -76,6 +79,8 @@ class GenericStore(Store):
             folder: Where files lie whose place they do not say.
             dimension: Of the vectors to come, where it is known.
         """
+        if cls.places and not given.keys() & cls.places:
+            given["path"] = str(folder / str(provider))
         if dimension is not None and "embedding_model_dims" in settings_of(provider):
             given.setdefault("embedding_model_dims", dimension)
         return given
@@ -153,73 +158,16 @@ class GenericStore(Store):
         rows = listed[0] if nested else listed or ()
         return [[self._row(row.id, row.payload) for row in rows]]
 
-    def create_col(self, *given: Any, **named: Any) -> Any:
-        """Create a collection."""
-        return self._store.create_col(*given, **named)
-
     def list_cols(self) -> builtins.list[str]:
         """Return the names of all collections."""
         listed = self._store.list_cols()
         names = getattr(listed, "collections", listed)
         return [str(getattr(item, "name", item)) for item in names or ()]
 
-    def delete_col(self) -> None:
-        """Delete the collection."""
-        self._store.delete_col()
+    def _unused(self, *given: Any, **named: Any) -> Any:
+        raise NotImplementedError
 
-    def col_info(self) -> Any:
-        """Describe the collection."""
-        return self._store.col_info()
-
-    def reset(self) -> None:
-        """Empty the collection."""
-        self._store.reset()
-
-    # What this package asks for beside them.
-
-    def get_many(self, ids: Sequence[str]) -> builtins.list[Row]:
-        """Return the rows that there are with these ids, in any order."""
-        return [row for row in map(self.get, ids) if row is not None]
-
-    def every(self, filters: Payload) -> builtins.list[Row]:
-        """Return all rows that equalities select; with none, the whole collection."""
-        if self.unlimited:
-            return self.list(filters, None)[0]
-        top_k = _PAGE
-        while len(found := self.list(filters, top_k)[0]) >= top_k:
-            top_k *= _GROWTH
-        return found
-
-    def add(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Insert rows; those that are there already do no harm: an earlier attempt stored them."""
-        try:
-            self._insert(items, vectors)
-        except Exception:
-            known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
-            if not known:
-                raise
-            new = [each for each in zip(items, vectors, strict=True) if each[0][0] not in known]
-            self._insert([item for item, _ in new], [vector for _, vector in new])
-
-    def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Insert rows, or replace those with the same ids; no two of these are equal."""
-        known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
-        pairs = list(zip(items, vectors, strict=True))
-        for (row_id, payload), vector in pairs:
-            if row_id in known:
-                self.update(row_id, vector, payload)
-        new = [pair for pair in pairs if pair[0][0] not in known]
-        self._insert([item for item, _ in new], [vector for _, vector in new])
-
-    def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
-        """Set some fields of rows by their ids, where they are there; the rest stays as it is."""
-        for row in self.get_many(list(changes)):
-            self.update(row.id, payload={**row.payload, **changes[row.id]})
-
-    def delete_many(self, ids: Sequence[str]) -> None:
-        """Delete the rows with these ids, where there are any."""
-        for row_id in ids:
-            self.delete(row_id)
+    create_col = delete_col = col_info = reset = _unused
 
     def beside(self, name: str, dimension: int | None) -> Self:
         """Open another collection of the same database; it is created if need be."""
@@ -231,7 +179,9 @@ class GenericStore(Store):
             settings.client = self._store.client
         self._adjust(settings)
         other = VectorStoreFactory.create(self._settings.provider, settings)
-        return type(self)(other, self._settings, borrowed=self.shares_client)
+        opened = type(self)(other, self._settings)
+        opened._borrowed = self.shares_client
+        return opened
 
     def has_beside(self, name: str) -> bool:
         """Tell whether another collection may be there, without creating it."""
@@ -279,10 +229,6 @@ class GenericStore(Store):
         given = entities_name(self._settings.provider, self._settings.config.collection_name)
         return f"{given.removesuffix('entities')}{name}"
 
-    def _insert(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        if items:
-            self.insert(vectors, [payload for _, payload in items], [row_id for row_id, _ in items])
-
     def _packed(self, payload: Payload) -> dict[str, object]:
         return flat(payload) if self.flat_payloads else dict(payload)
 
@@ -295,11 +241,11 @@ class GenericStore(Store):
 
     def _scaled(self, vector: Vector) -> builtins.list[float]:
         """Return a vector as the database gets it."""
-        return list(vector)
+        return unit(vector) if self.scaled else list(vector)
 
     def _similarity(self, score: float) -> float:
         """Return the score of a row from what Mem0's store says."""
-        return score
+        return cosine(score) if self._is_l2 else score
 
 
 def unit(vector: Vector) -> list[float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -29,12 +28,11 @@ class LangChainStore(GenericStore):
         ConfigurationError: It is another vector store of LangChain's.
     """
 
-    flat_payloads = False
+    unlimited = True
+    upserts = True
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         self._client = store.client
         if not isinstance(self._client, InMemoryVectorStore):
             raise ConfigurationError(
@@ -42,7 +40,6 @@ class LangChainStore(GenericStore):
                 f"nothing in it could be listed or forgotten: use Mem0's own provider for that "
                 f"database, or LangChain's InMemoryVectorStore."
             )
-        self._turns = threading.RLock()
         self._prefix = ""
 
     def insert(
@@ -52,12 +49,10 @@ class LangChainStore(GenericStore):
         ids: Sequence[str] | None = None,
     ) -> None:
         """Insert rows, or replace those with the same ids; no text is embedded again."""
-        with self._turns:
-            for row_id, payload, vector in zip(ids or (), payloads or (), vectors, strict=True):
-                key = self._prefix + row_id
-                text = str(payload.get("data") or "")
-                row = {"id": key, "vector": list(vector), "text": text, "metadata": dict(payload)}
-                self._client.store[key] = row
+        for row_id, payload, vector in zip(ids or (), payloads or (), vectors, strict=True):
+            key, text = self._prefix + row_id, str(payload.get("data") or "")
+            kept = {"id": key, "vector": list(vector), "text": text}
+            self._client.store[key] = {**kept, "metadata": self._packed(payload)}
 
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Payload | None = None
@@ -67,11 +62,9 @@ class LangChainStore(GenericStore):
         def passes(document: Document) -> bool:
             return self._is_own(document.id or "", document.metadata, filters)
 
-        with self._turns:
-            found = self._client.similarity_search_with_score_by_vector(
-                list(vectors), top_k, filter=passes
-            )
-            return [self._row(each.id, each.metadata, max(0.0, score)) for each, score in found]
+        search = self._client.similarity_search_with_score_by_vector
+        found = search(list(vectors), top_k, filter=passes)
+        return [self._row(each.id, each.metadata, max(0.0, score)) for each, score in found]
 
     def get(self, vector_id: str) -> Row | None:
         """Return a row, or None."""
@@ -82,10 +75,9 @@ class LangChainStore(GenericStore):
         self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
     ) -> None:
         """Replace the vector, the payload or both of a row."""
-        with self._turns:
-            row = self._client.store[self._prefix + vector_id]
-            kept = row["metadata"] if payload is None else payload
-            self.insert([row["vector"] if vector is None else vector], [kept], [vector_id])
+        row = self._client.store[self._prefix + vector_id]
+        kept = self._row(vector_id, row["metadata"]).payload if payload is None else payload
+        self.insert([row["vector"] if vector is None else vector], [kept], [vector_id])
 
     def delete(self, vector_id: str) -> None:
         """Delete a row, if there is one."""
@@ -93,12 +85,12 @@ class LangChainStore(GenericStore):
 
     def list(self, filters: Payload | None = None, top_k: int | None = None) -> list[list[Row]]:
         """List rows."""
-        with self._turns:
-            rows = [
-                self._row(key, row["metadata"])
-                for key, row in self._client.store.items()
-                if self._is_own(key, row["metadata"], filters)
-            ]
+        # A copy: another thread may insert.
+        rows = [
+            self._row(key, row["metadata"])
+            for key, row in list(self._client.store.items())
+            if self._is_own(key, row["metadata"], filters)
+        ]
         return [rows[:top_k]]
 
     def beside(self, name: str, dimension: int | None) -> Self:
@@ -116,8 +108,9 @@ class LangChainStore(GenericStore):
         return self.beside("entities", None)
 
     def _row(self, row_id: object, payload: Payload | None, score: float | None = None) -> Row:
-        return super()._row(str(row_id).removeprefix(self._prefix), copy.deepcopy(payload), score)
+        return super()._row(str(row_id).removeprefix(self._prefix), payload, score)
 
     def _is_own(self, key: str, payload: Payload, filters: Payload | None) -> bool:
         own = key.startswith(self._prefix) and (self._prefix or not key.startswith(_BESIDE))
-        return bool(own) and all(payload.get(name) == it for name, it in (filters or {}).items())
+        wanted = self._wanted(filters) or {}
+        return bool(own) and all(payload.get(name) == value for name, value in wanted.items())

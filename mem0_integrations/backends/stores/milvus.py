@@ -9,8 +9,8 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import condition
-from mem0_integrations.backends.stores.base import Item, Payload, Row, Vector
-from mem0_integrations.backends.stores.generic import GenericStore, cosine, unit
+from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["MilvusStore"]
 
@@ -23,10 +23,11 @@ _LEAST_DIMENSION: Final = 2
 class MilvusStore(GenericStore):
     """A collection of Milvus, which does not mind two rows with one id."""
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    scaled = True
+    upserts = True
+
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         self.dimension = store.embedding_model_dims
         self._name = store.collection_name
         self._is_l2 = str(store.metric_type) == "L2"
@@ -69,10 +70,6 @@ class MilvusStore(GenericStore):
         pages.close()
         return found
 
-    def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Insert rows, or replace those with the same ids."""
-        self._insert(items, vectors)
-
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""
         if ids:
@@ -85,9 +82,3 @@ class MilvusStore(GenericStore):
         fields = self._store.client.describe_collection(self._name)["fields"]
         found = (field["params"].get("dim") for field in fields if field["name"] == "vectors")
         return next((int(dimension) for dimension in found if dimension), None)
-
-    def _scaled(self, vector: Vector) -> list[float]:
-        return unit(vector)
-
-    def _similarity(self, score: float) -> float:
-        return cosine(score) if self._is_l2 else score

@@ -24,10 +24,8 @@ class PGVectorStore(GenericStore):
     flat_payloads = False
     unlimited = True
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         self.dimension = store.embedding_model_dims
 
     def get_many(self, ids: Sequence[str]) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.stores.base import Item, Row, Vector
+from mem0_integrations.backends.stores.base import Row
 from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["QdrantStore"]
@@ -20,13 +20,13 @@ class QdrantStore(GenericStore):
     """A collection of Qdrant; of a local one, the client is changed: it gets a lock."""
 
     flat_payloads = False
+    upserts = True
     # A local one can be opened once only.
     shares_client = True
+    places = frozenset({"client", "host", "path", "url"})
 
-    def __init__(
-        self, store: VectorStoreBase, settings: VectorStoreConfig, *, borrowed: bool = False
-    ) -> None:
-        super().__init__(store, settings, borrowed=borrowed)
+    def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
+        super().__init__(store, settings)
         if store.is_local and not isinstance(store.client, _Locked):
             store.client = _Locked(store.client)
         self.dimension = store.embedding_model_dims
@@ -38,18 +38,13 @@ class QdrantStore(GenericStore):
         cls, provider: object, given: dict[str, Any], folder: Path, dimension: int | None
     ) -> dict[str, Any]:
         """Fill in a place: Mem0's own default is a folder in /tmp that each start empties."""
-        if not given.keys() & {"client", "host", "path", "url"}:
-            given |= {"path": str(folder / "qdrant"), "on_disk": True}
-        return super().completed(provider, given, folder, dimension)
+        completed = super().completed(provider, {**given}, folder, dimension)
+        return completed if given.keys() & cls.places else {**completed, "on_disk": True}
 
     def get_many(self, ids: Sequence[str]) -> list[Row]:
         """Return the rows that there are with these ids, in any order."""
         points = self._client.retrieve(self._name, ids=list(ids)) if ids else ()
         return [self._row(point.id, point.payload) for point in points]
-
-    def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
-        """Insert rows, or replace those with the same ids."""
-        self._insert(items, vectors)
 
     def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
         """Set some fields of rows by their ids, where they are there."""
