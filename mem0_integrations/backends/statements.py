@@ -79,20 +79,7 @@ class StatementWriter:
             texts = [str(payload["data"]) for _, payload in rows]
             vectors = self._memory.embedding_model.embed_batch(texts, "add")
             self._store.add(rows, vectors)
-            self._memory.db.batch_add_history(
-                [
-                    {
-                        "memory_id": memory_id,
-                        "new_memory": payload["data"],
-                        "event": "ADD",
-                        "created_at": payload["created_at"],
-                        "updated_at": payload["updated_at"],
-                        "actor_id": payload.get("actor_id"),
-                        "role": payload["role"],
-                    }
-                    for memory_id, payload in rows
-                ]
-            )
+            self._memory.db.batch_add_history(history_entries(dict(rows), {}))
         return stored
 
     def _statements(
@@ -152,6 +139,8 @@ def history_entries(
             "event": "UPDATE" if memory_id in before else "ADD",
             "created_at": payload["created_at"],
             "updated_at": payload["updated_at"],
+            "actor_id": payload.get("actor_id"),
+            "role": payload.get("role"),
         }
         for memory_id, payload in payloads.items()
         if memory_id not in before or before[memory_id] != payload["data"]

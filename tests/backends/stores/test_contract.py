@@ -14,6 +14,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.vectorstores import VectorStore
 from mem0.vector_stores.configs import VectorStoreConfig
 
+import mem0_integrations
 from mem0_integrations import ConfigurationError, SentenceExtractor, connect
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.backends.mem0_setup import import_mem0
@@ -236,7 +237,7 @@ class Unlistable(VectorStore):
 
 
 def test_a_store_that_could_not_forget_is_refused(tmp_path: Path) -> None:
-    """Whoever cannot list cannot forget."""
+    """Whoever cannot list cannot forget; the README says it, too."""
     store = {"provider": "langchain", "config": {"client": Unlistable()}}
     with pytest.raises(ConfigurationError, match="cannot list what it holds"):
         connect(
@@ -245,3 +246,5 @@ def test_a_store_that_could_not_forget_is_refused(tmp_path: Path) -> None:
             embedder=DeterministicFakeEmbedding(size=DIMS),
             extractor=SentenceExtractor(),
         )
+    readme = Path(mem0_integrations.__file__).parent.parent / "README.md"
+    assert "cannot list what it holds" in " ".join(readme.read_text(encoding="utf-8").split())
