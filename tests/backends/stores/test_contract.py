@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ EVERYTHING: dict[str, object] = {
     "empty": [],
     "mixed": [1, "a", None, {"deep": [2.5]}],
     "nested": {"deep": {"er": [1, None]}, "ü": "é"},
+    "long": "ä" * 100_000,
     "json": '["not", "a", "list"]',
     "marked": "mem0-integrations-json:[1]",
 }
@@ -185,6 +187,25 @@ def test_all_of_many_rows_are_there(store: Store) -> None:
     assert {row.id for row in found} == set(few)
     store.delete_many(many)
     assert {row.id for row in store.every({})} == set(few)
+
+
+def test_threads_do_not_lose_each_others_rows(store: Store) -> None:
+    """Mem0's classes are not all made for it."""
+
+    def work(thread: int) -> None:
+        ids = [str(uuid.uuid4()) for _ in range(8)]
+        for row_id in ids:
+            store.add([(row_id, {"user_id": f"u{thread}"})], [vector(thread)])
+            assert store.search("", vector(thread), 1, {"user_id": f"u{thread}"})
+            assert len(store.every({"user_id": f"u{thread}"})) <= len(ids)
+        store.merge_payloads({ids[0]: {"n": 1}})
+        store.delete_many(ids[6:])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    rows = store.every({})
+    assert len(rows) == 4 * 6
+    assert sum(row.payload.get("n") == 1 for row in rows) == 4
 
 
 @pytest.mark.parametrize("shared_store", ALL_STORES, indirect=True)
