@@ -82,12 +82,7 @@ class SQLiteVectorStore(Store):
         return other
 
     def beside(self, name: str, dimension: int | None) -> SQLiteVectorStore:
-        """Open another collection; closing this one closes it.
-
-        Args:
-            name: The end of its name.
-            dimension: Of its vectors, where it is not the same; it then has a file of its own.
-        """
+        """Open another collection, with a file of its own if its vectors have another length."""
         if dimension is None:
             return self.collection(f"{self.collection_name}_{name}")
         path = Path(self.path).with_name(f"{name}.db")
@@ -319,12 +314,7 @@ class SQLiteVectorStore(Store):
         return self._table.delete_selected(select(filters))
 
     def erase(self, ids: Filters, doomed: Sequence[str]) -> None:
-        """Delete every memory of a scope, in one transaction.
-
-        Args:
-            ids: The scope.
-            doomed: The ids of its memories.
-        """
+        """Delete every memory of a scope, in one transaction."""
         self.delete_where(ids)
 
     def list_cols(self) -> builtins.list[str]:
@@ -358,14 +348,7 @@ class SQLiteVectorStore(Store):
         self._database.compact()
 
     def check_dimension(self, dimension: int | None) -> None:
-        """Refuse vectors of another length.
-
-        Args:
-            dimension: Length of the vectors to come; None for `dimension`.
-
-        Raises:
-            DimensionMismatchError: It is another one.
-        """
+        """Refuse vectors to come of another length; raises `DimensionMismatchError`."""
         if dimension is not None:
             self.create_col(self.collection_name, dimension)
 

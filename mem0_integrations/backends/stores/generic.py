@@ -49,15 +49,14 @@ class GenericStore(Store):
     shares_client: ClassVar[bool] = False
     """Whether its collections are opened through one client."""
 
-    _turns: AbstractContextManager[Any] = nullcontext()
-    """Held during each call."""
-
     scaled: ClassVar[bool] = False
     """Whether vectors are scaled to length 1 before the database measures distances."""
 
     places: ClassVar[frozenset[str]] = frozenset()
     """Settings that say where it is; one without any of them lies in the data folder."""
 
+    # Held during each call.
+    _turns: AbstractContextManager[Any] = nullcontext()
     # Whether Mem0 makes a score of the squared distance.
     _is_l2 = False
     # Whether another collection closes its client.
