@@ -323,9 +323,9 @@ class Mem0Alone:
         self._memory.add(turn.text, user_id=user, infer=False, metadata={"turn": turn.id})
 
     def close(self) -> None:
-        from mem0_integrations.backends import vector_stores
+        from mem0_integrations.backends.stores.collections import Collections
 
-        vector_stores.close(self._memory.vector_store)
+        Collections.of(self._memory).close()
         self._memory.close()
 
 

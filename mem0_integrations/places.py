@@ -82,14 +82,14 @@ def graph_outbox_path(outbox: Path) -> Path:
 
 def outbox_of(folder: Path, store: VectorStoreConfig) -> Path:
     """Return where the outbox of a vector store lies."""
-    from mem0_integrations.backends.mem0_config import store_digest
+    from mem0_integrations.backends.stores.places import store_digest
 
     return folder / f"outbox-{store_digest(store)}.db"
 
 
 def words_of(folder: Path, store: VectorStoreConfig) -> Path:
     """Return where the words of a vector store lie."""
-    from mem0_integrations.backends.mem0_config import store_digest
+    from mem0_integrations.backends.stores.places import store_digest
 
     return folder / f"words-{store_digest(store)}.db"
 

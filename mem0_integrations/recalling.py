@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.backends.known import known_at
+from mem0_integrations.backends.versions import known_at
 from mem0_integrations.changes.access import Access
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError

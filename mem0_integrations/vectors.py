@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from mem0_integrations.backends.base import VectorMemories
 from mem0_integrations.changes.access import Access
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.requests import Change
 from mem0_integrations.scope import Scope
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.vector_memories import VectorMemories
 
 __all__ = ["VectorAccess"]
 

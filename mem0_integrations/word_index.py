@@ -20,7 +20,7 @@ from mem0_integrations.backends.embedded.rows import encoded, unit_vectors
 from mem0_integrations.backends.embedded.schema import open_file
 from mem0_integrations.backends.embedded.selection import select
 from mem0_integrations.backends.embedded.table import Table
-from mem0_integrations.backends.known import has_changed_since
+from mem0_integrations.backends.versions import has_changed_since
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.following import Follower, MemorySource

@@ -17,14 +17,17 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.vectorstores import InMemoryVectorStore
+from mem0.vector_stores.base import VectorStoreBase
 
 from mem0_integrations import AgentMemory, OutboxOptions, RetryPolicy, SentenceExtractor, connect
-from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.mem0_setup import import_mem0
+from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.minilm import MiniLMEmbedder
 from tests.servers.postgres import with_iterative_scan
 
 STORES = ("embedded", "qdrant", "pgvector")
+ALL_STORES = (*STORES, "chroma", "faiss", "milvus", "langchain")
 QUICK = RetryPolicy(attempts=2, base=0.01, cap=0.02)
 
 # Mem0 builds its default parts in any case; they are replaced and never called.
@@ -91,6 +94,51 @@ class Scripted(BaseChatModel):
         return self
 
 
+class PlainStore(VectorStoreBase):
+    """A store with nothing but Mem0's interface, which refuses to insert what it has."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def close(self) -> None:
+        getattr(self._store, "client", self._store).close()
+
+    def insert(self, vectors: Any, payloads: Any = None, ids: Any = None) -> None:
+        if any(self.get(row_id) for row_id in ids):
+            raise ValueError("duplicate key")
+        self._store.insert(vectors, payloads, ids)
+
+    def create_col(self, *given: Any, **named: Any) -> None:
+        self._store.create_col(*given, **named)
+
+    def search(self, query: Any, vectors: Any, top_k: Any = 5, filters: Any = None) -> Any:
+        return self._store.search(query, vectors, top_k, filters)
+
+    def delete(self, vector_id: Any) -> None:
+        self._store.delete(vector_id)
+
+    def update(self, vector_id: Any, vector: Any = None, payload: Any = None) -> None:
+        self._store.update(vector_id, vector, payload)
+
+    def get(self, vector_id: Any) -> Any:
+        return self._store.get(vector_id)
+
+    def list_cols(self) -> Any:
+        return self._store.list_cols()
+
+    def delete_col(self) -> None:
+        self._store.delete_col()
+
+    def col_info(self) -> Any:
+        return self._store.col_info()
+
+    def list(self, filters: Any = None, top_k: Any = None) -> Any:
+        return self._store.list(filters, top_k)
+
+    def reset(self) -> None:
+        self._store.reset()
+
+
 def is_platform(memory: AgentMemory) -> bool:
     """Tell whether a memory speaks Mem0's protocol."""
     return "MemoryClient" in memory.describe()["Mem0"]
@@ -116,18 +164,24 @@ class Store:
 
 
 def store_config(
-    name: str, folder: Path, dims: int, postgres_url: str | None = None
+    name: str, folder: Path, dims: int | None, postgres_url: str | None = None
 ) -> dict[str, Any]:
-    """Return a Mem0 config for a new and empty store."""
-    config: dict[str, Any] = {
-        "collection_name": f"memories_{uuid.uuid4().hex}",
-        "embedding_model_dims": dims,
-    }
-    if name == "qdrant":
-        config |= {"path": str(folder / "qdrant"), "on_disk": True}
-    else:
-        assert postgres_url is not None
-        config |= {"connection_string": with_iterative_scan(postgres_url)}
+    """Return a Mem0 config for a new and empty store; without `dims`, Mem0 is not told them."""
+    config: dict[str, Any] = {"collection_name": f"memories_{uuid.uuid4().hex}"}
+    if dims is not None and name not in ("chroma", "langchain"):
+        config["embedding_model_dims"] = dims
+    match name:
+        case "qdrant":
+            config |= {"path": str(folder / "qdrant"), "on_disk": True}
+        case "pgvector":
+            assert postgres_url is not None
+            config |= {"connection_string": with_iterative_scan(postgres_url)}
+        case "chroma" | "faiss":
+            config |= {"path": str(folder / name)}
+        case "milvus":
+            config |= {"url": str(folder / "milvus.db")}
+        case "langchain":
+            config |= {"client": InMemoryVectorStore(DeterministicFakeEmbedding(size=3))}
     return {
         "vector_store": {"provider": name, "config": config},
         "history_db_path": str(folder / "history.db"),
@@ -153,7 +207,7 @@ def open_store(
     try:
         yield Store(memory, folder, embeddings)
     finally:
-        vector_stores.close(memory.vector_store)
+        Collections.of(memory).close()
         memory.close()
 
 

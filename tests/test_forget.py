@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from mem0.vector_stores.qdrant import Qdrant
 
 from mem0_integrations import (
     AgentMemory,
@@ -30,6 +29,7 @@ from mem0_integrations.backends.embedded.rows import unit_vectors
 from tests.stores import (
     STORES,
     MiniLM,
+    PlainStore,
     Scripted,
     Store,
     memory_answer,
@@ -373,12 +373,12 @@ def test_a_write_that_waits_is_told_that_it_was_forgotten(
         assert memory.flush(60)
 
 
-class Stumbling(Qdrant):
+class Stumbling(PlainStore):
     """A store that loses its connection in the middle of an erasure."""
 
     deletions = 0
 
-    def delete(self, vector_id: str) -> None:
+    def delete(self, vector_id: Any) -> None:
         self.deletions += 1
         if self.deletions == 2:
             raise ConnectionError("lost")
@@ -391,8 +391,7 @@ def test_an_erasure_that_broke_off_is_completed_by_the_next(
 ) -> None:
     """The history of the memories that were erased first must not be left without an owner."""
     with open_store("qdrant", tmp_path / "store", minilm, request) as store:
-        client = store.target.vector_store.client
-        store.target.vector_store = Stumbling("memories", 384, client=client)
+        store.target.vector_store = Stumbling(store.target.vector_store)
         with store.connect(tmp_path / "outbox.db", retry=RetryPolicy(attempts=1)) as memory:
             said = ["I like vorpalmint.", "I like snarkroot.", "I like jubjubs."]
             memory.remember_many(said, scope=GONE)

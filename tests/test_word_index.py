@@ -23,7 +23,6 @@ from mem0_integrations import (
 )
 from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.backends.oss import OSSBackend
-from mem0_integrations.backends.rows import merge_payloads
 from mem0_integrations.changes.delivery import undo
 from mem0_integrations.planning import plan_search
 from mem0_integrations.word_index import WordIndex
@@ -210,7 +209,7 @@ def test_an_expired_memory_is_not_found_by_its_words(memory: AgentMemory) -> Non
     stored = memory.remember(ODD, scope=ANN, infer=False).memories[0]
     backend = memory._backend
     assert isinstance(backend, OSSBackend)
-    merge_payloads(backend._memory.vector_store, {stored.id: {"expiration_date": "2020-01-01"}})
+    backend._store.merge_payloads({stored.id: {"expiration_date": "2020-01-01"}})
     assert ODD not in found(memory, "zyxgrommet", limit=100)
     kept = memory.get(stored.id, scope=ANN)
     assert kept is not None

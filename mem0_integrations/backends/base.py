@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
@@ -18,17 +18,18 @@ from mem0_integrations.records import (
     ForgetResult,
     Memory,
     MemoryChange,
-    VectorMemory,
 )
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.vector_memories import VectorMemories
 
 __all__ = [
     "AsyncBackend",
     "Backend",
     "Documents",
     "Follow",
-    "VectorMemories",
 ]
 
 
@@ -72,56 +73,6 @@ class Documents(ABC):
             query: A text.
             limit: How many will be taken, more or less.
         """
-
-
-class VectorMemories(ABC):
-    """The memories of a Mem0 with their vectors. Its methods block, and may be called anywhere.
-
-    An `equals` is a mapping of metadata that must be the same; it is evaluated by the store.
-    """
-
-    dimension: int
-    """The length of the vectors."""
-
-    @abstractmethod
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Return the vectors of texts, by Mem0's own embedder, in one call."""
-
-    @abstractmethod
-    def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
-        """Return those memories of a scope that are there, by id."""
-
-    @abstractmethod
-    def put(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
-        """Store memories, or replace those of the scope with the same ids."""
-
-    @abstractmethod
-    def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
-        """Set some metadata of memories, by id, where the scope has them."""
-
-    @abstractmethod
-    def list(self, scope: Scope, equals: Mapping[str, str]) -> list[Memory]:
-        """Return the memories of a scope, in any order."""
-
-    @abstractmethod
-    def search(
-        self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
-    ) -> Iterator[Memory]:
-        """Yield the memories of a scope nearest to a vector, as many as are taken.
-
-        Args:
-            scope: Whose.
-            vector: Of the store's dimension.
-            equals: Metadata that must be the same.
-            limit: How many will be taken, more or less.
-
-        Yields:
-            Memories whose score is the cosine similarity, clipped to [0, 1]; nearest first.
-        """
-
-    @abstractmethod
-    def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete memories of a scope, where they are there; returns how many."""
 
 
 class Backend(ABC):

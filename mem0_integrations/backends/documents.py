@@ -1,4 +1,4 @@
-"""Documents as rows of a Mem0 vector store, in a collection beside the memories.
+"""Documents as rows: of a vector store, in a collection beside the memories, or of the Platform.
 
 A document is a row whose id is made of its address. Where it has several texts, further rows
 carry their vectors, so that it is found by any of them.
@@ -15,24 +15,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
-
-from mem0.embeddings.base import EmbeddingBase
-from mem0.vector_stores.base import VectorStoreBase
+from operator import attrgetter
+from typing import Any, Final
 
 from mem0_integrations.backends.base import Documents
 from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.rows import (
-    Payload,
-    delete_rows,
-    every_row,
-    fetch_rows,
-    merge_payloads,
-    put_rows,
-)
-from mem0_integrations.backends.vector_stores import Row
-from mem0_integrations.errors import BackendError
+from mem0_integrations.backends.rows import NewRow, Rows, Vectors, deepened
+from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import (
@@ -45,10 +35,7 @@ from mem0_integrations.values import (
     parse_time,
 )
 
-__all__ = ["NewRow", "RowDocuments", "body_of", "document_id", "packed", "path_filter"]
-
-NewRow: TypeAlias = tuple[str, dict[str, object], str | None]
-"""An id, a payload, and the text whose vector the row has; None where it is never searched."""
+__all__ = ["RowDocuments", "body_of", "document_id", "packed", "path_filter"]
 
 _PART: Final = "document_part"
 _OF: Final = "document_of"
@@ -56,7 +43,6 @@ _SEARCHABLE: Final = "document_searchable"
 _YES: Final = "yes"
 _NO: Final = "no"
 _SPARE: Final = 3
-_GROWTH: Final = 4
 
 
 def document_id(address: Address, part: int = 0) -> str:
@@ -110,16 +96,12 @@ class RowDocuments(Documents):
     """Documents in a collection of their own.
 
     Args:
-        store: The collection, kept as an attribute.
-        embedder: Makes the vectors.
+        rows: Where they lie, kept as an attribute.
         lock: Held while something is read and then written.
     """
 
-    def __init__(
-        self, store: VectorStoreBase, embedder: EmbeddingBase, lock: threading.Lock
-    ) -> None:
-        self.store = store
-        self._embedder = embedder
+    def __init__(self, rows: Rows, lock: threading.Lock) -> None:
+        self.rows = rows
         self._lock = lock
 
     def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
@@ -132,7 +114,7 @@ class RowDocuments(Documents):
         """Store documents, or replace those at the same addresses; the last of equals wins."""
         latest = {document.address: document for document in documents}
         with translated("store documents"):
-            vectors = self._vectors({text for item in latest.values() for text in item.texts})
+            vectors = self.rows.embedded(text for item in latest.values() for text in item.texts)
             with self._lock:
                 known = self._fetch(list(latest))
                 new: list[NewRow] = []
@@ -144,7 +126,7 @@ class RowDocuments(Documents):
                     new += self._rows(row_id, kept, old)
                     stale.update(_part_ids(address, old))
                 self._put(new, vectors)
-                delete_rows(self.store, list(stale.difference(row_id for row_id, _, _ in new)))
+                self.rows.delete_many(list(stale.difference(row_id for row_id, _, _ in new)))
                 self._note(new, dict(known.values()))
 
     def delete(self, addresses: Sequence[Address]) -> None:
@@ -159,13 +141,12 @@ class RowDocuments(Documents):
                 row_id: body_of(payload).get("ttl")
                 for row_id, payload in self._fetch(addresses).values()
             }
-            merge_payloads(
-                self.store,
+            self.rows.merge_payloads(
                 {
                     row_id: {EXPIRES_AT_FIELD: (now + timedelta(seconds=ttl)).isoformat()}
                     for row_id, ttl in ttls.items()
                     if ttl
-                },
+                }
             )
 
     def sweep(self, now: datetime) -> int:
@@ -173,7 +154,7 @@ class RowDocuments(Documents):
         with translated("sweep documents"), self._lock:
             expired = {
                 row.id: row.payload
-                for row in every_row(self.store, {EXPIRES_FIELD: _YES})
+                for row in self.rows.list({EXPIRES_FIELD: _YES})
                 if (time := parse_time(row.payload.get(EXPIRES_AT_FIELD))) and time <= now
             }
             self._remove(expired)
@@ -182,43 +163,42 @@ class RowDocuments(Documents):
     def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
         """Return the documents whose path begins with the labels of a prefix, in any order."""
         with translated("list documents"):
-            found = every_row(self.store, self._filter(prefix))
+            found = self.rows.list(self._filter(prefix))
         return self._under(prefix, (self._read(row.id, row.payload) for row in found))
 
     def search(self, prefix: tuple[str, ...], query: str, limit: int) -> Iterator[Document]:
         """Yield the documents under a prefix that have texts, nearest first."""
-        filters = {**self._filter(prefix), **self._only_searched}
-        top_k = limit + _SPARE
-        seen: set[str] = set()
-        found_before: set[Address] = set()
         with translated("search documents"):
-            vector = self._query_vector(query)
+            search = self.rows.searching(query, {**self._filter(prefix), **self._only_searched})
+
+        def nearest(top_k: int) -> tuple[list[Row], bool]:
+            rows = search(top_k)
+            more = len(rows) >= top_k
+            # Of equally near ones, stores return now these, now those: they have to wait until
+            # all of them are there, or pages would overlap.
+            least = min(map(_score, rows)) if more else -math.inf
+            near = [row for row in rows if _score(row) > least]
+            return sorted(near, key=lambda row: (-_score(row), str(row.id))), more
+
+        pages = deepened(nearest, attrgetter("id"), limit + _SPARE)
+        found_before: set[Address] = set()
         while True:
             with translated("search documents"):
-                rows = self.store.search(
-                    query=query, vectors=vector, top_k=top_k, filters=dict(filters)
-                )
-                # Of equally near ones, stores return now these, now those: they have to wait
-                # until all of them are there, or pages would overlap.
-                least = -math.inf if len(rows) < top_k else min(_score(row) for row in rows)
-                new = [row for row in rows if row.id not in seen and _score(row) > least]
-                new.sort(key=lambda row: (-_score(row), str(row.id)))
-                found = self._under(prefix, self._found(new))
+                rows = next(pages, None)
+                found = self._under(prefix, self._found(rows or ()))
             for document in found:
                 # By another of its texts it was nearer.
                 if document.address not in found_before:
                     found_before.add(document.address)
                     yield document
-            if len(rows) < top_k:
+            if rows is None:
                 return
-            seen.update(row.id for row in new)
-            top_k *= _GROWTH
 
     def forget(self, scope: Scope) -> int:
         """Delete the documents of a scope; returns how many."""
         with translated("forget documents"), self._lock:
-            doomed = [row.id for row in every_row(self.store, mem0_ids(scope))]
-            delete_rows(self.store, doomed)
+            doomed = [row.id for row in self.rows.list(mem0_ids(scope))]
+            self.rows.delete_many(doomed)
         return len(doomed)
 
     _only_searched: Mapping[str, object] = {_SEARCHABLE: _YES}
@@ -229,18 +209,16 @@ class RowDocuments(Documents):
 
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         ids = {document_id(address): address for address in addresses}
-        return {
-            ids[row_id]: (row_id, payload)
-            for row_id, payload in self._rows_at(list(ids.items())).items()
-        }
+        found = self._rows_at(ids.items())
+        return {ids[row_id]: (row_id, payload) for row_id, payload in found.items()}
 
-    def _rows_at(self, wanted: Sequence[tuple[str, Address]]) -> Mapping[str, Payload]:
+    def _rows_at(self, wanted: Iterable[tuple[str, Address]]) -> Mapping[str, Payload]:
         """Return the payloads of rows by their ids, where they are there.
 
         Args:
             wanted: The ids, and the addresses that they are wanted for.
         """
-        return fetch_rows(self.store, list(dict.fromkeys(row_id for row_id, _ in wanted)))
+        return self.rows.find([(row_id, self._filter(path)) for row_id, (path, _) in wanted])
 
     def _rows(self, row_id: str, document: Document, old: Payload) -> builtins.list[NewRow]:
         """Return the rows of a document, the one with its value first.
@@ -281,8 +259,7 @@ class RowDocuments(Documents):
 
     def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:
         """Return the documents that the rows of a search belong to, in their order."""
-        owners = {str(row.payload[_OF]) for row in rows if _OF in row.payload}
-        mains = fetch_rows(self.store, list(owners))
+        mains = self.rows.find([(str(row.payload[_OF]), {}) for row in rows if _OF in row.payload])
         for row in rows:
             main_id = str(row.payload.get(_OF, row.id))
             main = mains.get(main_id) if _OF in row.payload else row.payload
@@ -295,7 +272,7 @@ class RowDocuments(Documents):
         parts = [
             part for payload in rows.values() for part in _part_ids(_address(payload), payload)
         ]
-        delete_rows(self.store, [*rows, *parts])
+        self.rows.delete_many([*rows, *parts])
 
     def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
         """Take note of what was stored, and of what was there before."""
@@ -309,28 +286,8 @@ class RowDocuments(Documents):
             if document is not None and document.path[: len(prefix)] == prefix
         ]
 
-    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
-        put_rows(
-            self.store,
-            [(row_id, payload) for row_id, payload, _ in new],
-            [vectors[text] for _, _, text in new],
-        )
-
-    def _query_vector(self, query: str) -> Sequence[float]:
-        vector: Sequence[float] = self._embedder.embed(query, "search")
-        return vector
-
-    def _vectors(self, texts: Iterable[str]) -> dict[str | None, Sequence[float]]:
-        wanted = sorted(texts)
-        vectors = self._embedder.embed_batch(wanted, "add") if wanted else []
-        if len(vectors) != len(wanted):
-            raise BackendError(f"the embedder gave {len(vectors)} vectors for {len(wanted)} texts")
-        return {**dict(zip(wanted, vectors, strict=True)), None: self._unsearched_vector}
-
-    @property
-    def _unsearched_vector(self) -> Sequence[float]:
-        # Of length 1, for some stores refuse or skip the zero vector.
-        return [1.0] + [0.0] * (self.store.embedding_model_dims - 1)
+    def _put(self, new: Sequence[NewRow], vectors: Vectors) -> None:
+        self.rows.put(new, vectors)
 
 
 def _score(row: Row) -> float:

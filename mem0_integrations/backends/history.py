@@ -15,6 +15,8 @@ from urllib.parse import unquote
 
 from mem0.memory.storage import SQLiteManager
 
+from mem0_integrations.backends.mem0_private import locked
+
 __all__ = ["History"]
 
 _BATCH: Final = 500
@@ -37,10 +39,10 @@ class History:
             connection.execute(
                 "CREATE INDEX IF NOT EXISTS mem0_integrations_history ON history (memory_id)"
             )
-        with self._manager._lock:
-            self._manager.connection.execute("PRAGMA secure_delete = ON")
+        with locked(self._manager) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
             # Another process may have the file for a while.
-            self._manager.connection.execute("PRAGMA busy_timeout = 30000")
+            connection.execute("PRAGMA busy_timeout = 30000")
 
     def mark_deleted(self, memory_ids: Iterable[str], ids: Mapping[str, str]) -> None:
         """Remember whose the memories were that are about to be deleted."""
@@ -53,8 +55,8 @@ class History:
 
     def deleted_by(self, memory_id: str) -> dict[str, str] | None:
         """Return the ids that a deleted memory belonged to, or None."""
-        with self._manager._lock:
-            row = self._manager.connection.execute(
+        with locked(self._manager) as connection:
+            row = connection.execute(
                 "SELECT scope FROM mem0_integrations_deleted WHERE memory_id = ?", (memory_id,)
             ).fetchone()
         return json.loads(row[0]) if row else None
@@ -99,14 +101,13 @@ class History:
                 ).rowcount
                 for session in sessions
             )
-        with self._manager._lock:
-            self._manager.connection.execute("VACUUM")
+        with locked(self._manager) as connection:
+            connection.execute("VACUUM")
         return history, messages
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._manager._lock:
-            connection = self._manager.connection
+        with locked(self._manager) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from mem0.configs.base import MemoryConfig
-from mem0.vector_stores.configs import VectorStoreConfig
 
+from mem0_integrations.backends.stores import adapter_of
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM
@@ -21,15 +17,7 @@ if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
     from mem0 import Memory
 
-__all__ = ["mem0_embedder", "memory_from_config", "parsed_config", "store_digest", "store_place"]
-
-# What of a store's settings does not say where it is.
-_NOT_A_PLACE: Final = re.compile(
-    "key|password|secret|token|credential|user|sslmode|metric|distance|similarity|algorithm|index_type",
-    re.I,
-)
-_NUMBERED_PLACES: Final = ("port", "db")
-_DSN_PLACES: Final = ("host", "port", "dbname")
+__all__ = ["mem0_embedder", "memory_from_config", "name_of", "parsed_config"]
 
 
 def memory_from_config(
@@ -88,8 +76,8 @@ def parsed_config(
         config["llm"] = placeholder
     if embedder is not None:
         config["embedder"] = placeholder
-    _complete_store(config, folder, embedder)
     try:
+        _complete_store(config, folder, embedder)
         return MemoryConfig(**config)
     except Mem0IntegrationsError:
         raise
@@ -107,17 +95,17 @@ def _cannot_be_built(error: Exception) -> ConfigurationError:
 def _complete_store(
     config: dict[str, Any], folder: Path, embedder: LangChainEmbedder | None
 ) -> None:
-    """Fill in what Mem0 would guess: the dimension, and a place for a local Qdrant."""
+    """Fill in what Mem0 would guess: the dimension, and the place of files."""
     store = config.setdefault("vector_store", {"provider": "qdrant"})
     if not isinstance(store, dict) or not isinstance(store.get("config") or {}, Mapping):
         return
-    given = dict(store.get("config") or {})
-    if embedder is not None:
-        given.setdefault("embedding_model_dims", embedder.config.embedding_dims)
-    if store.get("provider") == "qdrant" and not given.keys() & {"client", "host", "path", "url"}:
-        # Mem0's own default is a folder in /tmp that is emptied by each start.
-        given |= {"path": str(folder / "qdrant"), "on_disk": True}
-    store["config"] = given
+    provider = store.get("provider")
+    store["config"] = adapter_of(provider).completed(
+        provider,
+        dict(store.get("config") or {}),
+        folder,
+        embedder.config.embedding_dims if embedder is not None else None,
+    )
 
 
 def mem0_embedder(embedder: Embeddings) -> LangChainEmbedder:
@@ -125,37 +113,12 @@ def mem0_embedder(embedder: Embeddings) -> LangChainEmbedder:
     return LangChainEmbedder(embedder, dims=len(embedder.embed_query("dimension")))
 
 
-def store_place(store: VectorStoreConfig) -> dict[str, str]:
-    """Say where a vector store is, by setting, without credentials.
-
-    Args:
-        store: The `vector_store` of a `MemoryConfig`.
-    """
-    settings = {
-        name: value
-        for name, value in sorted(vars(store.config).items())
-        if (isinstance(value, str) and value and not _NOT_A_PLACE.search(name))
-        or (isinstance(value, int) and name in _NUMBERED_PLACES)
-    }
-    return {name: _place(name, str(value)) for name, value in settings.items()}
-
-
-def store_digest(store: VectorStoreConfig) -> str:
-    """Name a vector store, so that no outbox delivers to another one."""
-    identity = json.dumps([store.provider, store_place(store)], sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _place(name: str, value: str) -> str:
-    if name == "path":
-        return str(Path(value).expanduser().absolute())
-    if "://" in value:
-        url = urlsplit(value)
-        # PostgreSQL's way to name a socket.
-        named = dict(parse_qsl(url.query))
-        host, port = url.hostname or named.get("host"), url.port or named.get("port")
-        return f"{host or ''}:{port or ''}{url.path}"
-    if name == "connection_string":
-        parts = dict(part.partition("=")[::2] for part in value.split())
-        return " ".join(f"{key}={parts[key]}" for key in _DSN_PLACES if key in parts)
-    return value
+def name_of(part: object) -> str:
+    """Name a part of Mem0: its class, and the model that it uses."""
+    wrapped = getattr(part, "model", getattr(part, "embeddings", None))
+    if wrapped is not None and not isinstance(wrapped, str):
+        return name_of(wrapped)
+    config = getattr(part, "config", None)
+    names = (getattr(config, "model", None), getattr(part, "model_name", None), wrapped)
+    model = next((name for name in names if isinstance(name, str)), None)
+    return f"{type(part).__name__}({model})" if model else type(part).__name__

@@ -52,11 +52,12 @@ def import_mem0(folder: Path) -> ModuleType:
             logger.addFilter(_Quiet(prefixes))
     with _settings_in(folder):
         import mem0
-        from mem0.utils import spacy_models
 
     if not importlib.util.find_spec("spacy") or not importlib.util.find_spec("en_core_web_sm"):
         # Else Mem0 downloads the model, and spaCy ends the process when a proxy answers 403.
-        spacy_models._load_failed_full = spacy_models._load_failed_lemma = True
+        from mem0_integrations.backends.mem0_private import do_without_spacy
+
+        do_without_spacy()
     module: ModuleType = mem0
     return module
 

@@ -8,21 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from mem0.embeddings.base import EmbeddingBase
-from mem0.vector_stores.base import VectorStoreBase
-
 from mem0_integrations.backends.base import Follow
 from mem0_integrations.backends.dialect import mem0_ids, scope_of
-from mem0_integrations.backends.documents import (
-    NewRow,
-    RowDocuments,
-    body_of,
-    packed,
-    path_filter,
-)
-from mem0_integrations.backends.rows import Payload
+from mem0_integrations.backends.documents import RowDocuments, body_of, packed, path_filter
+from mem0_integrations.backends.rows import NewRow, Rows, Vectors
 from mem0_integrations.backends.statements import history_entries, text_fields
-from mem0_integrations.backends.vector_stores import Row
+from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import Address, Document
@@ -41,12 +32,11 @@ class MemoryDocuments(RowDocuments):
     and the text as `memory` beside its metadata as its value.
 
     Args:
-        store: Its collection.
-        embedder: Its embedder.
+        rows: Its memories, kept as an attribute.
         template: Tells whose memories lie under a path.
         note: Takes entries of the history.
         delete: Deletes a memory of a scope, by its id.
-        follow: Held while memories of a scope change.
+        follow: Held while memories of a scope change; afterwards, where they get ids of their own.
         lock: Held while something is read and then written.
     """
 
@@ -54,8 +44,7 @@ class MemoryDocuments(RowDocuments):
 
     def __init__(
         self,
-        store: VectorStoreBase,
-        embedder: EmbeddingBase,
+        rows: Rows,
         template: NamespaceTemplate,
         *,
         note: Callable[[Sequence[Mapping[str, object]]], None],
@@ -63,7 +52,7 @@ class MemoryDocuments(RowDocuments):
         follow: Follow,
         lock: threading.Lock,
     ) -> None:
-        super().__init__(store, embedder, lock)
+        super().__init__(rows, lock)
         self._add_history = note
         self._template = template
         self._delete_memory = delete
@@ -143,11 +132,19 @@ class MemoryDocuments(RowDocuments):
     def _found(self, rows: Sequence[Row]) -> Iterable[Document | None]:
         return [self._read(row.id, row.payload, row.score) for row in rows]
 
-    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
+    def _put(self, new: Sequence[NewRow], vectors: Vectors) -> None:
+        payloads = {row_id: payload for row_id, payload, _ in new}
         with ExitStack() as followed:
-            for scope, ids in self._by_scope({row_id: payload for row_id, payload, _ in new}):
-                followed.enter_context(self._follow(scope, ids))
-            super()._put(new, vectors)
+            if self.rows.numbered:
+                self._follow_all(payloads, followed)
+            ids = self.rows.put(new, vectors)
+            if not self.rows.numbered:
+                stored = zip(ids, payloads.values(), strict=True)
+                self._follow_all({each: payload for each, payload in stored if each}, followed)
+
+    def _follow_all(self, rows: Mapping[str, Payload], followed: ExitStack) -> None:
+        for scope, ids in self._by_scope(rows):
+            followed.enter_context(self._follow(scope, ids))
 
     def _remove(self, rows: Mapping[str, Payload]) -> None:
         for scope, ids in self._by_scope(rows):

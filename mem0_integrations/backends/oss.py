@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import builtins
-import copy
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from mem0.memory.main import Memory as Mem0
-from mem0.memory.main import _payload_is_expired as is_expired
 
-from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.base import Backend, Follow
-from mem0_integrations.backends.beside import Beside
 from mem0_integrations.backends.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
-from mem0_integrations.backends.known import (
+from mem0_integrations.backends.mem0_config import name_of
+from mem0_integrations.backends.mem0_errors import translated
+from mem0_integrations.backends.mem0_private import is_expired, on_store
+from mem0_integrations.backends.memory_documents import MemoryDocuments
+from mem0_integrations.backends.rows import StoreRows, deepened
+from mem0_integrations.backends.statements import StatementWriter, memory_id_of
+from mem0_integrations.backends.stores.collections import Collections
+from mem0_integrations.backends.vector_memories import VectorMemories
+from mem0_integrations.backends.versions import (
     changes_of,
     first_top_k,
     known_at,
     newest_first,
     not_found,
 )
-from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.memory_documents import MemoryDocuments
-from mem0_integrations.backends.rows import erase, erase_entities, every_row
-from mem0_integrations.backends.statements import StatementWriter, memory_id_of
-from mem0_integrations.backends.vector_memories import OSSVectorMemories
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.fusion import Query
@@ -50,7 +50,6 @@ logger = logging.getLogger(__name__)
 # What a search found, and whether there is more.
 _Results: TypeAlias = tuple[list[dict[str, object]], bool]
 
-_PAGE: Final = 10_000
 _COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
 # The dimension of vectors that are only there because a vector store wants them.
 _UNSEARCHED: Final = 1
@@ -85,21 +84,19 @@ class OSSBackend(Backend):
         owned: bool = False,
     ) -> None:
         with translated("open the memory"):
-            vector_stores.check_dimension(
-                memory.vector_store, embedder.embedding_dims if embedder else None
-            )
-            vector_stores.lock_local_qdrant(memory.vector_store)
+            self._collections = Collections.of(memory)
+            self._store = self._collections.memories
+            self._store.check_dimension(embedder.embedding_dims if embedder else None)
             # A copy, so that the application's own object keeps its own models.
-            self._memory = copy.copy(memory)
+            self._memory = on_store(memory, self._store, self._collections.entities)
             model = memory.llm if llm is None else llm
             self._memory.llm = CheckedLLM(model)
             self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
             self._history = History(memory.db)
-        self._beside = Beside.of(memory)
         self._llm = llm
-        self._writer = StatementWriter(self._memory, extractor)
+        self._writer = StatementWriter(self._memory, self._store, extractor)
         self._original = memory
-        self._model_name = vector_stores.name_of(model)
+        self._model_name = name_of(model)
         self._extractor = extractor
         self._owned = owned
 
@@ -113,21 +110,14 @@ class OSSBackend(Backend):
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
         top_k = first_top_k(request.limit, selective=selective)
-        search = (
-            self._ranking(request)
-            if hasattr(self._memory.vector_store, "recall")
-            else partial(self._searched, request)
-        )
-        seen: set[str] = set()
-        while True:
+        search = self._ranking(request) if self._store.hybrid else partial(self._searched, request)
+
+        def nearest(top_k: int) -> _Results:
             with translated("search"):
-                results, more = search(filters, top_k)
-            new = [result for result in results if str(result["id"]) not in seen]
-            yield from self._kept(new, request.scope, request.filters, request.as_of)
-            if not more:
-                return
-            seen.update(str(result["id"]) for result in new)
-            top_k *= 4
+                return search(filters, top_k)
+
+        for results in deepened(nearest, itemgetter("id"), top_k):
+            yield from self._kept(results, request.scope, request.filters, request.as_of)
 
     def add(self, request: AddRequest) -> builtins.list[Memory]:
         """Store a turn and return the memories that it became."""
@@ -241,8 +231,8 @@ class OSSBackend(Backend):
             doomed = [str(item["id"]) for item in self._all(ids)]
             # First of all: when this breaks off, the next forget still knows whose history it is.
             self._history.mark_deleted(doomed, ids)
-            erase(self._memory.vector_store, ids, doomed)
-            erase_entities(self._memory, ids)
+            self._store.erase(ids, doomed)
+            self._erase_entities(ids)
             transcript = self._forget_transcripts(scope)
             history, messages = self._history.erase(ids)
             if left := len(self._all(ids)):
@@ -251,7 +241,7 @@ class OSSBackend(Backend):
                     f"deletes late, or something is writing. Call forget() again.",
                     retryable=True,
                 )
-            vector_stores.compact(self._memory.vector_store)
+            self._store.compact()
         return ForgetResult(
             memories=len(doomed), history=history, messages=messages, transcript=transcript
         )
@@ -259,43 +249,40 @@ class OSSBackend(Backend):
     def documents(self, kind: DocumentKind) -> RowDocuments:
         """Return documents that lie beside the memories and are never recalled."""
         with translated("open a collection"):
-            store = self._beside.open(
+            store = self._collections.open(
                 _COLLECTIONS[kind], dimension=_UNSEARCHED if kind == "message" else None
             )
-        lock = self._beside.lock(_COLLECTIONS[kind])
-        return RowDocuments(store, self._memory.embedding_model, lock)
+        rows = StoreRows(store, self._memory.embedding_model)
+        return RowDocuments(rows, self._collections.lock(_COLLECTIONS[kind]))
 
     def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
         return MemoryDocuments(
-            self._memory.vector_store,
-            self._memory.embedding_model,
+            StoreRows(self._store, self._memory.embedding_model),
             template,
             note=self._memory.db.batch_add_history,
             delete=self.delete,
             follow=follow,
-            lock=self._beside.lock("memories"),
+            lock=self._collections.lock("memories"),
         )
 
-    def vector_memories(self) -> OSSVectorMemories:
+    def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""
-        return OSSVectorMemories(self._memory, self._history, self._beside.lock("memories"))
+        lock = self._collections.lock("memories")
+        return VectorMemories(self._memory, self._store, self._history, lock)
 
     def reindex(self) -> int:
         """Make the index of the words again, where the store keeps one; returns how many."""
-        store = self._memory.vector_store
-        if not hasattr(store, "reindex"):
-            return 0
         with translated("reindex"):
-            return int(store.reindex())
+            return self._store.reindex()
 
     def everybodys(self) -> Iterator[Memory]:
         """Yield all memories of the store, whosever they are."""
         with translated("list"):
-            rows = every_row(self._memory.vector_store, {})
+            rows = self._store.every({})
         for row in rows:
             try:
-                yield memory_of(item_of(str(row.id), row.payload, None))
+                yield memory_of(item_of(row.id, row.payload, None))
             except ScopeError:
                 continue
 
@@ -313,10 +300,8 @@ class OSSBackend(Backend):
         )
         return {
             "Mem0": f"mem0ai {version('mem0ai')} ({type(self._original).__name__})",
-            "store": vector_stores.describe(
-                self._memory.vector_store, self._memory.config.vector_store
-            ),
-            "embedder": vector_stores.name_of(self._memory.embedding_model),
+            "store": self._store.describe(),
+            "embedder": name_of(self._memory.embedding_model),
             "extraction": extraction,
             "history": str(self._memory.db.db_path),
         }
@@ -324,8 +309,7 @@ class OSSBackend(Backend):
     def close(self) -> None:
         """Close the Mem0 that this backend was given to own."""
         if self._owned:
-            self._beside.close()
-            vector_stores.close(self._original.vector_store)
+            self._collections.close()
             self._original.close()
 
     def _searched(
@@ -344,8 +328,8 @@ class OSSBackend(Backend):
             vector = self._memory.embedding_model.embed(request.query, "search")
 
         def ranked(filters: Mapping[str, object], top_k: int) -> _Results:
-            records = self._memory.vector_store.recall(query, vector, top_k, filters)
-            near = [record for record in records if record.score >= request.least_score]
+            records = self._store.recall(query, vector, top_k, filters)
+            near = [record for record in records if (record.score or 0.0) >= request.least_score]
             results = [
                 {**item_of(record.id, record.payload, record.score), "signals": record.signals}
                 for record in near
@@ -356,13 +340,19 @@ class OSSBackend(Backend):
         return ranked
 
     def _forget_transcripts(self, scope: Scope) -> int:
-        if not self._beside.exists(_COLLECTIONS["message"]):
+        if not self._collections.exists(_COLLECTIONS["message"]):
             return 0
         transcripts = self.documents("message")
         erased = transcripts.forget(scope)
         if erased:
-            vector_stores.compact(transcripts.store)
+            transcripts.rows.compact()
         return erased
+
+    def _erase_entities(self, ids: Mapping[str, str]) -> None:
+        if self._collections.has_entities():
+            wanted = {key: value for key, value in ids.items() if key != "app_id"}
+            store = self._collections.entities()
+            store.erase(wanted, [row.id for row in store.every(wanted)])
 
     def _add_through_mem0(self, request: AddRequest) -> builtins.list[Memory]:
         ids = mem0_ids(request.scope)
@@ -389,14 +379,7 @@ class OSSBackend(Backend):
         ]
 
     def _all(self, filters: Mapping[str, object]) -> builtins.list[dict[str, object]]:
-        top_k = _PAGE
-        while True:
-            results: list[dict[str, object]] = self._memory.get_all(
-                filters=dict(filters), top_k=top_k, show_expired=True
-            )["results"]
-            if len(results) < top_k:
-                return results
-            top_k *= 8
+        return [item_of(row.id, row.payload, None) for row in self._store.every(filters)]
 
     def _kept(
         self,

@@ -11,21 +11,20 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import quote
 
 import httpx
 from mem0 import AsyncMemoryClient, MemoryClient
 
 from mem0_integrations.backends import platform_plans as plans
-from mem0_integrations.backends.base import AsyncBackend, Backend, Follow, VectorMemories
+from mem0_integrations.backends.base import AsyncBackend, Backend, Follow
+from mem0_integrations.backends.dialect import scope_filters
+from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.mem0_errors import translated
+from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_plans import Call, Pause, PlatformPlan
-from mem0_integrations.backends.platform_rows import (
-    PlatformDocuments,
-    PlatformMemoryDocuments,
-    PlatformRows,
-)
+from mem0_integrations.backends.platform_rows import PlatformRows
 from mem0_integrations.concurrency import LoopThread, call_within
 from mem0_integrations.errors import BackendError, ConfigurationError
 from mem0_integrations.models import Models
@@ -175,20 +174,24 @@ class PlatformBackend(Backend, AsyncBackend):
         memories = self._run(plans.erase(scope))
         return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
 
-    def documents(self, kind: DocumentKind) -> PlatformDocuments:
+    def documents(self, kind: DocumentKind) -> RowDocuments:
         """Return documents that are kept beside the memories and never recalled."""
-        return PlatformDocuments(
-            PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind]
-        )
+        return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind])
 
-    def memory_documents(
-        self, template: NamespaceTemplate, follow: Follow
-    ) -> PlatformMemoryDocuments:
+    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
         rows = PlatformRows(self._run, self._run_all, None)
-        return PlatformMemoryDocuments(rows, template, follow, self._locks["memories"])
+        return MemoryDocuments(
+            rows,
+            template,
+            # The Platform keeps a history of its own.
+            note=lambda entries: None,
+            delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
+            follow=follow,
+            lock=self._locks["memories"],
+        )
 
-    def vector_memories(self) -> VectorMemories:
+    def vector_memories(self) -> NoReturn:
         """Refuse: the protocol shows no vectors.
 
         Raises:

@@ -15,14 +15,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
 
 from mem0_integrations.backends.dialect import scope_filters
-from mem0_integrations.backends.known import (
-    as_of,
-    changes_of,
-    first_top_k,
-    has_changed_since,
-    newest_first,
-    not_found,
-)
 from mem0_integrations.backends.platform_dialect import (
     CREATED_FIELD,
     KEY_METADATA,
@@ -36,6 +28,14 @@ from mem0_integrations.backends.platform_dialect import (
     own_only,
     scope_filter,
     scope_metadata,
+)
+from mem0_integrations.backends.versions import (
+    as_of,
+    changes_of,
+    first_top_k,
+    has_changed_since,
+    newest_first,
+    not_found,
 )
 from mem0_integrations.errors import BackendError, BackendTimeoutError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import builtins
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from mem0.vector_stores.base import VectorStoreBase
-
-from mem0_integrations.backends.base import Follow
 from mem0_integrations.backends.dialect import scope_filters, scope_of
-from mem0_integrations.backends.documents import NewRow, RowDocuments, body_of
-from mem0_integrations.backends.memory_documents import MemoryDocuments
+from mem0_integrations.backends.documents import body_of
 from mem0_integrations.backends.platform_dialect import (
     OWN,
     ROW_FIELD,
@@ -38,13 +33,12 @@ from mem0_integrations.backends.platform_plans import (
     delete_many,
     everything,
 )
-from mem0_integrations.backends.rows import Payload
-from mem0_integrations.namespaces import NamespaceTemplate
-from mem0_integrations.records import Address
+from mem0_integrations.backends.rows import NewRow, Rows, Vectors
+from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 from mem0_integrations.values import PATH_FIELDS, RESERVED_METADATA
 
-__all__ = ["PlatformDocuments", "PlatformMemoryDocuments", "PlatformRows"]
+__all__ = ["PlatformRows"]
 
 _TEXT: Final = "data"
 # What the Platform makes of the text itself.
@@ -62,8 +56,8 @@ class _Row:
     metadata: Mapping[str, Any]
 
 
-class PlatformRows:
-    """The rows of one kind of document, as `RowDocuments` reads and writes them.
+class PlatformRows(Rows):
+    """The rows of one kind of document.
 
     Args:
         run: Carries out a plan.
@@ -71,7 +65,7 @@ class PlatformRows:
         home: Whose memories the rows are; None where each has a scope of its own.
     """
 
-    embedding_model_dims = 1
+    numbered = False
 
     def __init__(
         self,
@@ -83,52 +77,43 @@ class PlatformRows:
         self._run_all = run_all
         self._home = home
 
-    def get_many(
-        self, ids: Sequence[str], filters: Mapping[str, Any] | None = None
-    ) -> builtins.list[_Row]:
-        """Return the rows with these ids, where there are any.
+    def embedded(self, texts: Iterable[str]) -> Vectors:
+        """Return nothing: the Platform embeds."""
+        return {}
 
-        Args:
-            ids: The ids.
-            filters: Equalities that they are known to meet.
-        """
-        found: list[_Row] = []
-        for start in range(0, len(ids), _LOOKUP):
-            part = list(ids[start : start + _LOOKUP])
-            wanted = [metadata_is(ROW_FIELD, row_id) for row_id in part]
-            if self._home is None:
-                # What was not put is known by the memory's own id.
-                wanted.append({"memory_ids": part})
-            items = self._run(everything(all_of(self._selected(filters), any_of(*wanted))))
-            found += map(self._row, items)
-        return _distinct(found)
+    def find(self, wanted: Sequence[tuple[str, Payload]]) -> dict[str, Payload]:
+        """Return payloads by their ids, where they are there."""
+        return {row.id: row.payload for row in self._found(wanted)}
 
-    def list(
-        self, filters: Mapping[str, Any] | None = None, top_k: int | None = None
-    ) -> builtins.list[_Row]:
-        """Return the rows that some equalities select."""
-        rows = map(self._row, self._run(everything(self._selected(filters))))
-        return _distinct(rows)[:top_k]
+    def list(self, equals: Payload) -> Sequence[Row]:
+        """Return all rows that equalities select."""
+        return _distinct(map(self._row, self._run(everything(self._selected(equals)))))
 
-    def search(
-        self, query: str, vectors: object, top_k: int, filters: Mapping[str, Any] | None
-    ) -> builtins.list[_Row]:
-        """Return the rows that some equalities select, nearest to a text first."""
-        call = Call(
-            "search documents",
-            "search",
-            {
+    def searching(self, query: str, equals: Payload) -> Callable[[int], Sequence[Row]]:
+        """Prepare a search for a text among what equalities select."""
+        filters = self._selected(equals)
+
+        def search(top_k: int) -> Sequence[Row]:
+            arguments = {
                 "query": query,
-                "filters": self._selected(filters),
+                "filters": filters,
                 "top_k": min(top_k, MOST_RESULTS),
                 "threshold": 0.0,
-            },
-        )
-        return _distinct(map(self._row, self._run(_once(call))["results"]))
+            }
+            call = Call("search documents", "search", arguments)
+            return _distinct(map(self._row, self._run(_once(call))["results"]))
 
-    def put(self, rows: Sequence[NewRow]) -> Sequence[str | None]:
+        return search
+
+    def put(self, rows: Sequence[NewRow], vectors: Vectors) -> Sequence[str | None]:
         """Store rows, or replace those with the same ids; returns the ids of their memories."""
-        known = {row.id: row for row in self._known(rows)}
+        # A memory has a path only after it was put.
+        fields = SCOPE_KEYS if self._home is None else PATH_FIELDS
+        wanted = [
+            (row_id, {key: payload[key] for key in fields if key in payload})
+            for row_id, payload, _ in rows
+        ]
+        known = {row.id: row for row in self._found(wanted)}
         return self._run_all(
             [
                 self._written(row_id, payload, text, known.get(row_id))
@@ -136,40 +121,53 @@ class PlatformRows:
             ]
         )
 
-    def merge_payloads(self, changes: Mapping[str, Mapping[str, object]]) -> None:
+    def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
         """Set some fields of the payloads of rows, where they are there."""
         self._run_all(
             [
                 self._written(row.id, {**row.payload, **changes[row.id]}, None, row)
-                for row in self.get_many(list(changes))
+                for row in self._found([(row_id, {}) for row_id in changes])
             ]
         )
 
-    def delete_many(self, ids: Sequence[str], filters: Mapping[str, Any] | None = None) -> None:
+    def delete_many(self, ids: Sequence[str], equals: Payload | None = None) -> None:
         """Delete the rows with these ids, where there are any.
 
         Args:
             ids: The ids.
-            filters: Equalities that they are known to meet.
+            equals: Equalities that they are known to meet.
         """
-        self._run(delete_many([row.memory_id for row in self.get_many(ids, filters)]))
+        doomed = self._found([(row_id, equals or {}) for row_id in ids])
+        self._run(delete_many([row.memory_id for row in doomed]))
 
-    def _known(self, rows: Sequence[NewRow]) -> builtins.list[_Row]:
-        # A memory has a path only after it was put.
-        fields = SCOPE_KEYS if self._home is None else PATH_FIELDS
-        alike: dict[str, tuple[dict[str, object], builtins.list[str]]] = {}
-        for row_id, payload, _ in rows:
-            shared = {key: payload[key] for key in fields if key in payload}
-            alike.setdefault(json.dumps(shared), (shared, []))[1].append(row_id)
-        return [row for shared, ids in alike.values() for row in self.get_many(ids, shared)]
+    def compact(self) -> None:
+        """Do nothing: what it keeps of deleted data is the Platform's own affair."""
+
+    def _found(self, wanted: Sequence[tuple[str, Payload]]) -> builtins.list[_Row]:
+        alike: dict[str, tuple[Payload, builtins.list[str]]] = {}
+        for row_id, equals in wanted:
+            alike.setdefault(json.dumps(equals), (equals, []))[1].append(row_id)
+        return [row for equals, ids in alike.values() for row in self._rows_at(ids, equals)]
+
+    def _rows_at(self, ids: Sequence[str], equals: Payload) -> builtins.list[_Row]:
+        found: list[_Row] = []
+        for start in range(0, len(ids), _LOOKUP):
+            part = list(ids[start : start + _LOOKUP])
+            wanted = [metadata_is(ROW_FIELD, row_id) for row_id in part]
+            if self._home is None:
+                # What was not put is known by the memory's own id.
+                wanted.append({"memory_ids": part})
+            items = self._run(everything(all_of(self._selected(equals), any_of(*wanted))))
+            found += map(self._row, items)
+        return _distinct(found)
 
     def _anywhere(self) -> dict[str, object]:
         if self._home is not None:
             return scope_filter(self._home)
         return any_of(*({key: "*"} for key in SCOPE_KEYS))
 
-    def _selected(self, filters: Mapping[str, Any] | None) -> dict[str, object]:
-        wanted = dict(filters or {})
+    def _selected(self, equals: Payload) -> dict[str, object]:
+        wanted = dict(equals)
         ids = {key: wanted.pop(key) for key in SCOPE_KEYS if key in wanted}
         parts = [metadata_is(OWN + key, value) for key, value in wanted.items()]
         if self._home is not None:
@@ -222,81 +220,6 @@ class PlatformRows:
             },
         )
         return next((str(result["id"]) for result in answer.get("results") or ()), None)
-
-
-class _OnThePlatform(RowDocuments):
-    """What the Platform does in place of an embedder and a vector store."""
-
-    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
-        rows = cast(PlatformRows, self.store)
-        rows.put(new)
-
-    def _rows_at(self, wanted: Sequence[tuple[str, Address]]) -> Mapping[str, Payload]:
-        rows = cast(PlatformRows, self.store)
-        by_path: dict[tuple[str, ...], list[str]] = {}
-        for row_id, (path, _) in wanted:
-            by_path.setdefault(path, []).append(row_id)
-        return {
-            row.id: row.payload
-            for path, ids in by_path.items()
-            for row in rows.get_many(ids, self._filter(path))
-        }
-
-    def _query_vector(self, query: str) -> Sequence[float]:
-        return ()
-
-    def _vectors(self, texts: Iterable[str]) -> dict[str | None, Sequence[float]]:
-        return {}
-
-
-class PlatformDocuments(_OnThePlatform):
-    """Documents beside the memories.
-
-    Args:
-        rows: Where they lie.
-        lock: Held while something is read and then written.
-    """
-
-    def __init__(self, rows: PlatformRows, lock: threading.Lock) -> None:
-        super().__init__(cast(VectorStoreBase, rows), None, lock)
-
-
-class PlatformMemoryDocuments(_OnThePlatform, MemoryDocuments):
-    """The memories as documents.
-
-    Args:
-        rows: The memories.
-        template: Tells whose memories lie under a path.
-        follow: Held while memories of a scope change; here afterwards, for the Platform gives
-            them their ids.
-        lock: Held while something is read and then written.
-    """
-
-    def __init__(
-        self, rows: PlatformRows, template: NamespaceTemplate, follow: Follow, lock: threading.Lock
-    ) -> None:
-        MemoryDocuments.__init__(
-            self,
-            cast(VectorStoreBase, rows),
-            None,
-            template,
-            # The Platform keeps a history of its own.
-            note=lambda entries: None,
-            delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
-            follow=follow,
-            lock=lock,
-        )
-
-    def _put(self, new: Sequence[NewRow], vectors: Mapping[str | None, Sequence[float]]) -> None:
-        rows = cast(PlatformRows, self.store)
-        stored = {
-            memory_id: payload
-            for memory_id, (_, payload, _) in zip(rows.put(new), new, strict=True)
-            if memory_id is not None
-        }
-        for scope, ids in self._by_scope(stored):
-            with self._follow(scope, ids):
-                pass
 
 
 def _as_put(text: str, payload: Payload) -> str:

@@ -1,189 +1,150 @@
-"""Many rows of a Mem0 vector store at once, by their ids.
-
-Mem0's interface fetches, replaces and deletes one row at a time, and its stores do not agree on
-what an insert of a known id does. Here one call does it, with one statement where the store can.
-"""
+"""The rows that documents are kept in: of a vector store, or of the Platform."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Final, TypeAlias, TypeVar
 
-from mem0.memory.main import Memory as Mem0
-from mem0.memory.main import _entity_collection_name
-from mem0.vector_stores.base import VectorStoreBase
+from mem0.embeddings.base import EmbeddingBase
 
-from mem0_integrations.backends.vector_stores import Row, collections, insert, rows
+from mem0_integrations.backends.stores.base import Payload, Row, Store, Vector
+from mem0_integrations.errors import BackendError
 
-__all__ = [
-    "Payload",
-    "delete_rows",
-    "erase",
-    "erase_entities",
-    "every_row",
-    "fetch_rows",
-    "merge_payloads",
-    "put_rows",
-]
+__all__ = ["NewRow", "Rows", "StoreRows", "Vectors", "deepened", "dimension_of"]
 
-Payload: TypeAlias = Mapping[str, object]
+T = TypeVar("T")
+NewRow: TypeAlias = tuple[str, dict[str, object], str | None]
+"""An id, a payload, and the text whose vector the row has; None where it is never searched."""
+Vectors: TypeAlias = Mapping[str, Vector]
 
-_PAGE: Final = 10_000
-_GROWTH: Final = 8
-# These return everything when they are not told how much.
-_UNLIMITED: Final = ("SQLiteVectorStore", "PGVector")
+_GROWTH: Final = 4
 
 
-def every_row(store: VectorStoreBase, filters: Mapping[str, object]) -> list[Row]:
-    """Return all rows that a filter selects.
+class Rows(ABC):
+    """Rows with a payload each, found by their id, by equalities, or by a text."""
+
+    numbered: bool = True
+    """Whether a row has the id that it was put with; else the memory gets one of its own."""
+
+    @abstractmethod
+    def embedded(self, texts: Iterable[str]) -> Vectors:
+        """Return what `put` needs to know of texts: it takes long."""
+
+    @abstractmethod
+    def put(self, rows: Sequence[NewRow], vectors: Vectors) -> Sequence[str | None]:
+        """Store rows, or replace those with the same ids; returns the ids of their memories."""
+
+    @abstractmethod
+    def find(self, wanted: Sequence[tuple[str, Payload]]) -> dict[str, Payload]:
+        """Return payloads by their ids, where they are there.
+
+        Args:
+            wanted: The ids, and equalities that a row is known to meet.
+        """
+
+    @abstractmethod
+    def list(self, equals: Payload) -> Sequence[Row]:
+        """Return all rows that equalities select."""
+
+    @abstractmethod
+    def searching(self, query: str, equals: Payload) -> Callable[[int], Sequence[Row]]:
+        """Prepare a search for a text among what equalities select; it is told how many to find."""
+
+    @abstractmethod
+    def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
+        """Set some fields of rows by their ids, where they are there; the rest stays as it is."""
+
+    @abstractmethod
+    def delete_many(self, ids: Sequence[str]) -> None:
+        """Delete the rows with these ids, where there are any."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Overwrite deleted data, where that can be asked for."""
+
+
+class StoreRows(Rows):
+    """Rows of a vector store.
 
     Args:
-        store: The store.
-        filters: Equalities; none for the whole collection.
+        store: The store, kept as an attribute.
+        embedder: Makes the vectors.
     """
-    wanted = dict(filters) or None
-    if type(store).__name__ in _UNLIMITED:
-        return rows(store.list(filters=wanted, top_k=None))
-    top_k = _PAGE
-    while True:
-        found = rows(store.list(filters=wanted, top_k=top_k))
-        if len(found) < top_k:
-            return found
+
+    def __init__(self, store: Store, embedder: EmbeddingBase) -> None:
+        self.store = store
+        self._embedder = embedder
+
+    def embedded(self, texts: Iterable[str]) -> Vectors:
+        """Return the vectors of texts, by one call of the embedder."""
+        wanted = sorted(set(texts))
+        vectors = self._embedder.embed_batch(wanted, "add") if wanted else []
+        if len(vectors) != len(wanted):
+            raise BackendError(f"the embedder gave {len(vectors)} vectors for {len(wanted)} texts")
+        return dict(zip(wanted, vectors, strict=True))
+
+    def put(self, rows: Sequence[NewRow], vectors: Vectors) -> Sequence[str | None]:
+        """Store rows, or replace those with the same ids; returns the ids."""
+        self.store.put(
+            [(row_id, payload) for row_id, payload, _ in rows],
+            [self._unsearched if text is None else vectors[text] for _, _, text in rows],
+        )
+        return [row_id for row_id, _, _ in rows]
+
+    def find(self, wanted: Sequence[tuple[str, Payload]]) -> dict[str, Payload]:
+        """Return payloads by their ids, where they are there."""
+        ids = list(dict.fromkeys(row_id for row_id, _ in wanted))
+        return {row.id: row.payload for row in self.store.get_many(ids)}
+
+    def list(self, equals: Payload) -> Sequence[Row]:
+        """Return all rows that equalities select."""
+        return self.store.every(equals)
+
+    def searching(self, query: str, equals: Payload) -> Callable[[int], Sequence[Row]]:
+        """Embed a text, and search for it among what equalities select."""
+        vector = self._embedder.embed(query, "search")
+        return lambda top_k: self.store.search(query, vector, top_k, dict(equals))
+
+    def merge_payloads(self, changes: Mapping[str, dict[str, object]]) -> None:
+        """Set some fields of the payloads of rows, where they are there."""
+        self.store.merge_payloads(changes)
+
+    def delete_many(self, ids: Sequence[str]) -> None:
+        """Delete the rows with these ids, where there are any."""
+        self.store.delete_many(ids)
+
+    def compact(self) -> None:
+        """Overwrite deleted data, where the store can be asked to."""
+        self.store.compact()
+
+    @cached_property
+    def _unsearched(self) -> Vector:
+        # Of length 1, for some stores refuse or skip the zero vector.
+        return [1.0] + [0.0] * (dimension_of(self.store, self._embedder) - 1)
+
+
+def dimension_of(store: Store, embedder: EmbeddingBase) -> int:
+    """Return the length of the vectors that a store takes."""
+    return store.dimension or len(embedder.embed("dimension", "add"))
+
+
+def deepened(
+    search: Callable[[int], tuple[Sequence[T], bool]], id_of: Callable[[T], str], top_k: int
+) -> Iterator[builtins.list[T]]:
+    """Yield what a search finds that is asked for ever more, without what it has found before.
+
+    Args:
+        search: Is told how many to find; also returns whether there may be more.
+        id_of: Tells what was found before.
+        top_k: How many to ask for at first.
+    """
+    seen: set[str] = set()
+    more = True
+    while more:
+        found, more = search(top_k)
+        yield [each for each in found if id_of(each) not in seen]
+        seen.update(map(id_of, found))
         top_k *= _GROWTH
-
-
-def fetch_rows(store: VectorStoreBase, ids: Sequence[str]) -> dict[str, Payload]:
-    """Return the payloads of those ids that are there."""
-    if not ids:
-        return {}
-    if hasattr(store, "get_many"):
-        return {row.id: row.payload for row in store.get_many(ids)}
-    match type(store).__name__:
-        case "Qdrant":
-            points = store.client.retrieve(store.collection_name, ids=list(ids))
-            return {str(point.id): point.payload for point in points}
-        case "PGVector":
-            statement = _sql(store, "SELECT id, payload FROM {} WHERE id = ANY(%s::uuid[])")
-            with store._get_cursor() as cursor:
-                cursor.execute(statement, (list(ids),))
-                return {str(row_id): payload for row_id, payload in cursor.fetchall()}
-    found = {row_id: store.get(row_id) for row_id in ids}
-    return {row_id: row.payload for row_id, row in found.items() if row is not None}
-
-
-def put_rows(
-    store: VectorStoreBase,
-    items: Sequence[tuple[str, dict[str, object]]],
-    vectors: Sequence[Sequence[float]],
-) -> None:
-    """Insert rows, or replace those with the same ids.
-
-    Args:
-        store: The store.
-        items: Ids, no two of them equal, and payloads.
-        vectors: A vector each, of the store's dimension.
-    """
-    if not items:
-        return
-    match type(store).__name__:
-        case "SQLiteVectorStore" | "Qdrant":
-            insert(store, items, vectors)
-        case "PGVector":
-            statement = _sql(
-                store,
-                "INSERT INTO {} (id, vector, payload) VALUES (%s, %s::vector, %s::jsonb) "
-                "ON CONFLICT (id) DO UPDATE SET vector = excluded.vector, "
-                "payload = excluded.payload",
-            )
-            # In one order, so that two writers of the same rows do not wait for each other.
-            values = sorted(
-                (row_id, json.dumps(list(vector)), json.dumps(payload))
-                for (row_id, payload), vector in zip(items, vectors, strict=True)
-            )
-            with store._get_cursor(commit=True) as cursor:
-                cursor.executemany(statement, values)
-        case _:
-            known = fetch_rows(store, [row_id for row_id, _ in items])
-            pairs = list(zip(items, vectors, strict=True))
-            for (row_id, payload), vector in pairs:
-                if row_id in known:
-                    store.update(vector_id=row_id, vector=list(vector), payload=payload)
-            new = [pair for pair in pairs if pair[0][0] not in known]
-            if new:
-                insert(store, [item for item, _ in new], [vector for _, vector in new])
-
-
-def merge_payloads(store: VectorStoreBase, changes: Mapping[str, dict[str, object]]) -> None:
-    """Set some fields of the payloads of rows, where they are there; the rest stays as it is.
-
-    Args:
-        store: The store.
-        changes: The fields, by the ids of the rows.
-    """
-    if not changes:
-        return
-    if hasattr(store, "merge_payloads"):
-        store.merge_payloads(changes)
-        return
-    match type(store).__name__:
-        case "Qdrant":
-            # A local one refuses a point that is not there.
-            for row_id in fetch_rows(store, list(changes)):
-                store.client.set_payload(
-                    store.collection_name, payload=changes[row_id], points=[row_id]
-                )
-        case "PGVector":
-            statement = _sql(store, "UPDATE {} SET payload = payload || %s::jsonb WHERE id = %s")
-            values = sorted((row_id, json.dumps(fields)) for row_id, fields in changes.items())
-            with store._get_cursor(commit=True) as cursor:
-                cursor.executemany(statement, [(fields, row_id) for row_id, fields in values])
-        case _:
-            for row_id, payload in fetch_rows(store, list(changes)).items():
-                store.update(vector_id=row_id, payload={**payload, **changes[row_id]})
-
-
-def delete_rows(store: VectorStoreBase, ids: Sequence[str]) -> None:
-    """Delete the rows with these ids, where there are any."""
-    if not ids:
-        return
-    if hasattr(store, "delete_many"):
-        store.delete_many(ids)
-        return
-    match type(store).__name__:
-        case "Qdrant":
-            store.client.delete(store.collection_name, points_selector=list(ids))
-        case "PGVector":
-            statement = _sql(store, "DELETE FROM {} WHERE id = ANY(%s::uuid[])")
-            with store._get_cursor(commit=True) as cursor:
-                cursor.execute(statement, (list(ids),))
-        case _:
-            for row_id in ids:
-                store.delete(vector_id=row_id)
-
-
-def erase(store: VectorStoreBase, ids: Mapping[str, str], doomed: Sequence[str]) -> None:
-    """Delete the given memories of a scope."""
-    delete_where = getattr(store, "delete_where", None)
-    if delete_where is not None:
-        delete_where(dict(ids))
-        return
-    delete_rows(store, doomed)
-
-
-def erase_entities(memory: Mem0, ids: Mapping[str, str]) -> None:
-    """Delete what Mem0 keeps of the entities of a scope, in a collection of their own."""
-    name = _entity_collection_name(memory.config.vector_store.provider, memory.collection_name)
-    if memory._entity_store is None and name not in collections(memory.vector_store):
-        return
-    wanted = {key: value for key, value in ids.items() if key != "app_id"}
-    store = memory.entity_store
-    erase(store, wanted, [str(entity.id) for entity in every_row(store, wanted)])
-
-
-def _sql(store: VectorStoreBase, statement: str) -> object:
-    """Put the table of a PGVector store into a statement, quoted by its own driver."""
-    from mem0.vector_stores.pgvector import sql
-
-    store._ensure_collection()
-    return sql.SQL(statement).format(store._col())

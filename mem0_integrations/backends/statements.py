@@ -12,8 +12,8 @@ from typing import Final
 from mem0.memory.main import Memory as Mem0
 from mem0.utils.lemmatization import lemmatize_for_bm25
 
-from mem0_integrations.backends import vector_stores
 from mem0_integrations.backends.dialect import mem0_ids
+from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.records import Memory
 from mem0_integrations.requests import AddRequest
@@ -22,7 +22,6 @@ from mem0_integrations.values import KEY_FIELD
 
 __all__ = ["StatementWriter", "history_entries", "memory_id_of", "text_fields", "text_hash"]
 
-_PAGE: Final = 10_000
 _NAMESPACE: Final = uuid.UUID("5e0f8f0e-5a0c-5c9b-9d55-2f0b7a6e2c11")
 
 
@@ -32,13 +31,15 @@ class StatementWriter:
     `mem0.Memory.add` embeds and inserts one message at a time.
 
     Args:
-        memory: The Mem0 whose embedder, vector store and history are used.
+        memory: The Mem0 whose embedder and history are used.
+        store: Its vector store.
         extractor: Finds the statements of a turn that is to be inferred from; None where
             Mem0's own pipeline does.
     """
 
-    def __init__(self, memory: Mem0, extractor: Extractor | None) -> None:
+    def __init__(self, memory: Mem0, store: Store, extractor: Extractor | None) -> None:
         self._memory = memory
+        self._store = store
         self._extractor = extractor
 
     def write(self, requests: Sequence[AddRequest]) -> list[list[Memory]]:
@@ -77,21 +78,8 @@ class StatementWriter:
         if rows:
             texts = [str(payload["data"]) for _, payload in rows]
             vectors = self._memory.embedding_model.embed_batch(texts, "add")
-            vector_stores.insert(self._memory.vector_store, rows, vectors)
-            self._memory.db.batch_add_history(
-                [
-                    {
-                        "memory_id": memory_id,
-                        "new_memory": payload["data"],
-                        "event": "ADD",
-                        "created_at": payload["created_at"],
-                        "updated_at": payload["updated_at"],
-                        "actor_id": payload.get("actor_id"),
-                        "role": payload["role"],
-                    }
-                    for memory_id, payload in rows
-                ]
-            )
+            self._store.add(rows, vectors)
+            self._memory.db.batch_add_history(history_entries(dict(rows), {}))
         return stored
 
     def _statements(
@@ -111,7 +99,7 @@ class StatementWriter:
     def _is_known(self, scope: Scope, text: str) -> bool:
         ids = mem0_ids(scope)
         filters = {**ids, "hash": text_hash(text)}
-        rows = vector_stores.rows(self._memory.vector_store.list(filters=filters, top_k=_PAGE))
+        rows = self._store.every(filters)
         # Not what a scope within this one said: it is forgotten apart.
         return any(
             ids == {key: row.payload.get(key) for key in SCOPE_KEYS if row.payload.get(key)}
@@ -151,6 +139,8 @@ def history_entries(
             "event": "UPDATE" if memory_id in before else "ADD",
             "created_at": payload["created_at"],
             "updated_at": payload["updated_at"],
+            "actor_id": payload.get("actor_id"),
+            "role": payload.get("role"),
         }
         for memory_id, payload in payloads.items()
         if memory_id not in before or before[memory_id] != payload["data"]

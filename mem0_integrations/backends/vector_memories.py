@@ -6,10 +6,10 @@ import builtins
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from mem0.memory.main import Memory as Mem0
 
-from mem0_integrations.backends.base import VectorMemories
 from mem0_integrations.backends.dialect import (
     item_of,
     mem0_ids,
@@ -18,43 +18,41 @@ from mem0_integrations.backends.dialect import (
 )
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.rows import (
-    Payload,
-    delete_rows,
-    every_row,
-    fetch_rows,
-    merge_payloads,
-    put_rows,
-)
+from mem0_integrations.backends.rows import deepened, dimension_of
 from mem0_integrations.backends.statements import history_entries, text_fields
-from mem0_integrations.backends.vector_stores import count_values
+from mem0_integrations.backends.stores.base import Row, Store
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
 
-__all__ = ["OSSVectorMemories"]
-
-_GROWTH = 4
+__all__ = ["VectorMemories"]
 
 
-class OSSVectorMemories(VectorMemories):
-    """The memories in the vector store of a `mem0.Memory`.
+class VectorMemories:
+    """The memories of a `mem0.Memory` with their vectors; its methods may be called anywhere.
+
+    An `equals` is a mapping of metadata that must be the same; it is evaluated by the store.
 
     Args:
         memory: The Mem0.
+        store: Its vector store.
         history: Its history.
         lock: Held while something is read and then written.
+
+    Attributes:
+        dimension: The length of the vectors.
     """
 
-    def __init__(self, memory: Mem0, history: History, lock: threading.Lock) -> None:
-        self._store = memory.vector_store
+    def __init__(self, memory: Mem0, store: Store, history: History, lock: threading.Lock) -> None:
+        self._store = store
         self._embedder = memory.embedding_model
         self._changes = memory.db
         self._history = history
         self._lock = lock
         # Fields that the store has been told to count the values of.
         self._counted: set[str] = set()
-        self.dimension = int(self._store.embedding_model_dims)
+        with translated("embed"):
+            self.dimension = dimension_of(store, self._embedder)
 
     def embed(self, texts: Sequence[str]) -> builtins.list[builtins.list[float]]:
         """Return the vectors of texts, by Mem0's own embedder, in one call."""
@@ -65,9 +63,8 @@ class OSSVectorMemories(VectorMemories):
     def get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
         """Return those memories of a scope that are there, by id."""
         with translated("get"):
-            found = fetch_rows(self._store, ids)
-        memories = self._of(scope, ((row_id, payload, None) for row_id, payload in found.items()))
-        return {memory.id: memory for memory in memories}
+            found = self._store.get_many(ids)
+        return {memory.id: memory for memory in self._of(scope, found)}
 
     def put(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
         """Store memories, or replace those of the scope with the same ids."""
@@ -92,8 +89,8 @@ class OSSVectorMemories(VectorMemories):
                 else {}
             )
             vectors |= {i: list(m.vector) for i, m in latest.items() if m.vector is not None}
-            put_rows(self._store, [(i, rows[i]) for i in vectors], list(vectors.values()))
-            merge_payloads(self._store, {i: rows[i] for i in rows if i not in vectors})
+            self._store.put([(i, rows[i]) for i in vectors], list(vectors.values()))
+            self._store.merge_payloads({i: rows[i] for i in rows if i not in vectors})
             texts = {row_id: memory.text for row_id, memory in before.items()}
             self._changes.batch_add_history(history_entries(rows, texts))
 
@@ -101,36 +98,41 @@ class OSSVectorMemories(VectorMemories):
         """Set some metadata of memories, by id, where the scope has them."""
         with translated("change memories"), self._lock:
             own = self.get(scope, list(metadata))
-            merge_payloads(self._store, {row_id: dict(metadata[row_id]) for row_id in own})
+            self._store.merge_payloads({row_id: dict(metadata[row_id]) for row_id in own})
 
     def list(self, scope: Scope, equals: Mapping[str, str]) -> builtins.list[Memory]:
         """Return the memories of a scope, in any order."""
         with translated("list"):
-            rows = every_row(self._store, {**equals, **mem0_ids(scope)})
-        return list(self._of(scope, ((str(row.id), row.payload, None) for row in rows)))
+            rows = self._store.every({**equals, **mem0_ids(scope)})
+        return list(self._of(scope, rows))
 
     def search(
         self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
     ) -> Iterator[Memory]:
-        """Yield the memories of a scope nearest to a vector, as many as are taken."""
+        """Yield the memories of a scope nearest to a vector, as many as are taken.
+
+        Args:
+            scope: Whose.
+            vector: Of the store's dimension.
+            equals: Metadata that must be the same.
+            limit: How many will be taken, more or less.
+
+        Yields:
+            Memories whose score is the cosine similarity, clipped to [0, 1]; nearest first.
+        """
         filters = {**equals, **mem0_ids(scope)}
         if not filters.keys() <= self._counted:
             with translated("search"):
-                count_values(self._store, filters)
+                self._store.count_values(filters)
             self._counted |= filters.keys()
-        top_k = limit
-        seen: set[str] = set()
-        while True:
+
+        def nearest(top_k: int) -> tuple[Sequence[Row], bool]:
             with translated("search"):
-                rows = self._store.search(
-                    query="", vectors=list(vector), top_k=top_k, filters=dict(filters)
-                )
-            new = [row for row in rows if str(row.id) not in seen]
-            yield from self._of(scope, ((str(row.id), row.payload, row.score) for row in new))
-            if len(rows) < top_k:
-                return
-            seen.update(str(row.id) for row in new)
-            top_k *= _GROWTH
+                rows = self._store.search("", list(vector), top_k, dict(filters))
+            return rows, len(rows) >= top_k
+
+        for page in deepened(nearest, attrgetter("id"), limit):
+            yield from self._of(scope, page)
 
     def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Delete memories of a scope, where they are there; returns how many."""
@@ -140,7 +142,7 @@ class OSSVectorMemories(VectorMemories):
             for owner in {memory.scope for memory in own.values()}:
                 doomed = [row_id for row_id, memory in own.items() if memory.scope == owner]
                 self._history.mark_deleted(doomed, scope_filters(owner))
-            delete_rows(self._store, list(own))
+            self._store.delete_many(list(own))
             now = datetime.now(UTC).isoformat()
             self._changes.batch_add_history(
                 [
@@ -156,13 +158,11 @@ class OSSVectorMemories(VectorMemories):
             )
         return len(own)
 
-    def _of(
-        self, scope: Scope, rows: Iterable[tuple[str, Payload, float | None]]
-    ) -> Iterator[Memory]:
+    def _of(self, scope: Scope, rows: Iterable[Row]) -> Iterator[Memory]:
         """Yield the rows that are memories of the scope."""
-        for row_id, payload, score in rows:
+        for row in rows:
             try:
-                memory = memory_of(item_of(row_id, payload, score))
+                memory = memory_of(item_of(row.id, row.payload, row.score))
             except ScopeError:
                 continue
             if scope.covers(memory.scope):

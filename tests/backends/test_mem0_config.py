@@ -7,7 +7,7 @@ import pytest
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations import ConfigurationError, SentenceExtractor, connect
-from mem0_integrations.backends.mem0_config import store_digest, store_place
+from mem0_integrations.backends.stores.places import store_digest, store_place
 
 
 def store(provider: str, **config: Any) -> VectorStoreConfig:

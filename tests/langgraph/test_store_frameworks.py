@@ -34,7 +34,7 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.backends.documents import RowDocuments, path_filter
-from mem0_integrations.backends.rows import every_row, merge_payloads
+from mem0_integrations.backends.rows import Rows
 from mem0_integrations.langgraph import Mem0Store
 from tests.langgraph.store_calls import Calls, keys
 from tests.stores import HookedEmbedder, MiniLM, Scripted, is_platform, open_store, texts_of
@@ -477,10 +477,10 @@ async def test_nothing_of_an_item_stays_behind(
     hooked: AgentMemory, calls: Calls, user: str
 ) -> None:
     """Its vectors tell what it said."""
-    items = hooked._backend.documents("item").store  # type: ignore[attr-defined]
+    items = hooked._backend.documents("item").rows  # type: ignore[attr-defined]
 
     def rows() -> int:
-        return len(every_row(items, path_filter((user,))))
+        return len(items.list(path_filter((user,))))
 
     await calls.put((user,), "k", {"a": "1", "b": "2", "c": "3"}, index=["a", "b", "c"])
     assert rows() == 3
@@ -816,7 +816,9 @@ def test_prolonging_a_life_brings_no_older_value_back(
     store = Mem0Store(with_vectors)
     store.put((user,), "k", {"n": 1}, ttl=10)
     here = with_vectors._backend.documents("item")
-    elsewhere = RowDocuments(here.store, here._embedder, threading.Lock())  # type: ignore[attr-defined]
+    rows: Rows = here.rows  # type: ignore[attr-defined]
+    elsewhere = RowDocuments(rows, threading.Lock())
+    merge_payloads = type(rows).merge_payloads
     (old,) = here.get([((user,), "k")])
     assert old is not None
 
@@ -824,7 +826,7 @@ def test_prolonging_a_life_brings_no_older_value_back(
         elsewhere.put([dataclasses.replace(old, value={"n": 2}, ttl=None, expires_at=None)])
         merge_payloads(*given)
 
-    monkeypatch.setattr("mem0_integrations.backends.documents.merge_payloads", put_before)
+    monkeypatch.setattr(type(rows), "merge_payloads", put_before)
     assert store.get((user,), "k") is not None
     (new,) = here.get([((user,), "k")])
     assert new is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -55,8 +54,6 @@ class EmbeddedMemory(Mem0):  # type: ignore[misc]  # mem0 ships no types
         # Not calling Mem0's own constructor, which builds the parts of a config by name and
         # knows no provider for these.
         self.folder = make_folder(folder)
-        self._files: dict[str, SQLiteVectorStore] = {}
-        self._lock_files = threading.Lock()
         self._lock = FolderLock(folder)
         self._lock.acquire()
         try:
@@ -87,25 +84,8 @@ class EmbeddedMemory(Mem0):  # type: ignore[misc]  # mem0 ships no types
             self._entity_store = self.vector_store.collection(_ENTITIES)
         return self._entity_store
 
-    def beside(self, name: str, *, dimension: int | None = None) -> SQLiteVectorStore:
-        """Return another collection beside the memories; `close` closes it.
-
-        Args:
-            name: The end of its name.
-            dimension: Of its vectors, where it is not the embedder's; it then has a file of its
-                own.
-        """
-        if dimension is None:
-            return self.vector_store.collection(f"{_MEMORIES}_{name}")
-        with self._lock_files:
-            if name not in self._files:
-                path = self.folder / f"{name}.db"
-                self._files[name] = SQLiteVectorStore(path, dimension=dimension, collection=name)
-            return self._files[name]
-
     def close(self) -> None:
         """Close the files and give the folder back."""
         super().close()
-        for store in (self.vector_store, *self._files.values()):
-            store.close()
+        self.vector_store.close()
         self._lock.release()

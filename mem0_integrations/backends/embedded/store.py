@@ -8,8 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mem0.vector_stores.base import VectorStoreBase
-
 from mem0_integrations.backends.embedded.matrices import MatrixCache
 from mem0_integrations.backends.embedded.rows import (
     Payload,
@@ -22,6 +20,7 @@ from mem0_integrations.backends.embedded.rows import (
 from mem0_integrations.backends.embedded.schema import open_file
 from mem0_integrations.backends.embedded.selection import Filters, select
 from mem0_integrations.backends.embedded.table import Table
+from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.errors import (
     DimensionMismatchError,
     InvalidFilterError,
@@ -33,7 +32,7 @@ from mem0_integrations.fusion import Query
 __all__ = ["SQLiteVectorStore"]
 
 
-class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
+class SQLiteVectorStore(Store):
     """A Mem0 vector store in one SQLite file; safe in any thread.
 
     Search is exact: it compares the query with every vector of the ids in the filter, and reads
@@ -59,12 +58,17 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         >>> store.close()
     """
 
+    hybrid = True
+    unlimited = True
+    upserts = True
+
     def __init__(self, path: Path, *, dimension: int, collection: str = "memories") -> None:
         self.path = str(path)
-        self.embedding_model_dims = dimension
+        self.dimension: int = dimension
         self.collection_name = collection
         self._database = open_file(path, dimension)
         self._table = Table(self._database, dimension, MatrixCache(), collection)
+        self._others: list[SQLiteVectorStore] = []
 
     def collection(self, name: str) -> SQLiteVectorStore:
         """Return another collection of the same file; closing either closes both.
@@ -76,6 +80,14 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         other.collection_name = name
         other._table = self._table.sibling(name)
         return other
+
+    def beside(self, name: str, dimension: int | None) -> SQLiteVectorStore:
+        """Open another collection, with a file of its own if its vectors have another length."""
+        if dimension is None:
+            return self.collection(f"{self.collection_name}_{name}")
+        path = Path(self.path).with_name(f"{name}.db")
+        self._others.append(SQLiteVectorStore(path, dimension=dimension, collection=name))
+        return self._others[-1]
 
     def create_col(self, name: str, vector_size: int, distance: str = "cosine") -> None:
         """Do nothing, for a collection exists once it has a memory; Mem0 requires the method.
@@ -89,10 +101,9 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             DimensionMismatchError: The file holds vectors of another length.
             InvalidInputError: Another distance is asked for.
         """
-        if vector_size != self.embedding_model_dims:
+        if vector_size != self.dimension:
             raise DimensionMismatchError(
-                f"{self.path}: holds vectors of dimension {self.embedding_model_dims}, "
-                f"not {vector_size}"
+                f"{self.path}: holds vectors of dimension {self.dimension}, not {vector_size}"
             )
         if distance != "cosine":
             raise InvalidInputError(f"distance: only 'cosine' is available, got {distance!r}")
@@ -115,7 +126,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             InvalidInputError: A vector is not finite, a payload is not JSON, or the lists differ
                 in length.
         """
-        units = unit_vectors(vectors, self.embedding_model_dims)
+        units = unit_vectors(vectors, self.dimension)
         payloads = [{}] * len(units) if payloads is None else payloads
         ids = [str(uuid.uuid4()) for _ in units] if ids is None else ids
         if not len(units) == len(payloads) == len(ids):
@@ -143,7 +154,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             InvalidFilterError: A filter is malformed.
             DimensionMismatchError: The vector has another length.
         """
-        (unit,) = unit_vectors([vectors], self.embedding_model_dims)
+        (unit,) = unit_vectors([vectors], self.dimension)
         return self._table.nearest(select(filters), unit, top_k)
 
     def recall(
@@ -164,7 +175,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             InvalidFilterError: A filter is malformed.
             DimensionMismatchError: The vector has another length.
         """
-        (unit,) = unit_vectors([vector], self.embedding_model_dims)
+        (unit,) = unit_vectors([vector], self.dimension)
         return self._table.ranked(select(filters), unit, top_k, query)
 
     def rank(
@@ -265,7 +276,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             DimensionMismatchError: The vector has another length.
             InvalidInputError: The vector is not finite, or the payload is not JSON.
         """
-        unit = None if vector is None else unit_vectors([vector], self.embedding_model_dims)[0]
+        unit = None if vector is None else unit_vectors([vector], self.dimension)[0]
         row = None if payload is None else encoded(payload)
         if not self._table.replace(vector_id, unit, row):
             raise MemoryNotFoundError(f"{self.path}: there is no memory {vector_id!r}")
@@ -302,6 +313,10 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
             raise InvalidFilterError("delete_where: an empty filter would delete everything")
         return self._table.delete_selected(select(filters))
 
+    def erase(self, ids: Filters, doomed: Sequence[str]) -> None:
+        """Delete every memory of a scope, in one transaction."""
+        self.delete_where(ids)
+
     def list_cols(self) -> builtins.list[str]:
         """Return the names of the file's collections that have a memory."""
         return self._table.names()
@@ -311,7 +326,7 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         return {
             "name": self.collection_name,
             "path": self.path,
-            "dimension": self.embedding_model_dims,
+            "dimension": self.dimension,
             "count": self.count(),
         }
 
@@ -332,6 +347,17 @@ class SQLiteVectorStore(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no
         self._table.forget_deleted()
         self._database.compact()
 
+    def check_dimension(self, dimension: int | None) -> None:
+        """Refuse vectors to come of another length; raises `DimensionMismatchError`."""
+        if dimension is not None:
+            self.create_col(self.collection_name, dimension)
+
+    def describe(self) -> str:
+        """Name the store and its file."""
+        return f"{type(self).__name__}(path={self.path})"
+
     def close(self) -> None:
         """Close the file, for every collection of it; a second call does nothing."""
         self._database.close()
+        for store in self._others:
+            store.close()

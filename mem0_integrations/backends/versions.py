@@ -1,4 +1,4 @@
-"""What every Mem0 makes of memories and their changes. Pure."""
+"""Memories as they are listed, and as they were at a time."""
 
 from __future__ import annotations
 

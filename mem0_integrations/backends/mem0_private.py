@@ -1,0 +1,126 @@
+"""Names of Mem0 that it does not promise to keep, all of them; each was seen in mem0ai 2.2.1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, cast
+
+from mem0.memory import main
+from mem0.memory.main import Memory
+from mem0.memory.storage import SQLiteManager
+from mem0.vector_stores.base import VectorStoreBase
+from mem0.vector_stores.configs import VectorStoreConfig
+
+__all__ = [
+    "condition",
+    "copied_settings",
+    "do_without_spacy",
+    "entities_name",
+    "has_entities",
+    "is_expired",
+    "locked",
+    "on_store",
+    "postgres",
+    "save_index",
+    "settings_of",
+]
+
+
+def copied_settings(settings: Any) -> Any:
+    """Copy the settings of a vector store; what cannot be copied is shared."""
+    return main._safe_deepcopy_config(settings)
+
+
+def entities_name(provider: str, collection: str) -> str:
+    """Name the collection of the entities of a collection."""
+    return str(main._entity_collection_name(provider, collection))
+
+
+def is_expired(payload: Mapping[str, object] | None) -> bool:
+    """Tell whether a memory has an expiration date that is over."""
+    return bool(main._payload_is_expired(payload))
+
+
+def do_without_spacy() -> None:
+    """Let Mem0 take its language models for missing, and not download them."""
+    from mem0.utils import spacy_models
+
+    spacy_models._load_failed_full = spacy_models._load_failed_lemma = True
+
+
+def has_entities(memory: Memory) -> bool:
+    """Tell whether a memory has opened its collection of entities."""
+    return memory._entity_store is not None
+
+
+def on_store(
+    memory: Memory, store: VectorStoreBase, entities: Callable[[], VectorStoreBase]
+) -> Memory:
+    """Return a copy of a memory that uses another vector store.
+
+    Args:
+        memory: It stays as it is.
+        store: In place of its own.
+        entities: Opens the collection of entities, when it is needed.
+    """
+    kind = type(memory)
+
+    class OnStore(kind):  # type: ignore[misc, valid-type]
+        _entity_store: VectorStoreBase | None = None
+
+        @property
+        def entity_store(self) -> VectorStoreBase:
+            if self._entity_store is None:
+                self._entity_store = entities()
+            return self._entity_store
+
+    copied: Memory = object.__new__(OnStore)
+    copied.__dict__.update({**vars(memory), "vector_store": store, "_entity_store": None})
+    return copied
+
+
+@contextmanager
+def locked(manager: SQLiteManager) -> Iterator[Any]:
+    """Yield the connection of Mem0's history, which is this thread's meanwhile."""
+    with manager._lock:
+        yield manager.connection
+
+
+@contextmanager
+def postgres(
+    store: VectorStoreBase, *, commit: bool = False, create: bool = True
+) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield a cursor of a `PGVector`, the `sql` of its driver, and its table.
+
+    Args:
+        store: The `PGVector`.
+        commit: Whether what was done is committed at the end.
+        create: Whether the table is created where it is missing.
+    """
+    from mem0.vector_stores.pgvector import sql
+
+    if create:
+        store._ensure_collection()
+    with store._get_cursor(commit=commit) as cursor:
+        yield cursor, sql, store._col()
+
+
+def save_index(store: VectorStoreBase) -> None:
+    """Write a `FAISS` to its files."""
+    store._save()
+
+
+def settings_of(provider: object) -> Mapping[str, object]:
+    """Return the settings that a vector store of Mem0 takes; none for one that it has not."""
+    name = VectorStoreConfig()._provider_configs.get(provider)
+    if name is None:
+        return {}
+    settings = getattr(import_module(f"mem0.configs.vector_stores.{provider}"), name)
+    return cast("Mapping[str, object]", settings.model_fields)
+
+
+def condition(store: VectorStoreBase, filters: Mapping[str, object]) -> str:
+    """Return equalities in the language of a `MilvusDB`; an empty text for none."""
+    return str(store._create_filter(filters))
