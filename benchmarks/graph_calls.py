@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.common import CONSOLE, USER, fresh_memory, table
 from mem0_integrations import Scope
 from mem0_integrations.graph import EmbeddedEngine, GraphMemory, ModelRelationExtractor
-from mem0_integrations.rendering import estimate_tokens
+from mem0_integrations.recall.rendering import estimate_tokens
 from tests.stores import Scripted
 
 # The last release with graph memory.

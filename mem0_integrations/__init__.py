@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from mem0_integrations.agent_memory import AgentMemory
     from mem0_integrations.connection import OutboxOptions, connect
     from mem0_integrations.learning.extraction import SentenceExtractor
-    from mem0_integrations.ranking import Ranking
-    from mem0_integrations.rendering import recall_text
+    from mem0_integrations.recall.ranking import Ranking
+    from mem0_integrations.recall.rendering import recall_text
     from mem0_integrations.retry import RetryPolicy
 
 __version__ = "0.1.0"

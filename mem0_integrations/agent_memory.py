@@ -9,6 +9,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Self
 
+from mem0_integrations.arguments import (
+    OnError,
+    add_request,
+    check_batch_size,
+    check_integer,
+    check_key,
+    check_on_error,
+    check_timeout,
+    import_requests,
+    in_batches,
+    search_request,
+)
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import deliver
 from mem0_integrations.concurrency import WorkerPool
@@ -19,20 +31,9 @@ from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
-from mem0_integrations.planning import (
-    OnError,
-    check_batch_size,
-    check_integer,
-    check_key,
-    check_on_error,
-    check_timeout,
-    in_batches,
-    plan_add,
-    plan_import,
-    plan_search,
-)
-from mem0_integrations.ranking import Ranking
-from mem0_integrations.recalling import Recalling, RecallRequest
+from mem0_integrations.recall.ranking import Ranking
+from mem0_integrations.recall.refinement import Reranker
+from mem0_integrations.recall.steps import Recalling, RecallRequest
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
@@ -40,7 +41,6 @@ from mem0_integrations.records import (
     Recall,
     WriteResult,
 )
-from mem0_integrations.refining import Reranker
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -421,7 +421,7 @@ class AgentMemory(MemoryUpkeep):
         """
         check_batch_size(batch_size)
         found = self.scope_of(scope)
-        requests = plan_import(
+        requests = import_requests(
             messages, found, infer=infer, metadata=metadata, thread_id=thread_id, now=self._clock()
         )
         total = BulkResult()
@@ -514,7 +514,7 @@ class AgentMemory(MemoryUpkeep):
         check_timeout("timeout", timeout)
         check_integer("neighbours", neighbours, 0, _MOST_NEIGHBOURS)
         self._access.require_open()
-        search = plan_search(
+        search = search_request(
             query,
             self.scope_of(scope),
             limit=limit,
@@ -549,7 +549,7 @@ class AgentMemory(MemoryUpkeep):
         created_at: datetime | None,
         include_tool_messages: bool,
     ) -> AddRequest:
-        return plan_add(
+        return add_request(
             messages,
             self.scope_of(scope),
             infer=infer,

@@ -17,6 +17,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from mem0_integrations.agent_memory import AgentMemory, utc_now
+from mem0_integrations.arguments import OnError, check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes import delivery
 from mem0_integrations.data_folder import data_folder, make_folder
@@ -33,13 +34,12 @@ from mem0_integrations.places import (
     outbox_of_project,
     words_of,
 )
-from mem0_integrations.planning import OnError, check_timeout
-from mem0_integrations.ranking import Ranking
-from mem0_integrations.refining import Reranker
+from mem0_integrations.recall.ranking import Ranking
+from mem0_integrations.recall.refinement import Reranker
 from mem0_integrations.requests import AddRequest
+from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
-from mem0_integrations.shared import SharedResources
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings

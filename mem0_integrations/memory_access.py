@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from mem0_integrations.arguments import check_id, check_metadata, check_page, check_text
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.access import Access
 from mem0_integrations.documents import DocumentAccess
@@ -14,7 +15,6 @@ from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError, Sco
 from mem0_integrations.following import Follower
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.planning import check_id, check_metadata, check_page, check_text
 from mem0_integrations.records import DocumentKind, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy

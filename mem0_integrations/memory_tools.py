@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import check_metadata, check_search, check_timeout
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     ClosedError,
@@ -29,10 +30,9 @@ from mem0_integrations.errors import (
 from mem0_integrations.filters import matches, record_of
 from mem0_integrations.messages import Mem0Message, message_key
 from mem0_integrations.names import named, speaker_of
-from mem0_integrations.planning import check_metadata, check_search, check_timeout
 from mem0_integrations.plans import Plan, arun, run
+from mem0_integrations.recall.rendering import quoted, recall_text
 from mem0_integrations.records import Memory, Recall, Relation, WriteResult
-from mem0_integrations.rendering import quoted, recall_text
 from mem0_integrations.scope import Scope
 
 __all__ = [

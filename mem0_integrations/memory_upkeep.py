@@ -9,12 +9,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
-from mem0_integrations.planning import check_timeout
 from mem0_integrations.requests import AddRequest
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike

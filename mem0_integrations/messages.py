@@ -22,7 +22,7 @@ from typing import (
 )
 
 from mem0_integrations.errors import InvalidMessageError
-from mem0_integrations.rendering import strip_recalled
+from mem0_integrations.recall.rendering import strip_recalled
 from mem0_integrations.scope import Scope
 
 __all__ = [

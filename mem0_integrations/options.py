@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from mem0_integrations.planning import OnError, check_on_error, check_search, check_timeout
+from mem0_integrations.arguments import OnError, check_on_error, check_search, check_timeout
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import ScopeLike
 

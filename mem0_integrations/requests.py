@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from mem0_integrations.messages import Mem0Message
-from mem0_integrations.ranking import Ranking
+from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError, check_metadata, check_on_error, check_timeout
 from mem0_integrations.errors import NOT_ACCEPTED, InvalidMessageError
 from mem0_integrations.messages import Mem0Message, MessageLike, Turn, new_turn, turn_key
 from mem0_integrations.options import RememberOptions
-from mem0_integrations.planning import OnError, check_metadata, check_on_error, check_timeout
 from mem0_integrations.records import Recall, WriteResult
 from mem0_integrations.scope import RUNTIME, Scope, ScopeRequest, ScopeSource, resolve_scope
 

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mem0_integrations.backends.dialect import mem0_ids
-from mem0_integrations.backends.embedded.matrices import MatrixCache
-from mem0_integrations.backends.embedded.rows import encoded, unit_vectors
-from mem0_integrations.backends.embedded.schema import open_file
-from mem0_integrations.backends.embedded.selection import select
-from mem0_integrations.backends.embedded.table import Table
 from mem0_integrations.backends.versions import has_changed_since
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.following import Follower, MemorySource
-from mem0_integrations.fusion import Query
+from mem0_integrations.recall.fusion import Query
 from mem0_integrations.records import ForgetResult, Memory
 from mem0_integrations.requests import Change, SearchRequest
 from mem0_integrations.scope import Scope
+from mem0_integrations.table.matrices import MatrixCache
+from mem0_integrations.table.rows import encoded, unit_vectors
+from mem0_integrations.table.schema import open_file
+from mem0_integrations.table.selection import select
+from mem0_integrations.table.table import Table
 
 __all__ = ["WordIndex"]
 

@@ -25,7 +25,7 @@ from mem0_integrations import (
     ScopeError,
     connect,
 )
-from mem0_integrations.backends.embedded.rows import unit_vectors
+from mem0_integrations.table.rows import unit_vectors
 from tests.stores import (
     STORES,
     MiniLM,

@@ -21,10 +21,10 @@ from mem0_integrations import (
     Scope,
     connect,
 )
-from mem0_integrations.backends.embedded import full_text
+from mem0_integrations.arguments import search_request
 from mem0_integrations.backends.oss import OSSBackend
 from mem0_integrations.changes.delivery import undo
-from mem0_integrations.planning import plan_search
+from mem0_integrations.table import full_text
 from mem0_integrations.word_index import WordIndex
 from tests.stores import MiniLM, Store, open_store, store_config, texts_of
 
@@ -223,7 +223,7 @@ def test_a_stream_of_results_falls_has_each_once_and_keeps_the_threshold(
     texts = [f"I like to walk in park number {number}." for number in range(120)]
     memory.remember_many([*texts, "Zyxgrommet park, flurb 4711."], scope=ANN)
     for threshold in (None, 0.4, 0.55):
-        request = plan_search(
+        request = search_request(
             "walk zyxgrommet flurb park 4711",
             Scope(**ANN),
             limit=5,

@@ -34,10 +34,10 @@ from mem0_integrations.backends.versions import (
 )
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
-from mem0_integrations.fusion import Query
 from mem0_integrations.learning.extraction import CheckedLLM, Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.recall.fusion import Query
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope

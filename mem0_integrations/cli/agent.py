@@ -13,8 +13,8 @@ from langgraph.graph.state import CompiledStateGraph
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.langgraph import recall_node, remember_node
 from mem0_integrations.learning.extraction import SentenceExtractor
+from mem0_integrations.recall.rendering import recall_text
 from mem0_integrations.records import Recall
-from mem0_integrations.rendering import recall_text
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -10,6 +10,13 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import (
+    MAX_LIMIT,
+    OnError,
+    check_on_error,
+    check_search,
+    check_timeout,
+)
 from mem0_integrations.crewai.criteria import (
     alike_filter,
     recall_filters,
@@ -23,14 +30,7 @@ from mem0_integrations.crewai.records import (
 )
 from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
-from mem0_integrations.planning import (
-    MAX_LIMIT,
-    OnError,
-    check_on_error,
-    check_search,
-    check_timeout,
-)
-from mem0_integrations.rendering import facts_of_memories
+from mem0_integrations.recall.rendering import facts_of_memories
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
 

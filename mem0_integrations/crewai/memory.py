@@ -24,6 +24,7 @@ from crewai.memory.utils import join_scope_paths
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError
 from mem0_integrations.crewai.core_access import CoreAccess
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
 from mem0_integrations.crewai.raw import RawText
@@ -32,7 +33,6 @@ from mem0_integrations.crewai.records import changed_record, record_template
 from mem0_integrations.crewai.storage import Mem0Storage
 from mem0_integrations.crewai.user import UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
-from mem0_integrations.planning import OnError
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, TypeAlias
 
+from mem0_integrations.arguments import check_integer
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.graph import cypher, facts
@@ -24,7 +25,6 @@ from mem0_integrations.graph.model import Extracted
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import ChatModel, Embeddings, LangChainEmbedder, Mem0Embedder, Mem0LLM
 from mem0_integrations.names import name_key, named_in, speaker_of
-from mem0_integrations.planning import check_integer
 from mem0_integrations.plans import run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from mem0_integrations.arguments import aware, check_integer
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.model import relations_of, timestamp
 from mem0_integrations.names import name_key, named_in, speaker_of
-from mem0_integrations.planning import aware, check_integer
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope
 

@@ -20,12 +20,12 @@ from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.recall.refinement import asked_of_graph
 from mem0_integrations.records import ForgetResult, Memory, Relation
-from mem0_integrations.refining import asked_of_graph
 from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
-from mem0_integrations.shared import SharedResources
 
 __all__ = ["GraphFollower", "GraphLike", "OpenedGraph", "SyncRequest", "open_graph"]
 

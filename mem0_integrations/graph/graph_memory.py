@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from mem0_integrations.arguments import check_integer, check_score
 from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher, facts
@@ -26,7 +27,6 @@ from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.graph.projection import changed_memories, project, remove
 from mem0_integrations.models import Embeddings, LangChainEmbedder, Mem0Embedder
 from mem0_integrations.names import speaker_of
-from mem0_integrations.planning import check_integer, check_score
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import Scope, ScopeLike

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from mem0_integrations.arguments import check_integer
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.model import relations_of
-from mem0_integrations.planning import check_integer
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike

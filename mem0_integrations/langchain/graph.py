@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from langchain_core.documents import Document
 
+from mem0_integrations.arguments import check_timeout
 from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
@@ -26,7 +27,6 @@ from mem0_integrations.graph.engines.base import (
     Query,
 )
 from mem0_integrations.graph.snapshot import Snapshot, aread_snapshot, engine_of, read_snapshot
-from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import ScopeLike
 

@@ -22,12 +22,12 @@ from langchain_core.runnables import ensure_config
 from pydantic import ConfigDict, Field, SkipValidation
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError, check_metadata
 from mem0_integrations.errors import InvalidInputError, InvalidMessageError, ScopeError
 from mem0_integrations.messages import MessageLike, is_message, last_words
 from mem0_integrations.options import SearchOptions, checked_search
-from mem0_integrations.planning import OnError, check_metadata
+from mem0_integrations.recall.rendering import recall_text
 from mem0_integrations.records import Recall
-from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import Scope, ScopeSource
 from mem0_integrations.turns import Run, TurnWriter
 

@@ -20,6 +20,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langchain.thread_state import (
     NOTHING_HEARD,
@@ -35,9 +36,8 @@ from mem0_integrations.langchain.tools import create_memory_tools, replaced
 from mem0_integrations.memory_tools import ToolName
 from mem0_integrations.messages import last_words
 from mem0_integrations.options import checked_search
-from mem0_integrations.planning import OnError
+from mem0_integrations.recall.rendering import recall_text
 from mem0_integrations.records import Recall
-from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import Scope, ScopeSource
 from mem0_integrations.turns import Run, TurnWriter
 

@@ -17,11 +17,11 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from pydantic import SkipValidation
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.options import RecallOptions, checked_search
-from mem0_integrations.planning import OnError
+from mem0_integrations.recall.rendering import facts_of_memories
 from mem0_integrations.records import Memory, Recall
-from mem0_integrations.rendering import facts_of_memories
 from mem0_integrations.scope import Scope, ScopeRequest, ScopeSource, resolve_scope
 
 __all__ = ["Mem0Retriever"]

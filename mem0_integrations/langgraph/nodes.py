@@ -9,13 +9,13 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.graph import MessagesState
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import OnError
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.langgraph.checkpoints import areplayed_time, replayed_time
 from mem0_integrations.messages import last_words
 from mem0_integrations.options import checked_search
-from mem0_integrations.planning import OnError
+from mem0_integrations.recall.rendering import recall_text
 from mem0_integrations.records import Recall
-from mem0_integrations.rendering import recall_text
 from mem0_integrations.scope import ScopeSource
 from mem0_integrations.turns import Run, TurnWriter
 

@@ -23,6 +23,7 @@ from langgraph.store.base import (
 )
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.arguments import check_timeout
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.langgraph.store_filters import passes_filter
 from mem0_integrations.langgraph.store_homes import Homes
@@ -38,7 +39,6 @@ from mem0_integrations.langgraph.store_ops import (
 )
 from mem0_integrations.langgraph.sweeper import Sweeper
 from mem0_integrations.messages import last_words
-from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Address, Document
 
 __all__ = ["Mem0Store"]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from mem0_integrations.outbox.ledger import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.outbox import Outbox
-from mem0_integrations.shared import SharedResources
+from mem0_integrations.resources import SharedResources
 
 __all__ = ["OUTBOXES", "DeadLetter", "Outbox", "OutboxCounts"]
 

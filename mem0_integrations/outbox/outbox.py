@@ -15,6 +15,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 import filelock
 
+from mem0_integrations.arguments import check_timeout
 from mem0_integrations.concurrency import call_within
 from mem0_integrations.errors import (
     BackendTimeoutError,
@@ -25,7 +26,6 @@ from mem0_integrations.errors import (
 )
 from mem0_integrations.outbox.lanes import Lanes
 from mem0_integrations.outbox.ledger import Ledger, Request
-from mem0_integrations.planning import check_timeout
 from mem0_integrations.records import Memory, WriteResult
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from mem0_integrations.arguments import check_metadata
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.messages import to_mem0_messages
-from mem0_integrations.planning import check_metadata
 from mem0_integrations.scope import Scope
 from mem0_integrations.server.bodies import AddBody
 from mem0_integrations.server.tenancy import (

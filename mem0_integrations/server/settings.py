@@ -8,8 +8,8 @@ from typing import Final
 
 import limits
 
+from mem0_integrations.arguments import check_integer, check_timeout
 from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.planning import check_integer, check_timeout
 
 __all__ = ["ServerSettings"]
 

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mem0_integrations.backends.embedded.matrices import Matrix, MatrixCache
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.errors import (
     ClosedError,
@@ -26,6 +25,7 @@ from mem0_integrations.errors import (
     MemoryNotFoundError,
     StorageError,
 )
+from mem0_integrations.table.matrices import Matrix, MatrixCache
 
 X, Y, Z = np.eye(3).tolist()
 

@@ -23,11 +23,11 @@ from mem0_integrations import (
     Scope,
     connect,
 )
+from mem0_integrations.arguments import add_request
 from mem0_integrations.backends import platform
 from mem0_integrations.backends import platform_plans as plans
 from mem0_integrations.backends.platform_dialect import OWN, covers, memory_of, scope_filter
 from mem0_integrations.langgraph import Mem0Store
-from mem0_integrations.planning import plan_add
 from mem0_integrations.plans import run
 from mem0_integrations.server import ServerSettings, create_app
 from mem0_integrations.server.keys import create_key
@@ -342,7 +342,7 @@ def test_an_add_that_has_not_ended_when_it_is_answered_is_followed(
     infer: bool, answer: dict[str, Any], end: str
 ) -> None:
     """Sent again, or on a slow server: `nothing` would be a lie."""
-    request = plan_add(
+    request = add_request(
         TEA,
         Scope(**ANN),
         infer=infer,

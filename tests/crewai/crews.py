@@ -38,7 +38,7 @@ from crewai.memory.analyze import (
 from crewai.utilities.i18n import I18N_DEFAULT
 from pydantic import BaseModel, PrivateAttr
 
-from mem0_integrations.rendering import estimate_tokens
+from mem0_integrations.recall.rendering import estimate_tokens
 
 __all__ = ["Call", "Script", "ScriptedLLM", "crew_of", "prompts_of"]
 

@@ -8,18 +8,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mem0_integrations.backends.embedded.matrices import MatrixCache
-from mem0_integrations.backends.embedded.rows import (
-    Payload,
-    Record,
-    Vector,
-    check_ids,
-    encoded,
-    unit_vectors,
-)
-from mem0_integrations.backends.embedded.schema import open_file
-from mem0_integrations.backends.embedded.selection import Filters, select
-from mem0_integrations.backends.embedded.table import Table
 from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.errors import (
     DimensionMismatchError,
@@ -27,7 +15,19 @@ from mem0_integrations.errors import (
     InvalidInputError,
     MemoryNotFoundError,
 )
-from mem0_integrations.fusion import Query
+from mem0_integrations.recall.fusion import Query
+from mem0_integrations.table.matrices import MatrixCache
+from mem0_integrations.table.rows import (
+    Payload,
+    Record,
+    Vector,
+    check_ids,
+    encoded,
+    unit_vectors,
+)
+from mem0_integrations.table.schema import open_file
+from mem0_integrations.table.selection import Filters, select
+from mem0_integrations.table.table import Table
 
 __all__ = ["SQLiteVectorStore"]
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Protocol, TypeAlias
 from mem0.memory.main import Memory
 from mem0.vector_stores.base import VectorStoreBase
 
-from mem0_integrations.fusion import Query
+from mem0_integrations.recall.fusion import Query
 
 __all__ = ["Item", "Payload", "Ranked", "Row", "Store", "Vector"]
 

@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
+from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.backends.versions import known_at
 from mem0_integrations.changes.access import Access
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
 from mem0_integrations.following import Follower
-from mem0_integrations.planning import OnError
 from mem0_integrations.plans import Plan, arun, run
-from mem0_integrations.ranking import distinct, newest_wins
-from mem0_integrations.records import Memory, Recall
-from mem0_integrations.refining import (
+from mem0_integrations.recall.ranking import distinct, newest_wins
+from mem0_integrations.recall.refinement import (
     Reranker,
     best_of,
     pool_size,
@@ -32,6 +31,7 @@ from mem0_integrations.refining import (
     with_relations,
     with_times,
 )
+from mem0_integrations.records import Memory, Recall
 from mem0_integrations.requests import SearchRequest
 from mem0_integrations.scope import Scope
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from mem0_integrations.backends.embedded.rows import Ids
+    from mem0_integrations.table.rows import Ids
 
 __all__ = ["create", "forget_deleted", "reindex", "rows_with"]
 

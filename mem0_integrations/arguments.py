@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from threading import TIMEOUT_MAX
 from typing import Final, Literal
 
-from mem0_integrations.dates import spans_of
 from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.filters import validate_filters
 from mem0_integrations.messages import (
@@ -20,7 +19,8 @@ from mem0_integrations.messages import (
     query_text,
     to_mem0_messages,
 )
-from mem0_integrations.ranking import Ranking
+from mem0_integrations.recall.dates import spans_of
+from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.records import Memory
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope
@@ -28,6 +28,7 @@ from mem0_integrations.values import RESERVED_METADATA, parse_time
 
 __all__ = [
     "OnError",
+    "add_request",
     "aware",
     "check_batch_size",
     "check_id",
@@ -39,10 +40,9 @@ __all__ = [
     "check_search",
     "check_text",
     "check_timeout",
+    "import_requests",
     "in_batches",
-    "plan_add",
-    "plan_import",
-    "plan_search",
+    "search_request",
 ]
 
 OnError = Literal["degrade", "raise"]
@@ -50,7 +50,7 @@ MAX_LIMIT: Final = 1_000
 _ROOM: Final = timedelta(days=1)
 
 
-def plan_search(
+def search_request(
     query: MessagesLike,
     scope: Scope,
     *,
@@ -140,7 +140,7 @@ def check_on_error(on_error: str | None) -> None:
         raise InvalidInputError(f"on_error must be 'degrade' or 'raise', not {on_error!r}.")
 
 
-def plan_add(
+def add_request(
     messages: MessagesLike,
     scope: Scope,
     *,
@@ -167,7 +167,7 @@ def plan_add(
     )
 
 
-def plan_import(
+def import_requests(
     messages: Iterable[MessageLike],
     scope: Scope,
     *,

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mem0_integrations import AgentMemory, InvalidInputError, Memory, Ranking, connect
-from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
-from mem0_integrations.fusion import Query
-from mem0_integrations.lexical import words_to_find
+from mem0_integrations.recall.fusion import Query
+from mem0_integrations.recall.words import words_to_find
+from mem0_integrations.table import full_text
 from tests.killed import accepted_until_killed
 from tests.stores import MiniLM, texts_of
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mem0_integrations import InvalidInputError, Memory, Ranking, Scope
-from mem0_integrations.ranking import distinct, neighbours_among, newest_wins, with_signal
+from mem0_integrations.recall.ranking import distinct, neighbours_among, newest_wins, with_signal
 
 SCOPE = Scope(user_id="u")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from mem0_integrations.backends.embedded.rows import Ids
-from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS
 from mem0_integrations.errors import InvalidFilterError
 from mem0_integrations.filters import Predicate, compile_filters
+from mem0_integrations.table.rows import Ids
+from mem0_integrations.table.schema import COLUMNS, ID_COLUMNS
 from mem0_integrations.values import is_text
 
 __all__ = ["Filters", "Selection", "select"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.lexical import words_to_find
-from mem0_integrations.ranking import CONVERSATION, Ranking
+from mem0_integrations.recall.ranking import CONVERSATION, Ranking
+from mem0_integrations.recall.words import words_to_find
 
 if TYPE_CHECKING:
     from mem0_integrations.requests import SearchRequest

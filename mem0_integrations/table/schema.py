@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from mem0_integrations.backends.embedded import full_text
 from mem0_integrations.errors import CorruptFileError, DimensionMismatchError
-from mem0_integrations.lexical import count_words
+from mem0_integrations.recall.words import count_words
 from mem0_integrations.scope import SCOPE_KEYS
 from mem0_integrations.sqlite import Database
+from mem0_integrations.table import full_text
 from mem0_integrations.values import PATH_FIELDS, is_text, parse_time
 
 __all__ = ["COLUMNS", "ID_COLUMNS", "PLACE_COLUMNS", "THREAD_COLUMNS", "open_file", "place_of"]

@@ -16,15 +16,15 @@ from mem0_integrations import (
     InvalidMessageError,
     Scope,
 )
-from mem0_integrations.planning import (
+from mem0_integrations.arguments import (
+    add_request,
     check_metadata,
     check_page,
+    import_requests,
     in_batches,
-    plan_add,
-    plan_import,
-    plan_search,
+    search_request,
 )
-from mem0_integrations.ranking import Ranking
+from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.values import RESERVED_METADATA
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -48,7 +48,7 @@ KEYS = st.text(CHARACTERS).filter(lambda key: key not in RESERVED_METADATA)
 
 def search(**changes: Any) -> Any:
     options = {"limit": 5, "threshold": None, "filters": None, "as_of": None, **changes}
-    return plan_search("tea?", SCOPE, now=NOW, ranking=Ranking(), **options)
+    return search_request("tea?", SCOPE, now=NOW, ranking=Ranking(), **options)
 
 
 def add(messages: Any = "I like tea.", **changes: Any) -> Any:
@@ -59,12 +59,12 @@ def add(messages: Any = "I like tea.", **changes: Any) -> Any:
         "created_at": NOON,
         "include_tool_messages": False,
     }
-    return plan_add(messages, SCOPE, **{**options, **changes})
+    return add_request(messages, SCOPE, **{**options, **changes})
 
 
 def imported(*messages: Any, **changes: Any) -> list[Any]:
     options = {"infer": False, "metadata": None, "thread_id": None, "now": NOON, **changes}
-    return list(plan_import(messages, SCOPE, **options))
+    return list(import_requests(messages, SCOPE, **options))
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1_001, 2.5, True, "5", None])
@@ -239,7 +239,9 @@ def test_an_import_is_read_as_it_goes() -> None:
             read.append(number)
             yield f"number {number}"
 
-    requests = plan_import(messages(), SCOPE, infer=False, metadata=None, thread_id=None, now=NOON)
+    requests = import_requests(
+        messages(), SCOPE, infer=False, metadata=None, thread_id=None, now=NOON
+    )
     batches = in_batches(requests, 3)
     assert len(next(batches)) == 3
     assert read == [0, 1, 2]

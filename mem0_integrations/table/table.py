@@ -12,13 +12,13 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.backends.embedded import full_text
-from mem0_integrations.backends.embedded.matrices import Matrix, MatrixCache, Stamp
-from mem0_integrations.backends.embedded.rows import Encoded, Payload, Record, encoded, read_place
-from mem0_integrations.backends.embedded.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS
-from mem0_integrations.backends.embedded.selection import Selection
-from mem0_integrations.fusion import PLACE, Query, Scores, fused
+from mem0_integrations.recall.fusion import PLACE, Query, Scores, fused
 from mem0_integrations.sqlite import Database
+from mem0_integrations.table import full_text
+from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp
+from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
+from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS
+from mem0_integrations.table.selection import Selection
 
 __all__ = ["Table"]
 

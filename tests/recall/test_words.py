@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mem0_integrations.lexical import count_words, words_to_find
+from mem0_integrations.recall.words import count_words, words_to_find
 
 SYNTAX = "\"'()*^:+-,.{}[]\0\\/<>=;%_$@!?|&~`#"
 

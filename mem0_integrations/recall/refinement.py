@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, SupportsFloat, TypeGuard
 
-from mem0_integrations.ranking import neighbours_among, with_signal
+from mem0_integrations.recall.ranking import neighbours_among, with_signal
 from mem0_integrations.records import Memory, Recall, Relation
 from mem0_integrations.requests import SearchRequest
 
@@ -66,7 +66,7 @@ def with_times(request: SearchRequest, found: Sequence[Memory]) -> list[Memory]:
         return list(found)
     memories = [dataclasses.replace(each, signals={"mem0": each.score or 0.0}) for each in found]
     # It needs numpy: not before a recall does.
-    from mem0_integrations.fusion import seconds, time_signals
+    from mem0_integrations.recall.fusion import seconds, time_signals
 
     said, ranking = seconds([memory.created_at for memory in found]), request.ranking
     for name, scores in time_signals(said, request.spans, request.now, ranking).items():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mem0_integrations import Ranking
-from mem0_integrations.fusion import (
+from mem0_integrations.recall.fusion import (
     PLACE,
     Neighbours,
     Query,

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.backends.embedded.schema import COLUMNS, ID_COLUMNS, THREAD_COLUMNS, place_of
 from mem0_integrations.errors import DimensionMismatchError, InvalidInputError
+from mem0_integrations.table.schema import COLUMNS, ID_COLUMNS, THREAD_COLUMNS, place_of
 from mem0_integrations.values import is_text
 
 __all__ = [

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mem0_integrations.dates import spans_of
 from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.recall.dates import spans_of
 
 # A Friday.
 NOW = datetime(2023, 11, 24, 15, 30, tzinfo=UTC)

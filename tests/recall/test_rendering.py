@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mem0_integrations import InvalidInputError, Memory, Recall, Relation, Scope, recall_text
-from mem0_integrations.rendering import estimate_tokens, strip_recalled
+from mem0_integrations.recall.rendering import estimate_tokens, strip_recalled
 
 SCOPE = Scope(user_id="u")
 OPEN, CLOSE = "<recalled_memories>", "</recalled_memories>"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from mem0_integrations import Memory, Ranking, Recall, Relation, Scope
-from mem0_integrations.refining import (
+from mem0_integrations.recall.refinement import (
     asked_of_graph,
     best_of,
     pool_size,

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mem0_integrations.backends.embedded.rows import Ids
-from mem0_integrations.fusion import PLACE, Neighbours, Places, neighbours_of
+from mem0_integrations.recall.fusion import PLACE, Neighbours, Places, neighbours_of
+from mem0_integrations.table.rows import Ids
 
 __all__ = ["Matrix", "MatrixCache", "Stamp"]
 

@@ -1,0 +1,1 @@
+"""Texts with vectors and words in a SQLite file, searched exactly."""
