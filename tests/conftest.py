@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.servers.platform",
     "tests.servers.postgres",
     "tests.stores",
+    "tests.paths",
 ]
 
 
