@@ -1,4 +1,4 @@
-"""Where a promise does not hold yet: each line is a defect that was seen, and goes when it is mended.
+"""Where a promise does not hold yet: each line is a defect, and goes when that is mended.
 
 A test of which a line says so is expected to fail, and fails the suite when it does not.
 """

@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from mem0_integrations import MemoryNotFoundError, Scope
 from mem0_integrations.langchain import Mem0ChatMessageHistory
-from tests.paths import PATIENCE, Gate, LivingPath, MemoryPath, Way, ways
+from tests.paths import LivingPath, MemoryPath, Way, ways
+from tests.switches import PATIENCE, Gate
 
 HOME, DRINK, WORK = "I live in Oslo.", "I like tea.", "I work for Acme."
 

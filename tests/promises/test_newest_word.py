@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from tests.paths import MemoryPath, Way, ways
 
 OSLO, BERGEN = "I live in Oslo.", "I live in Bergen."

@@ -12,9 +12,10 @@ import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from mem0_integrations import BackendError, connect, recall_text
-from tests.paths import MemoryPath, Parts, Place, Way, open_memory, ways
+from tests.paths import MemoryPath, Place, Way, open_memory, ways
 from tests.servers.platform import serving
 from tests.stores import MiniLM
+from tests.switches import Parts
 
 HOME, QUESTION = "I live in Oslo.", "Where do I live?"
 

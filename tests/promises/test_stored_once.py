@@ -9,7 +9,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from mem0_integrations.langgraph import Mem0Store
-from tests.paths import PATIENCE, Gate, LivingPath, MemoryPath, ways
+from tests.paths import LivingPath, MemoryPath, ways
+from tests.switches import PATIENCE, Gate
 
 HOME, DRINK, WORK = "I live in Oslo.", "I like tea.", "I work for Acme."
 FACTS = (HOME, DRINK, WORK)
