@@ -25,12 +25,13 @@ cannot go.
 from __future__ import annotations
 
 import asyncio
+import builtins
 import multiprocessing
 import os
 import signal
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -272,7 +273,7 @@ class MemoryPath:
         result: WriteResult = await self.call("remember", said, **options)
         return result
 
-    async def say(self, said: Any, **options: Any) -> list[Memory]:
+    async def say(self, said: Any, **options: Any) -> builtins.list[Memory]:
         """Remember, without a stumble, and return the memories that it became: all are there."""
         result: WriteResult = await self.call("remember", said, **options)
         assert result.status in ("stored", "nothing"), result
@@ -282,11 +283,11 @@ class MemoryPath:
         found: Recall = await self.call("recall", query, **options)
         return found
 
-    async def list(self, **options: Any) -> list[Memory]:
-        found: list[Memory] = await self.call("list", **options)
+    async def list(self, **options: Any) -> builtins.list[Memory]:
+        found: builtins.list[Memory] = await self.call("list", **options)
         return found
 
-    async def texts(self, **options: Any) -> list[str]:
+    async def texts(self, **options: Any) -> builtins.list[str]:
         """Return the texts of the memories, in the order in which they were said."""
         return [memory.text for memory in reversed(await self.list(**options))]
 
@@ -301,8 +302,8 @@ class MemoryPath:
     async def delete(self, memory_id: str, **options: Any) -> None:
         await self.call("delete", memory_id, **options)
 
-    async def history(self, memory_id: str, **options: Any) -> list[MemoryChange]:
-        changes: list[MemoryChange] = await self.call("history", memory_id, **options)
+    async def history(self, memory_id: str, **options: Any) -> builtins.list[MemoryChange]:
+        changes: builtins.list[MemoryChange] = await self.call("history", memory_id, **options)
         return changes
 
     async def forget(self, scope: Any = None) -> ForgetResult:
@@ -316,8 +317,8 @@ class MemoryPath:
         assert done or seconds is not None
         return done
 
-    async def dead_letters(self) -> list[DeadLetter]:
-        letters: list[DeadLetter] = await self._twin("dead_letters")()
+    async def dead_letters(self) -> builtins.list[DeadLetter]:
+        letters: builtins.list[DeadLetter] = await self._twin("dead_letters")()
         return letters
 
     async def replay(self) -> int:
@@ -385,7 +386,7 @@ class MemoryPath:
 
     close = reopen
 
-    def dies(self, story: Callable[[MemoryPath], Awaitable[None]], part: str) -> None:
+    def dies(self, story: Story, part: str) -> None:
         """Live a story in a process of its own, which is killed when a part is reached.
 
         It waits there for `told`, which a story sets when everything has been asked for; what it
@@ -414,7 +415,8 @@ class MemoryPath:
         if served:
             getattr(self.parts, part).hook = kill
         process.start()
-        process.join(PATIENCE)
+        # Much has to be imported, where none was killed before.
+        process.join(1.5 * PATIENCE)
         if served:
             getattr(self.parts, part).hook = lambda: None
         assert process.exitcode == -signal.SIGKILL, f"It ended with {process.exitcode}."
@@ -423,7 +425,7 @@ class MemoryPath:
 
 def _live(
     place: Place,
-    story: Callable[[MemoryPath], Awaitable[None]],
+    story: Story,
     part: str | None,
     told: Any,
     killed: Any,
@@ -451,6 +453,9 @@ class LivingPath(MemoryPath):
         super().__init__(place, parts, minilm)
         self.told = told
         self.passing = False
+
+
+Story = Callable[[LivingPath], Coroutine[Any, Any, None]]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent != HERE or not isinstance(item, pytest.Function):
             continue
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
         # Tests of one way have none.
         way = parameters.get("path", Way("", "", "", ""))
         for broken in KNOWN_BROKEN:

@@ -100,7 +100,7 @@ async def test_an_attempt_that_ends_late_does_not_come_back(path: MemoryPath) ->
     assert (await path.call("remember", HOME)).status == "stored"
     # Either waits for the attempt, or sees to it that nothing becomes of it.
     forgetting = asyncio.create_task(path.forget())
-    await asyncio.wait([forgetting], timeout=0.5)
+    await asyncio.wait([forgetting], timeout=3.0)
     gate.opened.set()
     await forgetting
     assert gate.thread is not None

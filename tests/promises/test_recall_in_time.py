@@ -72,13 +72,13 @@ async def test_a_graph_costs_its_facts_alone(path: MemoryPath, how: str) -> None
         path.hang("graph")
     else:
         path.parts.graph.hook = fails
-    found = await path.recall(QUESTION, timeout=2.0)
+    found = await path.recall(QUESTION, timeout=3.0)
     assert [memory.text for memory in found.memories] == [HOME]
     assert found.relations == ()
     assert "graph" in str(found.degraded)
     assert HOME in recall_text(found)
     with pytest.raises(BackendError):
-        await path.recall(QUESTION, timeout=2.0, on_error="raise")
+        await path.recall(QUESTION, timeout=0.5, on_error="raise")
 
 
 @ways(beside_a_graph)
@@ -116,12 +116,21 @@ class Reranker(BaseDocumentCompressor):
         return documents
 
 
-@pytest.mark.parametrize("how", ["fails", "hangs"])
-async def test_a_reranker_costs_its_order_alone(path: MemoryPath, how: str) -> None:
+async def test_a_reranker_that_fails_costs_its_order_alone(path: MemoryPath) -> None:
     """What was found stays found."""
-    path.options["reranker"] = Reranker(hook=path.hangs if how == "hangs" else fails)
+    path.options["reranker"] = Reranker(hook=fails)
     await path.say(HOME)
-    found = await path.recall(QUESTION, timeout=1.0)
+    found = await path.recall(QUESTION)
+    assert [memory.text for memory in found.memories] == [HOME]
+    assert found.degraded
+
+
+@ways(lambda way: way.stumbles is None)
+async def test_a_reranker_that_hangs_costs_its_order_alone(path: MemoryPath) -> None:
+    """The answer comes within the time that the application gave."""
+    path.options["reranker"] = Reranker(hook=path.hangs)
+    await path.say(HOME)
+    found = await path.recall(QUESTION, timeout=2.0)
     assert [memory.text for memory in found.memories] == [HOME]
     assert found.degraded
 
