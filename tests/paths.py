@@ -422,7 +422,7 @@ class MemoryPath:
             getattr(self.parts, part).hook = kill
         process.start()
         # Much has to be imported, where none was killed before.
-        process.join(1.5 * PATIENCE)
+        process.join(2 * PATIENCE)
         if served:
             getattr(self.parts, part).hook = lambda: None
         assert process.exitcode == -signal.SIGKILL, f"It ended with {process.exitcode}."

@@ -20,6 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from mem0_integrations.concurrency import begin
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 from tests.stores import memory_answer
@@ -150,7 +151,8 @@ class SwitchedEngine(GraphEngine):
         return self._engine.run(batch)
 
     async def arun(self, batch: Batch) -> list[Rows]:
-        await asyncio.to_thread(self._parts.graph)
+        # Not in a thread of the loop, which waits for one that hangs when it is closed.
+        await asyncio.wrap_future(begin(self._parts.graph))
         return await self._engine.arun(batch)
 
     def prepare(self, schema: Sequence[str]) -> None:

@@ -62,17 +62,6 @@ KNOWN_BROKEN: tuple[Broken, ...] = (
         lambda way, parameters: parameters["times"] != 1,
     ),
     Broken(
-        "test_a_process_that_dies_loses_and_doubles_nothing",
-        SWALLOWED,
-        lambda way, parameters: (
-            (
-                way.stumbles == "embedder"
-                or (way.stumbles == "store" and parameters["moment"] == "stored")
-            )
-            and way.store != "platform"
-        ),
-    ),
-    Broken(
         "test_the_statements_of_a_turn_keep_their_order",
         ONE_TIME,
         lambda way, _: way.has_model or way.store == "platform",

@@ -156,6 +156,7 @@ async def say_and_forget(path: LivingPath) -> None:
     await path.forget()
 
 
+@pytest.mark.timeout(300)
 @ways(beside_a_graph)
 async def test_a_process_that_dies_while_it_forgets_has_forgotten(path: MemoryPath) -> None:
     """Nobody asks again: who asked was told nothing, and the memories are gone already."""

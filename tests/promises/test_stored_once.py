@@ -145,6 +145,8 @@ async def say_three(path: LivingPath) -> None:
     await path.flush()
 
 
+@pytest.mark.timeout(300)
+@ways(lambda way: way.stumbles is None)
 @pytest.mark.parametrize("moment", ["store", "stored"])
 async def test_a_process_that_dies_loses_and_doubles_nothing(path: MemoryPath, moment: str) -> None:
     """Whatever it was doing; what the client repeats then is known."""
@@ -157,6 +159,7 @@ async def test_a_process_that_dies_loses_and_doubles_nothing(path: MemoryPath, m
     assert await path.texts() == [*FACTS]
 
 
+@pytest.mark.timeout(300)
 @ways(lambda way: way.stumbles is None)
 async def test_a_process_that_dies_leaves_no_memory_without_its_history(path: MemoryPath) -> None:
     """They lie in two files."""
