@@ -43,11 +43,11 @@ async def test_a_memory_that_fails_says_so(path: MemoryPath) -> None:
     """Nothing found is something else than nothing known."""
     await path.say(HOME)
     path.parts.embedder.stumble(1_000)
-    found = await path.recall(QUESTION)
+    found = await path.recall(QUESTION, timeout=1.0)
     assert found.memories == ()
     assert found.degraded
     with pytest.raises(BackendError):
-        await path.recall(QUESTION, on_error="raise")
+        await path.recall(QUESTION, timeout=1.0, on_error="raise")
     path.parts.embedder.stumble(0)
     found = await path.recall(QUESTION)
     assert ([memory.text for memory in found.memories], found.degraded) == ([HOME], None)
