@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.servers.platform",
     "tests.servers.postgres",
     "tests.stores",
+    "tests.paths",
 ]
 
 

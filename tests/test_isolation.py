@@ -4,7 +4,6 @@ import itertools
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,10 @@ from langchain_core.embeddings import Embeddings
 from mem0_integrations import (
     AgentMemory,
     InvalidFilterError,
-    InvalidInputError,
     MemoryNotFoundError,
     Scope,
 )
-from tests.stores import STORES, Scripted, Store, memory_answer, open_store, texts_of
+from tests.stores import STORES, Store, open_store
 
 
 class Alike(Embeddings):
@@ -293,53 +291,3 @@ def test_ids_that_look_alike_are_apart(shared: AgentMemory, group: list[str]) ->
         assert shared.forget({"user_id": name}).memories == 1
         left = [len(shared.list(scope={"user_id": other})) for other in group]
         assert left == [0] * (number + 1) + [1] * (len(group) - number - 1)
-
-
-@pytest.mark.parametrize("opened", ["embedded"], indirect=True)
-def test_a_scope_within_another_writes_the_same_key_through_mem0s_pipeline(
-    opened: Store, tmp_path: Path
-) -> None:
-    """The write of the user must not pass for stored because the agent's was."""
-    user, agent = Scope(user_id="key"), Scope(user_id="key", agent_id="shop")
-    llm = Scripted(answers=[memory_answer("Said to the shop"), memory_answer("Said to all")])
-    with opened.connect(tmp_path / "outbox.db", llm=llm) as memory:
-        assert memory.remember("First.", scope=agent, key="k").status == "stored"
-        assert texts_of(memory.remember("Second.", scope=user, key="k").memories) == ["Said to all"]
-        assert sorted(texts_of(memory.list(scope=user))) == ["Said to all", "Said to the shop"]
-        memory.forget(user)
-
-
-@pytest.mark.parametrize("opened", ["embedded"], indirect=True)
-@pytest.mark.parametrize("key", ["user_id", "agent_id", "run_id", "app_id", "actor_id", "data"])
-def test_metadata_cannot_move_a_memory_to_another_scope(shared: AgentMemory, key: str) -> None:
-    """Metadata may come from a model or a request; the scope never does."""
-    scope = {"user_id": "metadata"}
-    with pytest.raises(InvalidInputError, match="reserved"):
-        shared.remember("I like tea.", scope=scope, metadata={key: "bob"})
-    stored = shared.remember("I like tea.", scope=scope, infer=False).memories[0]
-    with pytest.raises(InvalidInputError, match="reserved"):
-        shared.update(stored.id, scope=scope, metadata={key: "bob"})
-    assert [found.scope.ids for found in shared.list(scope=scope)] == [scope]
-    shared.forget(scope)
-
-
-@pytest.mark.parametrize("opened", ["embedded"], indirect=True)
-def test_a_user_covers_what_their_agents_stored_and_not_the_other_way_round(
-    shared: AgentMemory,
-) -> None:
-    """Containment is the one way in which scopes see each other, and it has a direction."""
-    user, shop = Scope(user_id="cover"), Scope(user_id="cover", agent_id="shop")
-    bank = Scope(user_id="cover", agent_id="bank")
-    for scope in (user, shop, bank):
-        shared.remember(f"Said within {scope.agent_id}.", scope=scope, infer=False)
-    within_shop = ["Said within shop."]
-    assert sorted(texts_of(shared.list(scope=user))) == [
-        "Said within None.",
-        "Said within bank.",
-        "Said within shop.",
-    ]
-    assert texts_of(shared.list(scope=shop)) == within_shop
-    assert texts_of(shared.recall("Said", scope=shop, threshold=0.0).memories) == within_shop
-    assert texts_of(shared.list(scope={"agent_id": "shop"})) == within_shop
-    shared.forget(user)
-    assert shared.list(scope=shop) == []

@@ -33,16 +33,13 @@ ANN = {"user_id": "ann"}
 
 
 class Interrupted(GraphEngine):
-    """An engine that fails, or hangs, while it is told to; for the rest, a real one."""
+    """An engine that fails while it is told to; for the rest, a real one."""
 
     def __init__(self, engine: GraphEngine) -> None:
         self.engine = engine
         self.down = False
-        self.hanging = threading.Event()
-        self.hanging.set()
 
     def run(self, batch: Batch) -> list[Rows]:
-        self.hanging.wait(30)
         if self.down:
             raise BackendError("The graph is down.", retryable=True)
         return self.engine.run(batch)
@@ -59,7 +56,6 @@ class Interrupted(GraphEngine):
         return self.engine.describe()
 
     def close(self) -> None:
-        self.hanging.set()
         self.engine.close()
 
 
@@ -217,49 +213,6 @@ async def test_async_recall_shows_the_same_and_keeps_the_loop_free(memory: Agent
     with nothing_on_the_loop(EmbeddedEngine, "run"):
         found = await memory.arecall("lives in Oslo")
     assert found.relations == memory.recall("lives in Oslo").relations != ()
-
-
-def test_a_graph_that_is_down_fails_no_write_and_catches_up(
-    memory: AgentMemory, engine: Interrupted
-) -> None:
-    """It is a projection: memories come first."""
-    say(memory, "@nothing yet")
-    engine.down = True
-    result = memory.remember("I|likes|tea", infer=False)
-    assert result.status == "stored"
-    assert not memory.flush(0.5)
-    engine.down = False
-    assert memory.flush(30)
-    assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
-
-
-@pytest.mark.parametrize("asynchronous", [False, True])
-async def test_a_recall_without_its_graph_is_flagged_and_keeps_the_memories(
-    memory: AgentMemory, engine: Interrupted, asynchronous: bool
-) -> None:
-    """An empty graph and a failed one are never the same."""
-    say(memory, "I|likes|tea")
-    engine.down = True
-    found = await memory.arecall("tea") if asynchronous else memory.recall("tea")
-    assert [one.text for one in found.memories] == ["I|likes|tea"]
-    assert (found.relations, "graph" in str(found.degraded)) == ((), True)
-    assert "I|likes|tea" in recall_text(found)
-    with pytest.raises(BackendError, match="down"):
-        await memory.arecall("tea", on_error="raise")
-    with pytest.raises(BackendError, match="down"):
-        memory.recall("tea", on_error="raise")
-
-
-def test_a_hanging_graph_costs_the_relations_alone(
-    memory: AgentMemory, engine: Interrupted
-) -> None:
-    """What was found must be returned within the budget."""
-    say(memory, "I|likes|tea")
-    engine.hanging.clear()
-    found = memory.recall("tea", timeout=1.0)
-    engine.hanging.set()
-    assert len(found.memories) == 1
-    assert found.degraded is not None
 
 
 def test_forget_that_cannot_erase_the_graph_says_so(
