@@ -127,10 +127,7 @@ def bulk() -> None:
                 # Things, people and the user; two facts of each memory.
                 entities, edges = MEMORIES + 997 + 1, 2 * MEMORIES
                 result.add_row(
-                    name,
-                    f"{seconds:.1f}",
-                    f"{entities / seconds:,.0f}",
-                    f"{edges / seconds:,.0f}",
+                    name, f"{seconds:.1f}", f"{entities / seconds:,.0f}", f"{edges / seconds:,.0f}"
                 )
     CONSOLE.print(result)
 
@@ -190,9 +187,7 @@ def growth() -> None:
             users = others
             calls: dict[str, Callable[[int], object]] = {
                 str(place): lambda n, graph=graph: graph.related(
-                    f"What of Person{n % 97} Smith?",
-                    [memory_of(n % 100, ONE_USER)],
-                    scope=ONE_USER,
+                    f"What of Person{n % 97} Smith?", [memory_of(n % 100, ONE_USER)], scope=ONE_USER
                 )
                 for place, graph in enumerate(graphs)
             }

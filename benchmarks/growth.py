@@ -11,16 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.common import (
-    CONSOLE,
-    USER,
-    Embedder,
-    median,
-    p95,
-    question,
-    statement,
-    table,
-)
+from benchmarks.common import CONSOLE, USER, Embedder, median, p95, question, statement, table
 from mem0_integrations import AgentMemory, SentenceExtractor, connect
 from tests.servers.postgres import running_postgres, with_iterative_scan
 

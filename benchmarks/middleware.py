@@ -59,10 +59,7 @@ def main() -> None:
 
         # What a turn adds to its own time: the delivery is waited for before the next one.
         calls = {name: lambda n, name=name: turn(name, n) for name in agents}
-        times = side_by_side(
-            {**calls, "(delivery)": lambda n: memory.flush()},
-            rounds=ROUNDS,
-        )
+        times = side_by_side({**calls, "(delivery)": lambda n: memory.flush()}, rounds=ROUNDS)
     del times["(delivery)"]
     base = median(times["without memory"])
     result = table(

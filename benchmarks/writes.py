@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.common import (
-    CONSOLE,
-    fresh_memory,
-    median,
-    p95,
-    side_by_side,
-    statement,
-    table,
-)
+from benchmarks.common import CONSOLE, fresh_memory, median, p95, side_by_side, statement, table
 
 ROUNDS = 300
 

@@ -34,13 +34,7 @@ from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.recall.refinement import Reranker
 from mem0_integrations.recall.steps import Recalling, RecallRequest
-from mem0_integrations.records import (
-    BulkResult,
-    ForgetResult,
-    Memory,
-    Recall,
-    WriteResult,
-)
+from mem0_integrations.records import BulkResult, ForgetResult, Memory, Recall, WriteResult
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike

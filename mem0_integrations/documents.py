@@ -55,12 +55,7 @@ class DocumentAccess:
         return self._access.run(partial(self._documents.list, prefix))
 
     def search(
-        self,
-        prefix: tuple[str, ...],
-        query: str,
-        limit: int,
-        *,
-        passes: Callable[[Document], bool],
+        self, prefix: tuple[str, ...], query: str, limit: int, *, passes: Callable[[Document], bool]
     ) -> builtins.list[Document]:
         """Return the documents under a prefix that are nearest to a query, nearest first.
 

@@ -281,8 +281,7 @@ class _List(_Arguments):
 
 class _Graph(_Arguments):
     entity: Annotated[
-        str,
-        Field(description="A person, place, thing or number, by its name, or 'the user'."),
+        str, Field(description="A person, place, thing or number, by its name, or 'the user'.")
     ]
     other: Annotated[
         str | None, Field(description="A second one, to ask for what connects the two.")
@@ -431,10 +430,7 @@ TOOLS: Final[Mapping[ToolName, ToolSpec]] = {
         _add,
     ),
     "update": ToolSpec(
-        "update_memory",
-        "Replace the text of a memory that is no longer right.",
-        _Update,
-        _update,
+        "update_memory", "Replace the text of a memory that is no longer right.", _Update, _update
     ),
     "delete": ToolSpec(
         "delete_memory",

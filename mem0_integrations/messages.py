@@ -11,15 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import (
-    Final,
-    NotRequired,
-    Protocol,
-    TypeAlias,
-    TypedDict,
-    TypeGuard,
-    TypeVar,
-)
+from typing import Final, NotRequired, Protocol, TypeAlias, TypedDict, TypeGuard, TypeVar
 
 from mem0_integrations.errors import InvalidMessageError
 from mem0_integrations.recall.rendering import strip_recalled

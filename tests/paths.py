@@ -203,12 +203,7 @@ def open_memory(
     """
     way, embedder = place.way, SwitchedEmbeddings(minilm, parts)
     # A busy machine fails no recall: those tests that are about time give their own.
-    options = {
-        "retry": RETRY,
-        "data_dir": place.folder,
-        "recall_timeout": PATIENCE / 2,
-        **options,
-    }
+    options = {"retry": RETRY, "data_dir": place.folder, "recall_timeout": PATIENCE / 2, **options}
     delivery = options.pop("delivery_timeout", 300.0)
     options["outbox"] = OutboxOptions(path=place.folder / "outbox.db", delivery_timeout=delivery)
     if way.follower == "graph":
@@ -429,13 +424,7 @@ class MemoryPath:
         process.close()
 
 
-def _live(
-    place: Place,
-    story: Story,
-    part: str | None,
-    told: Any,
-    killed: Any,
-) -> None:
+def _live(place: Place, story: Story, part: str | None, told: Any, killed: Any) -> None:
     parts = Parts()
     path = LivingPath(place, parts, MiniLM(), told)
     if part is not None:

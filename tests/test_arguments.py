@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
-from mem0_integrations import (
-    InvalidFilterError,
-    InvalidInputError,
-    InvalidMessageError,
-    Scope,
-)
+from mem0_integrations import InvalidFilterError, InvalidInputError, InvalidMessageError, Scope
 from mem0_integrations.arguments import (
     add_request,
     check_metadata,

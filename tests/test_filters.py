@@ -10,12 +10,7 @@ from mem0.vector_stores.qdrant import Qdrant
 from qdrant_client import QdrantClient
 
 from mem0_integrations.errors import InvalidFilterError
-from mem0_integrations.filters import (
-    compile_filters,
-    matches,
-    split_equalities,
-    validate_filters,
-)
+from mem0_integrations.filters import compile_filters, matches, split_equalities, validate_filters
 
 RECORD = {
     "text": "My kettle leaks.",

@@ -11,12 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from langchain_core.embeddings import Embeddings
 
-from mem0_integrations import (
-    AgentMemory,
-    InvalidFilterError,
-    MemoryNotFoundError,
-    Scope,
-)
+from mem0_integrations import AgentMemory, InvalidFilterError, MemoryNotFoundError, Scope
 from tests.stores import STORES, Store, open_store
 
 

@@ -74,16 +74,8 @@ PUBLIC = {
         "create_memory_tools",
         "graph_documents",
     ],
-    "mem0_integrations.langgraph": [
-        "Mem0Store",
-        "MemoryState",
-        "recall_node",
-        "remember_node",
-    ],
-    "mem0_integrations.server": [
-        "ServerSettings",
-        "create_app",
-    ],
+    "mem0_integrations.langgraph": ["Mem0Store", "MemoryState", "recall_node", "remember_node"],
+    "mem0_integrations.server": ["ServerSettings", "create_app"],
 }
 
 

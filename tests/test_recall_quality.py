@@ -296,8 +296,7 @@ def test_a_file_of_something_else_is_named(folder: Path, content: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [([], "DATA_DIR is missing"), (["."], "holds no conversation")],
+    ("arguments", "complaint"), [([], "DATA_DIR is missing"), (["."], "holds no conversation")]
 )
 def test_no_data_is_told_in_one_line(
     arguments: list[str],

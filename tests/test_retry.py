@@ -280,8 +280,7 @@ def test_it_gives_up(attempt: int, error: BaseException, spent: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "values",
-    [{"attempts": 0}, {"base": -1}, {"cap": 0.1, "base": 0.5}, {"deadline": -1}],
+    "values", [{"attempts": 0}, {"base": -1}, {"cap": 0.1, "base": 0.5}, {"deadline": -1}]
 )
 def test_a_policy_that_makes_no_sense_is_refused(values: dict[str, Any]) -> None:
     """It would never try, or wait a negative time."""

@@ -25,12 +25,7 @@ from mem0_integrations.scope import Scope
 if TYPE_CHECKING:
     from mem0_integrations.backends.vector_memories import VectorMemories
 
-__all__ = [
-    "AsyncBackend",
-    "Backend",
-    "Documents",
-    "Follow",
-]
+__all__ = ["AsyncBackend", "Backend", "Documents", "Follow"]
 
 
 Follow: TypeAlias = Callable[[Scope, Sequence[str]], AbstractContextManager[None]]

@@ -12,13 +12,7 @@ from mem0_integrations.records import Memory
 from mem0_integrations.scope import MAX_ID_LENGTH, SCOPE_KEYS, Scope
 from mem0_integrations.values import INTERNAL_FIELDS, RESERVED_METADATA, clipped, parse_time
 
-__all__ = [
-    "item_of",
-    "mem0_ids",
-    "memory_of",
-    "scope_filters",
-    "scope_of",
-]
+__all__ = ["item_of", "mem0_ids", "memory_of", "scope_filters", "scope_of"]
 
 _ESCAPED: Final = "mem0-integrations:"
 

@@ -8,11 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from mem0_integrations.errors import (
-    ConfigurationError,
-    Mem0IntegrationsError,
-    MissingExtraError,
-)
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError, MissingExtraError
 
 try:
     import typer
@@ -93,8 +89,7 @@ def doctor(
         bool, typer.Option("--replay", help="Deliver what is queued, and the dead letters again.")
     ] = False,
     model: Annotated[
-        str | None,
-        typer.Option(help="Extracts what --replay delivers; named as for chat."),
+        str | None, typer.Option(help="Extracts what --replay delivers; named as for chat.")
     ] = None,
     reindex: Annotated[bool, typer.Option("--reindex", help="Rebuild the index of words.")] = False,
     graph: Annotated[
@@ -106,12 +101,7 @@ def doctor(
 
     raise typer.Exit(
         run_doctor(
-            read_config(config),
-            data_dir,
-            replay=replay,
-            model=model,
-            reindex=reindex,
-            graph=graph,
+            read_config(config), data_dir, replay=replay, model=model, reindex=reindex, graph=graph
         )
     )
 

@@ -17,17 +17,9 @@ from mem0_integrations.arguments import (
     check_search,
     check_timeout,
 )
-from mem0_integrations.crewai.criteria import (
-    alike_filter,
-    recall_filters,
-    selects,
-)
+from mem0_integrations.crewai.criteria import alike_filter, recall_filters, selects
 from mem0_integrations.crewai.raw import RawText, messages_of
-from mem0_integrations.crewai.records import (
-    is_crew_memory,
-    metadata_of,
-    record_of,
-)
+from mem0_integrations.crewai.records import is_crew_memory, metadata_of, record_of
 from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
 from mem0_integrations.recall.rendering import facts_of_memories

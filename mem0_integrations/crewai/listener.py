@@ -72,11 +72,7 @@ class Mem0TaskListener(BaseEventListener):
         if isinstance(crews, str):
             raise InvalidInputError(f"crews must be a list of names, not {crews!r}.")
         self._writer = TurnWriter(
-            memory=memory,
-            infer=infer,
-            metadata=metadata,
-            background=background,
-            on_error="raise",
+            memory=memory, infer=infer, metadata=metadata, background=background, on_error="raise"
         )
         self._user_id = user_id
         self._crews = None if crews is None else frozenset(crews)

@@ -129,10 +129,7 @@ _TASTE: Final = Kind("", _MANY, _VAGUE | _words("my our your his their think way
 CHOICE: Final = Kind("", _CHOSEN, _VAGUE)
 _THING: Final = Kind("", _THINGS, _VAGUE, many=True)
 _LANGUAGE: Final = Kind(
-    "language",
-    _THINGS,
-    _VAGUE | _words("to with for about too up at only on"),
-    many=True,
+    "language", _THINGS, _VAGUE | _words("to with for about too up at only on"), many=True
 )
 _SUBJECT: Final = Kind("", _ONE, _VAGUE | _words("hard abroad at in for on"))
 
@@ -235,10 +232,7 @@ RULES: Final = [
         _PLACE,
         (_verb("live|reside", "living|residing"), r"\sin(?:\san?\s(?:[\w-]+\s){1,3}?in)?"),
         (_being(rf"(?:\san?\s{_FEW})?\sbased"), r"\sin"),
-        (
-            _did(r"(?:moved|relocated)"),
-            r"(?:\sfrom\s[^,;.]{2,40}?)?(?:\s(?:back|over|away))?\sto",
-        ),
+        (_did(r"(?:moved|relocated)"), r"(?:\sfrom\s[^,;.]{2,40}?)?(?:\s(?:back|over|away))?\sto"),
         (_did(r"lived"), r"\sin(?=\s[^,;.]{2,40}?\s(?:since|for)\s)"),
         (_did(r"moved"), r"\s(?:away\s|out\s)?(?:from|of)"),
     ),

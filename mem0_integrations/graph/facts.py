@@ -76,11 +76,7 @@ def path(scope: Scope, source: str, target: str, longest: int) -> GraphPlan[list
 
 
 def related(
-    scope: Scope,
-    query: str,
-    memories: Sequence[Memory],
-    as_of: datetime | None,
-    limit: int,
+    scope: Scope, query: str, memories: Sequence[Memory], as_of: datetime | None, limit: int
 ) -> GraphPlan[list[Relation]]:
     """Read the facts to show beside recalled memories; see `GraphMemory.related`."""
     at = _time(as_of)

@@ -15,11 +15,7 @@ from mem0_integrations.arguments import check_integer, check_score
 from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph import cypher, facts
-from mem0_integrations.graph.engines.base import (
-    Batch,
-    GraphEngine,
-    GraphPlan,
-)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan
 from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.extraction import RelationExtractor
 from mem0_integrations.graph.model import said_at, timestamp

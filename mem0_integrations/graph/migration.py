@@ -36,12 +36,7 @@ from typing import Any, Final, TypeAlias
 
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.graph import cypher
-from mem0_integrations.graph.engines.base import (
-    Batch,
-    GraphEngine,
-    GraphPlan,
-    Query,
-)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan, Query
 from mem0_integrations.graph.entity_names import EntityNames
 from mem0_integrations.graph.model import (
     Extracted,
@@ -305,10 +300,7 @@ def _memories(scope: Scope, fact: _Fact) -> Iterator[tuple[Memory, Extracted]]:
     names = fact.source.name, fact.predicate, fact.target.name
     says = " ".join((names[0], fact.predicate.replace("_", " "), names[2]))
     entities = (fact.source, fact.target)
-    for ended, time, text in (
-        (False, fact.since, says),
-        (True, fact.until, f"No longer: {says}"),
-    ):
+    for ended, time, text in ((False, fact.since, says), (True, fact.until, f"No longer: {says}")):
         if time is not None:
             made = migrated_id(scope, *names, ended=ended)
             yield (

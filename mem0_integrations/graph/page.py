@@ -115,10 +115,7 @@ def graph_page(
         for label, colour, rows in _by_type(names, places, types or {}, ends)
     ]
     plot.add_tools(
-        HoverTool(
-            renderers=heads,
-            tooltips=_BOX.format("<b>@fact</b><br>@time<br>@said"),
-        ),
+        HoverTool(renderers=heads, tooltips=_BOX.format("<b>@fact</b><br>@time<br>@said")),
         HoverTool(renderers=dots, tooltips=_BOX.format("<b>@name</b><br>@type, facts: @facts")),
     )
     if relations:

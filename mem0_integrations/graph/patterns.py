@@ -57,10 +57,7 @@ class PatternRelationExtractor:
 
 def _extracted(text: str, speaker: str) -> Extracted:
     facts = [fact for sentence in statements(text) for fact in _facts(sentence, speaker)]
-    found = [
-        *(entity for fact in facts for entity in fact.entities),
-        *mentions(text),
-    ]
+    found = [*(entity for fact in facts for entity in fact.entities), *mentions(text)]
     entities: dict[str, GraphEntity] = {}
     for entity in found:
         entities.setdefault(name_key(entity.name), entity)

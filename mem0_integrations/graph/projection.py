@@ -134,10 +134,7 @@ def remove(
         names: Keeps the names of nodes.
     """
     mentioned, given = yield Batch(
-        [
-            cypher.mentioned_entities(scope, memory_ids),
-            cypher.edges_of_memories(scope, memory_ids),
-        ]
+        [cypher.mentioned_entities(scope, memory_ids), cypher.edges_of_memories(scope, memory_ids)]
     )
     edges = [edge for edge in _edges(given).values() if edge.support != "deleted"]
     retired = [_retired(edge, timestamp(now), "deleted") for edge in edges]

@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from langchain_core.documents import Document
 
 from mem0_integrations.arguments import check_timeout
-from mem0_integrations.errors import (
-    ConfigurationError,
-    MissingExtraError,
-    ScopeError,
-)
+from mem0_integrations.errors import ConfigurationError, MissingExtraError, ScopeError
 from mem0_integrations.following import KnowledgeGraph
 from mem0_integrations.graph.engines.base import (
     Batch,

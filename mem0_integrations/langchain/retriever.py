@@ -159,11 +159,7 @@ class Mem0Retriever(BaseRetriever):
         return await super().ainvoke(input, config, request=_request_of(config), **kwargs)
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        **asked: Unpack[_Asked],
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **asked: Unpack[_Asked]
     ) -> list[Document]:
         options = self._options(query, **asked)
         recall = self.memory.recall(query, **options)

@@ -22,10 +22,7 @@ _ROWS: Final = 1_000
 _OPENING: Final = re.compile(r"\s*(MATCH|OPTIONAL|RETURN|UNWIND|WITH)\b", re.I)
 # The one reads files, also in the middle of a union; the other runs whatever procedure.
 _REFUSED: Final = re.compile(r"(?<![a-z_])(LOAD|CALL)(?![a-z_])", re.I)
-_LABELS: Final = {
-    "Entity": ("name", "kind"),
-    "Memory": ("memory_id", "text", "said_at"),
-}
+_LABELS: Final = {"Entity": ("name", "kind"), "Memory": ("memory_id", "text", "said_at")}
 _TYPES: Final = {"RELATES": ("predicate", "valid_from", "valid_to", "memory_id"), "MENTIONS": ()}
 _PATTERNS: Final = (("Entity", "RELATES", "Entity"), ("Memory", "MENTIONS", "Entity"))
 # Beyond so many values, LangChain shows one of them.

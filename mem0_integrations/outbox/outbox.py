@@ -345,8 +345,7 @@ class Outbox(Generic[R]):
     def _wait_until_idle(self, scope: Scope) -> None:
         with self._changed:
             if not self._changed.wait_for(
-                lambda: not self._lanes.is_busy(scope),
-                _FORGET_PATIENCE_SECONDS,
+                lambda: not self._lanes.is_busy(scope), _FORGET_PATIENCE_SECONDS
             ):
                 raise BackendTimeoutError(
                     f"A write of {scope} has been under way for more than "

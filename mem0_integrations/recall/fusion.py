@@ -40,12 +40,7 @@ Scores: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.void]
 
 PLACE: Final = np.dtype(
-    [
-        ("thread", np.int64),
-        ("named", np.bool_),
-        ("said_at", np.float64),
-        ("words", np.float32),
-    ]
+    [("thread", np.int64), ("named", np.bool_), ("said_at", np.float64), ("words", np.float32)]
 )
 """Where a memory stands: its conversation, whether that is a thread, the seconds since the epoch,
 its number of words."""

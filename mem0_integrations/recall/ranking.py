@@ -18,14 +18,7 @@ from mem0_integrations.errors import InvalidInputError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
-__all__ = [
-    "CONVERSATION",
-    "Ranking",
-    "distinct",
-    "neighbours_among",
-    "newest_wins",
-    "with_signal",
-]
+__all__ = ["CONVERSATION", "Ranking", "distinct", "neighbours_among", "newest_wins", "with_signal"]
 
 CONVERSATION: Final = timedelta(hours=1)
 """What is said later, without a thread that says otherwise, is another conversation."""

@@ -44,12 +44,7 @@ _HEADERS: Final = (
     "X-Mem0-Client",
     "X-Mem0-Source",
 )
-_EXPOSED: Final = (
-    "Retry-After",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-)
+_EXPOSED: Final = ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 _STOP_SECONDS: Final = 10.0
 
 
@@ -69,10 +64,7 @@ class _Application(FastAPI):
 
 
 def create_app(
-    memory: AgentMemory,
-    settings: ServerSettings | None = None,
-    *,
-    close_memory: bool = False,
+    memory: AgentMemory, settings: ServerSettings | None = None, *, close_memory: bool = False
 ) -> FastAPI:
     """Create a server that speaks the Mem0 Platform's protocol.
 
@@ -117,10 +109,7 @@ def create_app(
         finally:
             await run_in_threadpool(partial(_stop, server, close_memory=close_memory))
 
-    metrics = Metrics(
-        outbox=partial(count_writes, server),
-        events=partial(count_events, state),
-    )
+    metrics = Metrics(outbox=partial(count_writes, server), events=partial(count_events, state))
     app = _Application(
         title="mem0-integrations",
         version=mem0_integrations.__version__,

@@ -16,21 +16,9 @@ from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.server.dependencies import Server, ServerDep
 from mem0_integrations.server.keys import VALID_KEYS, has_keys, lookup_values, matching_row
-from mem0_integrations.server.projects import (
-    DEFAULT_ORG,
-    DEFAULT_PROJECT,
-    create_project,
-    projects,
-)
+from mem0_integrations.server.projects import DEFAULT_ORG, DEFAULT_PROJECT, create_project, projects
 
-__all__ = [
-    "Caller",
-    "CallerDep",
-    "ProjectCallerDep",
-    "check_org",
-    "check_project",
-    "is_loopback",
-]
+__all__ = ["Caller", "CallerDep", "ProjectCallerDep", "check_org", "check_project", "is_loopback"]
 
 _SCHEMES: Final = frozenset({"token", "bearer"})
 _AUTHORIZATION: Final = APIKeyHeader(

@@ -262,8 +262,7 @@ class AddBody(EntityFields):
     metadata: JsonObject | None = None
     infer: bool = True
     timestamp: Annotated[
-        Time | None,
-        Field(description="When it was said: seconds since the epoch, or ISO 8601."),
+        Time | None, Field(description="When it was said: seconds since the epoch, or ISO 8601.")
     ] = None
     expiration_date: Annotated[
         str | None, Field(description="The last day on which it is found: YYYY-MM-DD.")

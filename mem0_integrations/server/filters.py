@@ -84,10 +84,7 @@ class MemoryQuery:
 
 
 def compile_query(
-    filters: Mapping[str, object] | None,
-    project_id: str,
-    *,
-    show_expired: bool = False,
+    filters: Mapping[str, object] | None, project_id: str, *, show_expired: bool = False
 ) -> MemoryQuery:
     """Compile a client's filter.
 

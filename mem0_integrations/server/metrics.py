@@ -30,10 +30,7 @@ class Metrics:
     """
 
     def __init__(
-        self,
-        *,
-        outbox: Callable[[], Mapping[str, int]],
-        events: Callable[[], Mapping[str, int]],
+        self, *, outbox: Callable[[], Mapping[str, int]], events: Callable[[], Mapping[str, int]]
     ) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(

@@ -150,11 +150,7 @@ class MatrixCache:
         self._evict()
 
     def extend(
-        self,
-        collection: str,
-        owners: Iterable[Ids],
-        added: Matrix,
-        change: tuple[Stamp, Stamp],
+        self, collection: str, owners: Iterable[Ids], added: Matrix, change: tuple[Stamp, Stamp]
     ) -> None:
         """Report a change that only added memories.
 

@@ -108,11 +108,7 @@ class Table:
             return list(islice(self._best(connection, selection, matrix, scores), limit))
 
     def ranked(
-        self,
-        selection: Selection,
-        near: _Units | Mapping[str, float],
-        limit: int,
-        query: Query,
+        self, selection: Selection, near: _Units | Mapping[str, float], limit: int, query: Query
     ) -> list[Record]:
         """Return the selected memories that answer a question best, with what found them.
 

@@ -295,12 +295,7 @@ def crew_of(
         name=name,
         agents=[*agents],
         tasks=[
-            Task(
-                name=role,
-                description=description,
-                expected_output="One sentence.",
-                agent=agent,
-            )
+            Task(name=role, description=description, expected_output="One sentence.", agent=agent)
             for role, description, agent in zip(("research", "writing"), tasks, agents, strict=True)
         ],
         **options,

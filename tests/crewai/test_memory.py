@@ -207,10 +207,7 @@ def test_extraction_can_be_left_out(shared: AgentMemory, user: str) -> None:
         ),
         (
             "Task: a\nResult: x\nAgent: b\n\nExpected result: c\nResult: d",
-            [
-                ("assistant", "Task: a\nResult: x\nAgent: b\n\nExpected result: c"),
-                ("user", "d"),
-            ],
+            [("assistant", "Task: a\nResult: x\nAgent: b\n\nExpected result: c"), ("user", "d")],
         ),
         (
             "Input: a\nResult: b\nAgent: c\nResult: d",

@@ -168,9 +168,7 @@ def test_what_is_forgotten_while_it_is_extracted_stays_forgotten(
     assert memory.graph.history(scope=ANN) == []
 
 
-def test_names_in_a_script_that_the_embedder_does_not_know_stay_apart(
-    memory: AgentMemory,
-) -> None:
+def test_names_in_a_script_that_the_embedder_does_not_know_stay_apart(memory: AgentMemory) -> None:
     """To the local model, Tokyo is Kyoto, and any two words of a script it never saw are one."""
     names = {"東京都", "京都", "田中", "中田", "ሰላም", "ኢትዮጵያ", "محمد", "محمود"}
     say(memory, "; ".join(f"I|knows|{name}" for name in sorted(names)))

@@ -378,8 +378,7 @@ def test_reset_erases_what_is_ours_alone(
     assert engine.run(Batch([Query(count, {"id": "theirs"})])) == [[{"n": 1}]]
     engine.run(
         Batch(
-            [Query("MATCH (n:Entity {`~id`: $id}) DETACH DELETE n", {"id": "theirs"})],
-            write=True,
+            [Query("MATCH (n:Entity {`~id`: $id}) DETACH DELETE n", {"id": "theirs"})], write=True
         )
     )
 

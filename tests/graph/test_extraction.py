@@ -284,11 +284,7 @@ def test_several_calls_of_the_tool_are_one_answer() -> None:
     half = calling(ANSWER)
     half.invalid_tool_calls = [
         InvalidToolCall(
-            type="invalid_tool_call",
-            name="x",
-            args='{"memories": [{"te',
-            id="2",
-            error=None,
+            type="invalid_tool_call", name="x", args='{"memories": [{"te', id="2", error=None
         )
     ]
     with pytest.raises(ExtractionError):

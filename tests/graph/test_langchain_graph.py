@@ -211,10 +211,7 @@ def test_a_chain_answers_from_a_graph_of_one_scope(filled: GraphMemory) -> None:
 
 def neo4j_graph(server: BoltServer, minilm: MiniLM) -> GraphMemory:
     engine = Neo4jEngine(
-        server.url,
-        username=server.username,
-        password=server.password,
-        database=server.database,
+        server.url, username=server.username, password=server.password, database=server.database
     )
     return GraphMemory(engine, extractor=SpelledOut(), embedder=minilm)
 

@@ -102,9 +102,7 @@ def test_an_end_ends_what_was_said_before_it_alone() -> None:
 def test_what_is_no_longer_said_ends_nothing() -> None:
     """A deleted memory has no say in when others hold."""
     rome = dataclasses.replace(edge("rome", 5), support="deleted")
-    assert timeline([edge("oslo", 0, exclusive=True), rome]) == {
-        edge("oslo", 0).id: ALWAYS,
-    }
+    assert timeline([edge("oslo", 0, exclusive=True), rome]) == {edge("oslo", 0).id: ALWAYS}
 
 
 @given(

@@ -57,10 +57,7 @@ STATED = [
     ("I quit my job at Acme.", ["-works_at Acme"]),
     ("I left Acme in May.", ["-works_at Acme", "-lives_in Acme"]),
     ("I'm not a nurse anymore.", ["-works_as nurse"]),
-    (
-        "I do not work for Acme, I work for Initech.",
-        ["-works_at Acme", "works_at Initech"],
-    ),
+    ("I do not work for Acme, I work for Initech.", ["-works_at Acme", "works_at Initech"]),
     # Who the speaker is
     ("My name is Priya Sharma.", ["name Priya Sharma"]),
     ("my name is priya", ["name priya"]),

@@ -26,12 +26,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
-from langchain_core.runnables import (
-    ConfigurableFieldSpec,
-    Runnable,
-    RunnableConfig,
-    RunnableLambda,
-)
+from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableConfig, RunnableLambda
 from langchain_core.runnables.history import RunnableWithMessageHistory
 from pydantic import BaseModel
 
@@ -501,10 +496,7 @@ class TestUnderRunnableWithMessageHistory:
         assert shown == [["One"], ["One", "Hi!", "Two"], ["Three"]]
 
     async def test_a_failure_is_visible_although_langchain_swallows_it(
-        self,
-        session: Session,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
+        self, session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The caller gets an answer and no exception: only the log and the callback can tell."""
         failed: list[tuple[list[BaseMessage], Exception]] = []

@@ -631,10 +631,7 @@ async def test_the_machinery_of_a_structured_answer_is_not_remembered(shared, us
 async def test_an_answer_in_json_leaves_the_users_words_as_they_are(shared, user, chat) -> None:
     """A provider's own structured output is the text of the answer."""
     talk = chat(
-        shared,
-        '{"degrees": 3}',
-        infer=True,
-        agent={"response_format": ProviderStrategy(Weather)},
+        shared, '{"degrees": 3}', infer=True, agent={"response_format": ProviderStrategy(Weather)}
     )
     state = await talk.say("I live in Oslo. Is it cold?")
     assert state["structured_response"] == Weather(degrees=3)

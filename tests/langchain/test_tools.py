@@ -348,7 +348,7 @@ async def test_within_another_runnable_its_configuration_holds(shared, user, cal
     """Also where the author of a step has not handed it on, or calls `run`."""
     tools = tools_of(shared)
     steps: RunnableLambda[str, Any] = RunnableLambda(
-        lambda text: [tools["add"].invoke({"text": text}), tools["list"].run({})],
+        lambda text: [tools["add"].invoke({"text": text}), tools["list"].run({})]
     )
     added, listed = await call(steps, PEANUTS, {"configurable": {"user_id": user}})
     assert added.startswith("Remembered")

@@ -244,8 +244,7 @@ class Caller(dict):
 
 @pytest.mark.parametrize("call", ["invoke", "ainvoke"])
 @pytest.mark.parametrize(
-    ("schema", "context"),
-    [(Context, Context), (MappingContext, lambda user: {"user_id": user})],
+    ("schema", "context"), [(Context, Context), (MappingContext, lambda user: {"user_id": user})]
 )
 async def test_the_scope_is_found_in_the_context(shared, user, schema, context, call) -> None:
     """LangGraph's typed way to say who is speaking."""

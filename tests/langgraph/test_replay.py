@@ -29,10 +29,7 @@ class ListState(TypedDict):
 
 
 def graph_of(
-    remember: Runnable[Any, Any],
-    *,
-    state: type = MessagesState,
-    retry: RetryPolicy | None = None,
+    remember: Runnable[Any, Any], *, state: type = MessagesState, retry: RetryPolicy | None = None
 ) -> StateGraph:
     """A model that never answers the same, then memory."""
     replies = (f"Reply {number}." for number in itertools.count(1))

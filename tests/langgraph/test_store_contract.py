@@ -60,9 +60,7 @@ Open = Callable[..., Calls]
 
 @pytest.fixture(scope="module", params=["InMemoryStore", *MEM0])
 def stores(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    embedder: CachedMiniLM,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, embedder: CachedMiniLM
 ) -> Iterator[Callable[..., BaseStore]]:
     """Make stores of one kind, all with the same embedder."""
     if request.param == "InMemoryStore":

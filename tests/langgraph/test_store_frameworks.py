@@ -204,11 +204,7 @@ async def test_the_tools_of_langmem_manage_memories(
                 ("search_memory", {"query": "drink", "limit": 1}),
                 (
                     "manage_memory",
-                    {
-                        "action": "update",
-                        "id": ids["I live in Oslo."],
-                        "content": "Lives in Rome.",
-                    },
+                    {"action": "update", "id": ids["I live in Oslo."], "content": "Lives in Rome."},
                 ),
                 ("manage_memory", {"action": "delete", "id": ids["I have a dog."]}),
             ),

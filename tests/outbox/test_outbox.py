@@ -322,9 +322,7 @@ def test_a_delivery_that_hangs_is_given_up_and_holds_nobody_up(
     assert done(outbox, write("healthy", BOB)).status == "stored"
 
 
-def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(
-    opened: Open,
-) -> None:
+def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(opened: Open) -> None:
     """An import or an update must not bring back what was forgotten."""
     outbox = opened()
     steps: list[str] = []

@@ -46,10 +46,7 @@ async def test_another_user_sees_and_touches_nothing(path: MemoryPath) -> None:
     found = await path.recall("What do I like?", scope=other)
     assert DRINK in {memory.text for memory in found.memories}
     if path.way.follower == "graph":
-        assert {fact.target for fact in path.memory.graph.relations(scope=other)} == {
-            "Oslo",
-            "tea",
-        }
+        assert {fact.target for fact in path.memory.graph.relations(scope=other)} == {"Oslo", "tea"}
 
 
 async def test_a_user_covers_their_agents_and_an_agent_only_itself(path: MemoryPath) -> None:

@@ -218,11 +218,7 @@ def test_what_is_no_time_is_left_alone(text: str) -> None:
         ("last quarter", datetime(2023, 1, 1, tzinfo=UTC), "2022-10-01 2023-01-01"),
         # From and to share a year, over New Year as well.
         ("from May to July", datetime(2023, 6, 1, tzinfo=UTC), "2023-05-01 2023-08-01"),
-        (
-            "from December to February",
-            datetime(2023, 1, 15, tzinfo=UTC),
-            "2022-12-01 2023-03-01",
-        ),
+        ("from December to February", datetime(2023, 1, 15, tzinfo=UTC), "2022-12-01 2023-03-01"),
         # Days begin at midnight where `now` is, the first one of two; some have 23 hours.
         (
             "yesterday",

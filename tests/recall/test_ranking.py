@@ -254,11 +254,7 @@ def test_newest_wins_only_exchanges_places(memories: list[Memory]) -> None:
 # One more signal
 
 
-@given(
-    SCORED,
-    st.dictionaries(st.integers(0, 11), st.floats(0, 1)),
-    st.floats(0, 1),
-)
+@given(SCORED, st.dictionaries(st.integers(0, 11), st.floats(0, 1)), st.floats(0, 1))
 def test_a_signal_lowers_no_score(
     memories: list[Memory], strong: dict[int, float], weight: float
 ) -> None:

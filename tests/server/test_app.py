@@ -367,10 +367,7 @@ def test_a_database_that_there_is_not_is_named_without_its_password(url: str) ->
 
 def test_workers_that_start_at_once_make_the_tables_once(tmp_path: Path, postgres_url: str) -> None:
     """Several processes open the state in the same moment."""
-    urls = [
-        f"sqlite:///{tmp_path / 'state.db'}",
-        new_state(postgres_url),
-    ]
+    urls = [f"sqlite:///{tmp_path / 'state.db'}", new_state(postgres_url)]
     for url in urls:
         errors: list[Exception] = []
 

@@ -142,10 +142,7 @@ async def test_a_memory_is_read_changed_and_deleted(call: Call) -> None:
     """And its history says so, also afterwards."""
     memory_id = await added(call, "I live in Oslo.", user_id="ann", metadata={"a": 1})
     item = await call("get", memory_id)
-    assert (item["memory"], item["metadata"]) == (
-        "I live in Oslo.",
-        {"a": 1},
-    )
+    assert (item["memory"], item["metadata"]) == ("I live in Oslo.", {"a": 1})
     new = await call(
         "update", memory_id, text="I live in Rome.", metadata={"b": 2}, timestamp=86_400
     )

@@ -17,14 +17,7 @@ from mem0_integrations.errors import (
 )
 from mem0_integrations.recall.fusion import Query
 from mem0_integrations.table.matrices import MatrixCache
-from mem0_integrations.table.rows import (
-    Payload,
-    Record,
-    Vector,
-    check_ids,
-    encoded,
-    unit_vectors,
-)
+from mem0_integrations.table.rows import Payload, Record, Vector, check_ids, encoded, unit_vectors
 from mem0_integrations.table.schema import open_file
 from mem0_integrations.table.selection import Filters, select
 from mem0_integrations.table.table import Table

@@ -13,12 +13,7 @@ from typing import Any, Final
 
 from mem0_integrations.concurrency import WorkerPool
 from mem0_integrations.data_folder import make_folder
-from mem0_integrations.errors import (
-    BackendError,
-    ClosedError,
-    FolderLockedError,
-    MissingExtraError,
-)
+from mem0_integrations.errors import BackendError, ClosedError, FolderLockedError, MissingExtraError
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Query, Rows
 
 __all__ = ["EmbeddedEngine"]

@@ -16,13 +16,7 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import (
-    Batch,
-    BoltConnection,
-    GraphEngine,
-    Query,
-    Rows,
-)
+from mem0_integrations.graph.engines.base import Batch, BoltConnection, GraphEngine, Query, Rows
 from mem0_integrations.retry import RetryPolicy
 
 try:

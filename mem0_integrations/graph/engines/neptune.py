@@ -18,13 +18,7 @@ from mem0_integrations.errors import (
     ConfigurationError,
     MissingExtraError,
 )
-from mem0_integrations.graph.engines.base import (
-    Batch,
-    GraphEngine,
-    NeptuneConnection,
-    Query,
-    Rows,
-)
+from mem0_integrations.graph.engines.base import Batch, GraphEngine, NeptuneConnection, Query, Rows
 from mem0_integrations.retry import RetryPolicy
 
 try:

@@ -99,9 +99,7 @@ def list_changes(
     link = f"/v1/memories/events/?limit={limit}&page={{}}"
     skip = start - (rows[0].upto - rows[0].changes) if rows else 0
     return HistoryPage(
-        count=count,
-        **page_links(link, page, more=end < count),
-        results=found[skip : skip + limit],
+        count=count, **page_links(link, page, more=end < count), results=found[skip : skip + limit]
     )
 
 

@@ -99,9 +99,7 @@ def create(org_id: str, body: NewProject, caller: CallerDep, server: ServerDep) 
 
 @router.get(PROJECT)
 def get(
-    caller: ProjectCallerDep,
-    server: ServerDep,
-    fields: Annotated[list[str] | None, Query()] = None,
+    caller: ProjectCallerDep, server: ServerDep, fields: Annotated[list[str] | None, Query()] = None
 ) -> dict[str, JsonValue]:
     """Return a project, or some fields of it."""
     with server.state.reading() as connection:

@@ -17,15 +17,7 @@ from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from mem0_integrations.langgraph import Mem0Store
-from tests.stores import (
-    ALL_STORES,
-    QUICK,
-    MiniLM,
-    Scripted,
-    memory_answer,
-    store_config,
-    texts_of,
-)
+from tests.stores import ALL_STORES, QUICK, MiniLM, Scripted, memory_answer, store_config, texts_of
 
 METADATA = {"topic": "tea", "tags": ["a", "b"], "n": 1, "nested": {"x": [1, None]}, "none": None}
 

@@ -27,10 +27,7 @@ PROBE = Batch([Query("RETURN 1 AS one")])
 GOOD = b'{"results": [{"one": 1}]}'
 ENGINES: dict[str, Callable[[int], GraphEngine]] = {
     "analytics": lambda port: NeptuneAnalyticsEngine(
-        "g-abc1234567",
-        region_name=REGION,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        timeout=0.5,
+        "g-abc1234567", region_name=REGION, endpoint_url=f"http://127.0.0.1:{port}", timeout=0.5
     ),
     "database": lambda port: NeptuneDatabaseEngine(
         "127.0.0.1", port=port, use_https=False, region_name=REGION, timeout=0.5
