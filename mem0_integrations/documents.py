@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from mem0_integrations.backends.base import Documents
 from mem0_integrations.changes.access import Access
 from mem0_integrations.records import Address, Document
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.documents import RowDocuments
 
 __all__ = ["DocumentAccess"]
 
@@ -25,7 +28,7 @@ class DocumentAccess:
         access: Carries the calls out.
     """
 
-    def __init__(self, documents: Documents, access: Access) -> None:
+    def __init__(self, documents: RowDocuments, access: Access) -> None:
         self._documents = documents
         self._access = access
 

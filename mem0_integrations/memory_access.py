@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from mem0_integrations.arguments import check_id, check_metadata, check_page, check_text
@@ -242,7 +241,7 @@ class MemoryAccess:
         """
         self._access.require_open()
         return DocumentAccess(
-            self._backend.memory_documents(kind, self._follow)
+            self._backend.memory_documents(kind, self._access.following)
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
             self._access,
@@ -256,6 +255,3 @@ class MemoryAccess:
         """
         self._access.require_open()
         return VectorAccess(self._backend.vector_memories(), self._access)
-
-    def _follow(self, scope: Scope, memory_ids: Sequence[str]) -> AbstractContextManager[None]:
-        return self._access.following(Change(scope, memory_ids=tuple(memory_ids)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, MemorySource, memories_as_said
+from mem0_integrations.following import Follower, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
@@ -22,7 +22,7 @@ from mem0_integrations.models import Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
 from mem0_integrations.recall.refinement import asked_of_graph
 from mem0_integrations.records import ForgetResult, Memory, Relation
-from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
