@@ -55,6 +55,14 @@ class SearchRequest:
     ranking: Ranking = _RANKING
 
     @property
+    def open_query(self) -> str:
+        """The query where all memories may be shown; nothing where some are hidden.
+
+        Memories that a filter hides must not show through what is known about their names.
+        """
+        return "" if self.filters or self.accept else self.query
+
+    @property
     def least_score(self) -> float:
         """The least score where signals are weighed; by default that of what Mem0 would find."""
         if self.threshold is not None:

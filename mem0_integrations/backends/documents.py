@@ -18,10 +18,10 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors, deepened
 from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.dialect import mem0_ids
 from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import (

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from mem0_integrations.backends.dialect import mem0_ids, scope_of
 from mem0_integrations.backends.documents import RowDocuments, body_of, packed, path_filter
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.dialect import mem0_ids, scope_of
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import Address, Document

@@ -19,13 +19,13 @@ from mem0 import AsyncMemoryClient, MemoryClient
 
 from mem0_integrations.backends import platform_plans as plans
 from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.backends.dialect import scope_filters
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_plans import Call, Pause, PlatformPlan
 from mem0_integrations.backends.platform_rows import PlatformRows
 from mem0_integrations.concurrency import LoopThread, call_within
+from mem0_integrations.dialect import scope_filters
 from mem0_integrations.errors import BackendError, ConfigurationError
 from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
