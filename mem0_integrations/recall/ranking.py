@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import re
 from collections import defaultdict
@@ -239,9 +238,9 @@ def _goes_on(earlier: Memory, later: Memory) -> bool:
 
 
 def _begin_alike(left: Sequence[str], right: Sequence[str]) -> bool:
-    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False))
-    common = sum(1 for _ in pairs)
-    return common >= _LEAST_BEGINNING and 2 * common >= min(len(left), len(right))
+    shorter = min(len(left), len(right))
+    least = max(_LEAST_BEGINNING, (shorter + 1) // 2)
+    return least <= shorter and left[:least] == right[:least]
 
 
 def _say_the_same(left: frozenset[str], right: frozenset[str]) -> bool:

@@ -105,7 +105,7 @@ class Table:
         with self._database.snapshot() as connection:
             matrix = self._matrix(connection, selection)
             scores = _similarities(matrix, unit)
-            return list(islice(self._best(connection, selection, matrix, scores), limit))
+            return self._best(connection, selection, matrix, scores, limit)
 
     def ranked(
         self, selection: Selection, near: _Units | Mapping[str, float], limit: int, query: Query
@@ -132,7 +132,7 @@ class Table:
                 matrix.neighbours,
             )
             scores = fused(signals, query.ranking.weights)
-            return list(islice(self._best(connection, selection, matrix, scores, signals), limit))
+            return self._best(connection, selection, matrix, scores, limit, signals=signals)
 
     def _known_similarities(
         self, connection: sqlite3.Connection, matrix: Matrix, near: Mapping[str, float]
@@ -153,19 +153,33 @@ class Table:
         selection: Selection,
         matrix: Matrix,
         scores: Scores,
+        limit: int,
+        *,
         signals: Mapping[str, Scores] = MappingProxyType({}),
-    ) -> Iterator[Record]:
+    ) -> list[Record]:
         # Several may have all of the words, and so the full score.
         nearness = signals.get("vector", scores)
-        # Payloads are read one by one, from the best on, until there are enough.
-        for row in np.lexsort((-nearness, -scores)):
-            memory_id, payload = connection.execute(
-                "SELECT id, payload FROM memories WHERE seq = ?", (int(matrix.seqs[row]),)
-            ).fetchone()
-            strengths = {name: float(values[row]) for name, values in signals.items()}
-            record = Record.read(memory_id, payload, float(scores[row]), strengths)
-            if selection.matches is None or selection.matches(record.payload):
-                yield record
+        order = np.lexsort((-nearness, -scores))
+        found: list[Record] = []
+        # Payloads are read from the best on, until there are enough.
+        for start in range(0, len(order) if limit > 0 else 0, size := min(max(limit, 1), _BATCH)):
+            rows = order[start : start + size]
+            seqs: list[int] = matrix.seqs[rows].tolist()
+            payloads = {
+                seq: (memory_id, payload)
+                for seq, memory_id, payload in connection.execute(
+                    f"SELECT seq, id, payload FROM memories WHERE seq IN ({_marks(seqs)})", seqs
+                )
+            }
+            strengths = {name: values[rows].tolist() for name, values in signals.items()}
+            for place, (seq, score) in enumerate(zip(seqs, scores[rows].tolist(), strict=True)):
+                each = {name: values[place] for name, values in strengths.items()}
+                record = Record.read(*payloads[seq], score, each)
+                if selection.matches is None or selection.matches(record.payload):
+                    found.append(record)
+            if len(found) >= limit:
+                return found[:limit]
+        return found
 
     def find(self, memory_id: str) -> Record | None:
         """Return one memory, or None."""
@@ -299,7 +313,7 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
 
 
-def _marks(ids: Sequence[str]) -> str:
+def _marks(ids: Sequence[object]) -> str:
     return ", ".join("?" * len(ids))
 
 
