@@ -129,9 +129,7 @@ def _caller_of(key: str, rows: Sequence[Sequence[Any]]) -> Caller | None:
 def _admitted(request: Request, server: Server, given: str | None) -> Caller:
     found = None
     if given is not None:
-        with server.state.reading() as connection:
-            rows = connection.execute(VALID_KEYS.statement, lookup_values(given)).all()
-        found = _caller_of(given, rows)
+        found = _caller_of(given, server.state.rows(VALID_KEYS.statement, lookup_values(given)))
     if found is None and has_keys(server.state):
         raise _unauthorized(
             "This server needs an API key: send 'Authorization: Token <key>'."
@@ -152,11 +150,7 @@ def _keyless(request: Request, server: Server) -> Caller:
             "While this server has no API key, it answers its own machine only: make a key with "
             "`mem0-integrations keys create`."
         )
-    with server.state.reading() as connection:
-        known = connection.execute(
-            sa.select(projects.c.id).where(projects.c.id == DEFAULT_PROJECT)
-        ).first()
-    if known is None:
+    if not server.state.rows(sa.select(projects.c.id).where(projects.c.id == DEFAULT_PROJECT)):
         with server.state.begin() as connection:
             create_project(connection, DEFAULT_PROJECT)
     return Caller(DEFAULT_PROJECT, DEFAULT_ORG, f"{DEFAULT_PROJECT}@localhost")

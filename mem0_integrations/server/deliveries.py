@@ -130,13 +130,12 @@ class _Deliverer:
         numbers = sa.select(sa.func.min(deliveries.c.number)).group_by(deliveries.c.webhook_id)
         if webhook_id is not None:
             numbers = numbers.where(deliveries.c.webhook_id == webhook_id)
-        with self._server.state.reading() as connection:
-            return connection.execute(
-                sa.select(deliveries, webhooks.c.url, webhooks.c.secret)
-                .join(webhooks)
-                .where(deliveries.c.number.in_(numbers), deliveries.c.due_at <= now())
-                .order_by(deliveries.c.due_at)
-            ).all()
+        return self._server.state.rows(
+            sa.select(deliveries, webhooks.c.url, webhooks.c.secret)
+            .join(webhooks)
+            .where(deliveries.c.number.in_(numbers), deliveries.c.due_at <= now())
+            .order_by(deliveries.c.due_at)
+        )
 
     def _deliver_all(self, head: sa.Row[Any]) -> None:
         rows: Sequence[sa.Row[Any]] = [head]
@@ -152,14 +151,12 @@ class _Deliverer:
 
     def _claim(self, row: sa.Row[Any]) -> bool:
         """Claim a delivery, unless another process has claimed it."""
-        with self._server.state.begin() as connection:
-            return bool(
-                connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.number == row.number, deliveries.c.attempts == row.attempts)
-                    .values(attempts=row.attempts + 1, due_at=now() + self._lease)
-                ).rowcount
-            )
+        claimed = self._server.state.change(
+            deliveries.update()
+            .filter_by(number=row.number, attempts=row.attempts)
+            .values(attempts=row.attempts + 1, due_at=now() + self._lease)
+        )
+        return claimed > 0
 
     def _deliver(self, row: sa.Row[Any]) -> None:
         body = row.body.encode()
@@ -183,16 +180,9 @@ class _Deliverer:
         this = deliveries.c.number == row.number
         if failure is not None and attempt < self._server.settings.webhook_attempts:
             due = now() + timedelta(seconds=_RETRY.backoff(attempt))
-            with self._server.state.begin() as connection:
-                connection.execute(deliveries.update().where(this).values(due_at=due))
+            self._server.state.change(deliveries.update().where(this).values(due_at=due))
             return
         if failure is not None:
-            logger.error(
-                "Webhook %s: gave delivery %s up after %d attempts (%s).",
-                row.webhook_id,
-                row.id,
-                attempt,
-                failure,
-            )
-        with self._server.state.begin() as connection:
-            connection.execute(deliveries.delete().where(this))
+            said = "Webhook %s: gave delivery %s up after %d attempts (%s)."
+            logger.error(said, row.webhook_id, row.id, attempt, failure)
+        self._server.state.change(deliveries.delete().where(this))

@@ -79,7 +79,5 @@ def change(server: Server, statement: sa.Update | sa.Delete, *, missing: str) ->
     Raises:
         HTTPException: 404, with the sentence `missing`: there is no such row.
     """
-    with server.state.begin() as connection:
-        changed = connection.execute(statement).rowcount
-    if not changed:
+    if not server.state.change(statement):
         raise HTTPException(404, missing)

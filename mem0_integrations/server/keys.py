@@ -117,8 +117,7 @@ def create_key(state: State, project_id: str, name: str | None = None) -> str:
 
 def list_keys(state: State) -> list[Key]:
     """Return all keys, oldest first, including revoked ones."""
-    with state.reading() as connection:
-        return [Key(*row) for row in connection.execute(_KEYS)]
+    return [Key(*row) for row in state.rows(_KEYS)]
 
 
 def revoke_key(state: State, which: str) -> Key:
@@ -149,8 +148,7 @@ def revoke_key(state: State, which: str) -> Key:
 
 def has_keys(state: State) -> bool:
     """Tell whether a key was ever created: from then on, every request needs one."""
-    with state.reading() as connection:
-        return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
+    return bool(state.rows(sa.select(keys.c.id).limit(1)))
 
 
 def lookup_values(key: str) -> dict[str, str]:

@@ -52,9 +52,8 @@ def project_column(*, primary_key: bool = False) -> sa.Column[str]:
 
 def project_rows(state: State, table: sa.Table, project_id: str) -> Sequence[sa.Row[Any]]:
     """Return the rows of a table that belong to a project, oldest first."""
-    mine = table.select().filter_by(project_id=project_id).order_by(table.c.created_at)
-    with state.reading() as connection:
-        return connection.execute(mine).all()
+    mine = table.select().filter_by(project_id=project_id)
+    return state.rows(mine.order_by(table.c.created_at))
 
 
 def create_project(

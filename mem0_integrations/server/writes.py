@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fastapi import HTTPException
 from sqlalchemy.exc import IntegrityError
@@ -79,8 +79,7 @@ def accept(
         result = _remember(server, event.id, addition, event.created_at, wait)
     except Mem0IntegrationsError:
         if event is asked:
-            with server.state.begin() as connection:
-                connection.execute(events.delete().where(events.c.id == event.id, is_open()))
+            server.state.change(events.delete().where(events.c.id == event.id, is_open()))
         raise
     if result.status in ("stored", "nothing", "failed"):
         ended = finish(server, event, result)
@@ -122,9 +121,7 @@ def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout:
     The timeout is in seconds, for all of them together.
     """
     deadline = time.monotonic() + timeout
-    with server.state.reading() as connection:
-        open_events = select(connection, of_entities(project_id, ids), is_open())
-    for event in open_events:
+    for event in select(server.state, of_entities(project_id, ids), is_open()):
         wait_for(server, event, max(0.0, deadline - time.monotonic()))
 
 
@@ -142,9 +139,10 @@ class _Settler:
         self._pruned = float("-inf")
 
     def __call__(self) -> bool:
-        self._prune()
-        with self._server.state.reading() as connection:
-            open_events = select(connection, is_open())
+        if time.monotonic() >= self._pruned + _PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            prune(self._server)
+        open_events = select(self._server.state, is_open())
         came_to: dict[str, str] = {}
         failure: BackendError | None = None
         for event in open_events:
@@ -168,21 +166,13 @@ class _Settler:
 
     def _note_begun(self, new: Sequence[str], came_to: Mapping[str, str]) -> None:
         begun = [event_id for event_id in new if came_to.get(event_id) == "queued"]
-        if not begun:
-            return
-        at = now()
-        with self._server.state.begin() as connection:
-            connection.execute(
+        if begun:
+            at = now()
+            self._server.state.change(
                 events.update()
                 .where(events.c.id.in_(begun), is_open(), events.c.started_at.is_(None))
                 .values(status="RUNNING", started_at=at, updated_at=at)
             )
-
-    def _prune(self) -> None:
-        if time.monotonic() < self._pruned + _PRUNE_SECONDS:
-            return
-        self._pruned = time.monotonic()
-        prune(self._server)
 
 
 def _settle(
@@ -237,15 +227,13 @@ def _remember(
 
 def _new_event(project_id: str, addition: Addition, body: AddBody, key: str | None) -> StoredEvent:
     (payload, digest), entities, at = fingerprint(body), addition.entities, now()
+    ids: dict[str, Any] = {**entities.ids}
     return StoredEvent(
         id=str(uuid.uuid4()),
         project_id=project_id,
         event_type="ADD",
         status="PENDING",
-        user_id=entities.user_id,
-        agent_id=entities.agent_id,
-        app_id=entities.app_id,
-        run_id=entities.run_id,
+        **ids,
         idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         payload=payload,
         fingerprint=digest,
@@ -259,9 +247,7 @@ def _insert(server: Server, event: StoredEvent) -> StoredEvent:
     try:
         insert(server.state, event)
     except IntegrityError:
-        with server.state.reading() as connection:
-            known = select(connection, events.c.idempotency == event.idempotency)
-        if known:
+        if known := select(server.state, events.c.idempotency == event.idempotency):
             return known[0]
         # It was forgotten in the meantime.
         insert(server.state, event)
