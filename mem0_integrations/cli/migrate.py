@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,20 +45,16 @@ def run_migrate(
         # Reading must not create one.
         if missing := missing_file(old, folder):
             raise ConfigurationError(f"There is no graph in {missing}.")
-        source, target = _open(old, folder, opened), None
+        source, target = opened.enter_context(closing(engine_from_config(old, folder))), None
         parts = {"from": source.describe()}
         if not dry_run:
-            target = source if old == new else _open(new, folder, opened)
+            target = source
+            if old != new:
+                target = opened.enter_context(closing(engine_from_config(new, folder)))
             parts["to"] = target.describe()
         show_parts(console, "Graph of Mem0 1.x", parts)
         found = _migrate(console, source, target, scope)
     return _report(console, found, dry_run=dry_run)
-
-
-def _open(store: Mapping[str, Any], folder: Path, opened: ExitStack) -> GraphEngine:
-    engine = engine_from_config(store, folder)
-    opened.callback(engine.close)
-    return engine
 
 
 def _migrate(

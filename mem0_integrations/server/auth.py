@@ -32,13 +32,10 @@ _X_API_KEY: Final = APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", auto
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request.
+    """Who sent a request: the project of the key is the only one whose data the caller sees.
 
-    Attributes:
-        project_id: The project of the key: the only one whose data the caller sees.
-        org_id: The organization of the project.
-        user_email: What the clients show as the user; it grants nothing.
-        key_id: The key; None while the server has no keys.
+    `user_email` is what clients show as the user, and grants nothing; `key_id` is None while the
+    server has no keys.
     """
 
     project_id: str
@@ -63,7 +60,7 @@ async def caller(
     request.state.caller = found
     if server.limiter is not None:
         take = partial(server.limiter.take, found.key_id or found.project_id)
-        request.state.allowance = await run_in_threadpool(take)
+        request.state.rate_headers = await run_in_threadpool(take)
     return found
 
 
@@ -81,21 +78,13 @@ ProjectCallerDep = Annotated[Caller, Depends(project_caller)]
 
 
 def check_project(caller: Caller, project_id: str) -> None:
-    """Refuse a project that is not the caller's.
-
-    Raises:
-        HTTPException: 404: callers do not learn whether others have it.
-    """
+    """Answer 404 to a project that is not the caller's: none learns whether others have it."""
     if project_id != caller.project_id:
         raise HTTPException(404, "The key does not belong to this project.")
 
 
 def check_org(caller: Caller, org_id: str) -> None:
-    """Refuse an organization that is not the caller's.
-
-    Raises:
-        HTTPException: 404: callers do not learn whether others have it.
-    """
+    """Answer 404 to an organization that is not the caller's, as `check_project` does."""
     if org_id != caller.org_id:
         raise HTTPException(404, "The key does not belong to this organization.")
 

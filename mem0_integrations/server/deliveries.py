@@ -28,6 +28,7 @@ __all__ = ["deliveries", "enqueue", "signature", "worker"]
 logger = logging.getLogger(__name__)
 
 _CONCURRENT: Final = 8
+_TOLD: Final = ("id", "data", "event")
 _RETRY: Final = RetryPolicy(base=1.0, cap=3600.0)
 
 deliveries: Final = sa.Table(
@@ -57,19 +58,14 @@ def enqueue(
     """
     if not changes:
         return False
-    rows = connection.execute(
-        sa.select(webhooks.c.id, webhooks.c.event_types).where(
-            webhooks.c.project_id == project_id, webhooks.c.is_active
-        )
-    ).all()
-    at = now()
+    told = sa.select(webhooks.c.id, webhooks.c.event_types)
+    told = told.filter_by(project_id=project_id, is_active=True)
+    rows, at = connection.execute(told).all(), now()
     wanted = [
         {
             "id": str(uuid.uuid4()),
             "webhook_id": row.id,
-            "body": json.dumps(
-                {"event_details": {name: change[name] for name in ("id", "data", "event")}}
-            ),
+            "body": json.dumps({"event_details": {key: change[key] for key in _TOLD}}),
             "due_at": at,
         }
         for change in changes
@@ -83,10 +79,6 @@ def enqueue(
 
 def signature(secret: str, body: bytes) -> str:
     """Return the value of the header `X-Mem0-Signature` with which a body is sent.
-
-    Args:
-        secret: The webhook's secret, as it was shown when the webhook was created.
-        body: The body, byte for byte.
 
     Example:
         >>> signature("secret", b"{}")[:20]
@@ -160,19 +152,15 @@ class _Deliverer:
 
     def _deliver(self, row: sa.Row[Any]) -> None:
         body = row.body.encode()
+        headers = {
+            "Content-Type": "application/json",
+            "X-Mem0-Delivery": row.id,
+            "X-Mem0-Signature": signature(row.secret, body),
+            "X-Mem0-Timestamp": str(int(time.time())),
+        }
         try:
             # What it answers is not read: some never come to an end.
-            with self._client.stream(
-                "POST",
-                row.url,
-                content=body,
-                headers={
-                    "Content-Type": "application/json",
-                    "X-Mem0-Delivery": row.id,
-                    "X-Mem0-Signature": signature(row.secret, body),
-                    "X-Mem0-Timestamp": str(int(time.time())),
-                },
-            ) as answer:
+            with self._client.stream("POST", row.url, content=body, headers=headers) as answer:
                 failure = None if answer.is_success else f"status {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__

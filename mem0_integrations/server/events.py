@@ -129,14 +129,7 @@ _END_UNHEARD: Final = Prepared(_END.where(~any_listening(events.c.project_id)))
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one memory.
-
-    Attributes:
-        memory_id: The memory.
-        event: `ADD`, `UPDATE` or `DELETE`.
-        text: Its text now, or before it was deleted.
-        old_text: Its text before an update.
-    """
+    """What happened to one memory: its text now, or before it was deleted; and before an update."""
 
     memory_id: str
     event: Literal["ADD", "UPDATE", "DELETE"]
@@ -230,8 +223,7 @@ def record_erasure(server: Server, project_id: str, changes: Sequence[Change]) -
 def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEvent | None:
     """End an event with the outcome of its write, and tell the webhooks.
 
-    Returns:
-        The ended event; None when another thread or process has ended it.
+    Returns the ended event; None when another thread or process has ended it.
     """
     at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
@@ -301,11 +293,7 @@ def prune(server: Server) -> None:
 
 
 def insert(state: State, event: StoredEvent) -> None:
-    """Store a new event.
-
-    Raises:
-        IntegrityError: Another event has its idempotency key.
-    """
+    """Store a new event; IntegrityError if another one has its idempotency key."""
     state.run(_INSERT, _values(event, _COLUMNS))
 
 
@@ -315,11 +303,7 @@ def select(state: State, *which: sa.ColumnElement[bool]) -> list[StoredEvent]:
 
 
 def load(server: Server, project_id: str, event_id: str) -> StoredEvent:
-    """Return an event.
-
-    Raises:
-        HTTPException: 404: the project has no such event.
-    """
+    """Return an event; 404 if the project has no such event."""
     found = select(server.state, events.c.id == event_id, events.c.project_id == project_id)
     if not found:
         raise HTTPException(404, "There is no such event in this project.")

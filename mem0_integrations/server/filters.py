@@ -86,12 +86,7 @@ class MemoryQuery:
 def compile_query(
     filters: Mapping[str, object] | None, project_id: str, *, show_expired: bool = False
 ) -> MemoryQuery:
-    """Compile a client's filter.
-
-    Args:
-        filters: The filter that was sent; None or an empty one for all memories of the project.
-        project_id: The caller's project; no filter reaches beyond it.
-        show_expired: Whether to include expired memories.
+    """Compile a client's filter; without one, all memories of the project are asked for.
 
     Raises:
         InvalidFilterError: The filter is malformed; the message names the path.
@@ -277,11 +272,11 @@ def _moment(value: object, path: str) -> object:
     if value is None:
         return None
     found = read_moment(value)
-    if found is not None:
-        return found
-    raise InvalidFilterError(
-        f"{path}: not a time: {value!r}; use an ISO 8601 string, or seconds since the epoch"
-    )
+    if found is None:
+        raise InvalidFilterError(
+            f"{path}: not a time: {value!r}; use an ISO 8601 string, or seconds since the epoch"
+        )
+    return found
 
 
 def _day(value: object, path: str) -> object:

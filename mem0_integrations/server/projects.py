@@ -64,11 +64,7 @@ def create_project(
     description: str | None = None,
     org_id: str = DEFAULT_ORG,
 ) -> None:
-    """Create a project, unless one with this id exists.
-
-    Raises:
-        ScopeError: The id is not valid for a project.
-    """
+    """Create a project, unless one with this id exists."""
     project_id = checked_project(project_id)
     # Another process may do the same in this moment.
     with contextlib.suppress(IntegrityError), connection.begin_nested():
@@ -85,11 +81,7 @@ def create_project(
 
 
 def checked_project(project_id: str) -> str:
-    """Return the id of a project in the form in which it is stored.
-
-    Raises:
-        ScopeError: The id is not valid for a project.
-    """
+    """Check the id of a project, and return it in the form in which it is stored."""
     try:
         # All memories of a project have its id as the `run_id` of their scope.
         return Scope(run_id=project_id).ids["run_id"]

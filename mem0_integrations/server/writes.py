@@ -51,7 +51,7 @@ _LONGEST_PAUSE: Final = 1.0
 def accept(
     server: Server, project_id: str, body: AddBody, key: str | None, *, wait: float | None
 ) -> StoredEvent:
-    """Accept a write once for each key; it is on disk when this returns.
+    """Accept a write once for each key, and return its event; it is on disk then.
 
     Args:
         server: The server that accepts it.
@@ -59,9 +59,6 @@ def accept(
         body: The body of the request.
         key: The client's idempotency key; None for the one in the metadata, if there is one.
         wait: Maximum number of seconds to wait until the write ends; None to return at once.
-
-    Returns:
-        The event of the write, in its current state.
 
     Raises:
         InvalidInputError: The body is malformed; nothing was stored.
@@ -95,11 +92,7 @@ def accept(
 
 
 def current(server: Server, project_id: str, event_id: str) -> StoredEvent:
-    """Return an event in its current state.
-
-    Raises:
-        HTTPException: 404: the project has no such event.
-    """
+    """Return an event in its current state; 404 if the project has no such event."""
     event = load(server, project_id, event_id)
     if event.status in OPEN and _settle(server, event, patient=True) == "ended":
         event = load(server, project_id, event_id)
@@ -116,10 +109,7 @@ def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
 
 
 def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout: float) -> None:
-    """Wait until the writes to entities that were accepted so far have ended.
-
-    The timeout is in seconds, for all of them together.
-    """
+    """Wait at most some seconds until all accepted writes to entities have ended."""
     deadline = time.monotonic() + timeout
     for event in select(server.state, of_entities(project_id, ids), is_open()):
         wait_for(server, event, max(0.0, deadline - time.monotonic()))
