@@ -271,11 +271,7 @@ def migrate_graph(
 
 
 def read_config(path: Path | None) -> dict[str, Any] | None:
-    """Read a Mem0 config from a JSON file.
-
-    Raises:
-        ConfigurationError: The file does not hold a JSON object.
-    """
+    """Read a Mem0 config from a JSON file; another file is refused."""
     if path is None:
         return None
     try:

@@ -47,15 +47,7 @@ _ID_WIDTH: Final = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What to serve, for the worker processes as well.
-
-    Attributes:
-        config: A Mem0 config; None for the embedded default.
-        graph: Whether to attach an embedded knowledge graph.
-        model: The chat model for extraction; None for that of the config.
-        data_dir: The folder for everything that is written; None for the default one.
-        settings: The settings of the server.
-    """
+    """What to serve, for the worker processes as well; the options are those of `connect`."""
 
     config: dict[str, Any] | None
     graph: bool

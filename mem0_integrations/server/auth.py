@@ -78,13 +78,13 @@ ProjectCallerDep = Annotated[Caller, Depends(project_caller)]
 
 
 def check_project(caller: Caller, project_id: str) -> None:
-    """Answer 404 to a project that is not the caller's: none learns whether others have it."""
+    """Refuse a project that is not the caller's; 404 does not tell whether it exists."""
     if project_id != caller.project_id:
         raise HTTPException(404, "The key does not belong to this project.")
 
 
 def check_org(caller: Caller, org_id: str) -> None:
-    """Answer 404 to an organization that is not the caller's, as `check_project` does."""
+    """Refuse an organization that is not the caller's, as `check_project` does."""
     if org_id != caller.org_id:
         raise HTTPException(404, "The key does not belong to this organization.")
 

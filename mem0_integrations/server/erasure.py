@@ -30,7 +30,7 @@ def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> 
 
     Raises:
         InvalidInputError: There is no id, or the filter is malformed.
-        BackendError: The memory failed when part of it may be deleted; call it again.
+        BackendError: The memory failed, perhaps after a part was deleted; call it again.
     """
     query = compile_query(filters, project_id, show_expired=True)
     if not query.names_entity:

@@ -19,7 +19,7 @@ from mem0_integrations.server.deliveries import enqueue
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
 from mem0_integrations.server.tenancy import ENTITY_KEYS, EntityIds
-from mem0_integrations.server.webhooks import any_listening
+from mem0_integrations.server.webhooks import webhooks
 
 __all__ = [
     "FORGOTTEN",
@@ -124,7 +124,10 @@ _END: Final = (
     )
     .returning(events.c.id)
 )
-_END_UNHEARD: Final = Prepared(_END.where(~any_listening(events.c.project_id)))
+_LISTENING: Final = sa.exists().where(
+    webhooks.c.project_id == events.c.project_id, webhooks.c.is_active
+)
+_END_UNHEARD: Final = Prepared(_END.where(~_LISTENING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 from mem0_integrations.errors import InvalidFilterError
@@ -307,7 +307,6 @@ def _list(value: object) -> list[object]:
 
 def _record(memory: ClientMemory) -> dict[str, object]:
     """Return the values of a memory that a compiled filter can check."""
-    expires: date | None = memory.expiration_date
     return {
         **{_METADATA + key: value for key, value in memory.metadata.items()},
         **{_name(key): value for key, value in memory.entities.ids.items()},
@@ -315,7 +314,7 @@ def _record(memory: ClientMemory) -> dict[str, object]:
         "text": memory.text,
         "categories": list(memory.categories),
         "category_text": _SEPARATOR.join(memory.categories),
-        "expiration_date": None if expires is None else expires.isoformat(),
+        "expiration_date": memory.expiration_date and memory.expiration_date.isoformat(),
         "created_at": memory.created_at,
         "updated_at": memory.updated_at,
     }

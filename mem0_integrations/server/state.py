@@ -78,8 +78,7 @@ class Moment(sa.types.TypeDecorator[datetime]):
 class Prepared:
     """A statement that is compiled once, and that SQLite's driver runs itself.
 
-    Args:
-        statement: The statement. Its parameters have names; its results are texts and numbers.
+    Its parameters have names; its results are texts and numbers.
     """
 
     def __init__(self, statement: sa.Select[Any] | sa.Insert | sa.Update) -> None:

@@ -109,7 +109,7 @@ def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
 
 
 def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout: float) -> None:
-    """Wait at most some seconds until all accepted writes to entities have ended."""
+    """Wait until the writes to entities have ended, at most for a number of seconds in all."""
     deadline = time.monotonic() + timeout
     for event in select(server.state, of_entities(project_id, ids), is_open()):
         wait_for(server, event, max(0.0, deadline - time.monotonic()))
