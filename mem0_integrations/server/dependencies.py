@@ -40,7 +40,7 @@ class Server:
     waiting: WorkerPool = field(default_factory=partial(WorkerPool, _WAITING_THREADS))
 
     def stop(self, seconds: float) -> None:
-        """Stop the threads, waiting at most so many seconds for each; a later start creates new ones."""
+        """Stop the threads, each within so many seconds; a new start makes new ones."""
         for worker in self.workers.values():
             worker.stop(seconds)
         self.workers = {}

@@ -132,7 +132,10 @@ _END_UNHEARD: Final = Prepared(_END.where(~_LISTENING))
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one memory: its text now, or before it was deleted; and before an update."""
+    """What happened to one memory.
+
+    `text` is that after the change, or before a deletion; `old_text` is that before an update.
+    """
 
     memory_id: str
     event: Literal["ADD", "UPDATE", "DELETE"]
