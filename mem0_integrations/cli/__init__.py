@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import sys
@@ -16,6 +17,8 @@ try:
     from rich.markup import escape
 except ImportError as error:
     raise MissingExtraError("The command mem0-integrations", "cli") from error
+
+from mem0_integrations.cli.layout import say
 
 __all__ = ["app", "main"]
 
@@ -60,7 +63,7 @@ def chat(
     data_dir: DataDir = None,
 ) -> None:
     """Talk to a customer-support agent that remembers you."""
-    _require_langgraph()
+    _require("langgraph")
     from mem0_integrations.cli.chat import run_chat
 
     run_chat(user=user, model=model, thread=thread, config=read_config(config), data_dir=data_dir)
@@ -72,7 +75,7 @@ def demo(
     visit: Annotated[int | None, typer.Option(hidden=True, min=1, max=2)] = None,
 ) -> None:
     """Show two conversations with one customer, days apart, in two processes."""
-    _require_langgraph()
+    _require("langgraph")
     from mem0_integrations.cli.demo import run_demo, run_visit
 
     if visit is None:
@@ -163,7 +166,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve memories to the official clients of Mem0: the Platform's protocol, self-hosted."""
-    _require_server()
+    _require("server")
     from mem0_integrations.cli.serve import Serving, run_serve, state_url_of
     from mem0_integrations.server import ServerSettings
 
@@ -191,7 +194,7 @@ def create_key(
     state_url: StateUrl = None,
 ) -> None:
     """Create an API key; it is shown once."""
-    _require_server()
+    _require("server")
     from mem0_integrations.cli.serve import run_create_key
 
     run_create_key(state_url, data_dir, project=project, name=name)
@@ -200,7 +203,7 @@ def create_key(
 @keys.command("list")
 def list_keys(*, data_dir: DataDir = None, state_url: StateUrl = None) -> None:
     """Show the API keys, without their secrets."""
-    _require_server()
+    _require("server")
     from mem0_integrations.cli.serve import run_list_keys
 
     run_list_keys(state_url, data_dir)
@@ -214,7 +217,7 @@ def revoke_key(
     state_url: StateUrl = None,
 ) -> None:
     """Refuse an API key from now on."""
-    _require_server()
+    _require("server")
     from mem0_integrations.cli.serve import run_revoke_key
 
     run_revoke_key(state_url, data_dir, key)
@@ -229,9 +232,7 @@ def main() -> None:
     try:
         app()
     except Mem0IntegrationsError as error:
-        Console(stderr=True).print(
-            f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True
-        )
+        say(Console(stderr=True), f"[red]Error:[/] {escape(str(error))}")
         sys.exit(1)
 
 
@@ -270,11 +271,7 @@ def migrate_graph(
 
 
 def read_config(path: Path | None) -> dict[str, Any] | None:
-    """Read a Mem0 config from a JSON file.
-
-    Raises:
-        ConfigurationError: The file does not hold a JSON object.
-    """
+    """Read a Mem0 config from a JSON file; another file is refused."""
     if path is None:
         return None
     try:
@@ -286,11 +283,6 @@ def read_config(path: Path | None) -> dict[str, Any] | None:
     return config
 
 
-def _require_langgraph() -> None:
-    # Imported first, because this module says which extra is missing.
-    import mem0_integrations.langgraph  # noqa: F401
-
-
-def _require_server() -> None:
-    # Imported first, because this module says which extra is missing.
-    import mem0_integrations.server  # noqa: F401
+def _require(package: str) -> None:
+    # Imported first, because it says which extra is missing.
+    importlib.import_module(f"mem0_integrations.{package}")

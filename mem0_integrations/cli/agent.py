@@ -42,13 +42,7 @@ class SupportState(MessagesState):
 def build_agent(
     memory: AgentMemory, model: BaseChatModel | None = None, *, background: bool = True
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Build the agent.
-
-    Args:
-        memory: Its long-term memory.
-        model: The chat model that answers; without one, the agent quotes what it remembers.
-        background: Whether turns are remembered in the background.
-    """
+    """Build the agent; without a model that answers, it quotes what it remembers."""
 
     def respond(state: SupportState) -> dict[str, list[BaseMessage]]:
         recalled = state["recalled"]
@@ -70,12 +64,7 @@ def build_agent(
 
 
 def extractive_answer(said: str, recalled: Mapping[str, Any]) -> str:
-    """Answer by quoting what is remembered; no model is involved.
-
-    Args:
-        said: What the customer said.
-        recalled: The `memories` that were recalled for it, and `degraded`.
-    """
+    """Answer what was said by quoting what was recalled for it; no model is involved."""
     if recalled["degraded"]:
         return "I cannot look up my notes right now, so I do not know what you told me before."
     stated = SentenceExtractor().extract([{"role": "user", "content": said}])

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.cli.agent import build_agent
+from mem0_integrations.cli.layout import table_of
 from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import connect
 from mem0_integrations.errors import Mem0IntegrationsError
@@ -49,10 +49,8 @@ def run_chat(
         agent = build_agent(memory, llm)
         run = {"configurable": {"thread_id": thread or uuid.uuid4().hex, "user_id": scope.user_id}}
         console.print(f"[bold]Customer support for {escape(user)}.[/] {_HELP}", highlight=False)
-        console.print(
-            f"[dim]{_WITH_MODEL.format(model=model) if model else _WITHOUT_MODEL}[/]",
-            highlight=False,
-        )
+        answers = _WITH_MODEL.format(model=model) if model else _WITHOUT_MODEL
+        console.print(f"[dim]{answers}[/]", highlight=False)
         while (said := _ask(console, "\n[bold cyan]You:[/] ")) != "/quit":
             if said == "/memories":
                 if not memory.flush(timeout=5):
@@ -123,11 +121,11 @@ def _show(console: Console, memories: list[Memory]) -> None:
     if not memories:
         console.print("I do not remember anything.")
         return
-    table = Table("said at (UTC)", "memory", title=_count(len(memories)), title_justify="left")
-    for memory in memories:
-        date = f"{memory.created_at:%Y-%m-%d %H:%M}" if memory.created_at else ""
-        table.add_row(date, escape(memory.text))
-    console.print(table)
+    rows = (
+        (f"{memory.created_at:%Y-%m-%d %H:%M}" if memory.created_at else "", memory.text)
+        for memory in memories
+    )
+    console.print(table_of(("said at (UTC)", "memory"), rows, _count(len(memories))))
 
 
 def _forget(console: Console, memory: AgentMemory, scope: Scope) -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.cli.agent import build_agent
-from mem0_integrations.cli.layout import show_parts
+from mem0_integrations.cli.layout import say, show_parts
 from mem0_integrations.connection import connect
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.scope import Scope
@@ -117,17 +117,11 @@ def _show_end(console: Console, memory: AgentMemory, folder: Path) -> None:
         highlight=False,
     )
     # `make demo` installs into an environment that is not on the PATH.
-    program = (
-        "mem0-integrations"
-        if shutil.which("mem0-integrations")
-        else f"{sys.executable} -m mem0_integrations"
-    )
+    program = "mem0-integrations"
+    if not shutil.which(program):
+        program = f"{sys.executable} -m mem0_integrations"
     command = f"{program} chat --user {_CUSTOMER.user_id} --data-dir {folder}"
-    console.print(
-        f"  {escape(command)}\n  {escape(command)} --model openai:gpt-5-mini",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(console, f"  {escape(command)}\n  {escape(command)} --model openai:gpt-5-mini")
 
 
 def _why(said: str, memory: dict[str, Any]) -> str:

@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from mem0_integrations.cli.graph import missing_file, opened_graph
-from mem0_integrations.cli.layout import show_parts
+from mem0_integrations.cli.layout import say, show_parts, table_of
 from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import OutboxOptions, connect, split_graph
 from mem0_integrations.data_folder import data_folder
@@ -83,15 +82,10 @@ def run_doctor(
         _examine_outbox(console, outbox, fixes, replay=replay)
         if store is not None:
             _examine_graph(console, store, data_dir, fixes)
-            _examine_outbox(
-                console,
-                graph_outbox_path(outbox),
-                fixes,
-                replay=replay,
-                title="Outbox of the graph",
-            )
+            followed, title = graph_outbox_path(outbox), "Outbox of the graph"
+            _examine_outbox(console, followed, fixes, replay=replay, title=title)
     for fix in fixes:
-        console.print(f"[red]To fix:[/] {escape(fix)}", highlight=False, soft_wrap=True)
+        say(console, f"[red]To fix:[/] {escape(fix)}")
     if not fixes:
         console.print("[green]All is well.[/]")
     return 1 if fixes else 0
@@ -124,25 +118,19 @@ def _examine_memory(
         # An examination must not deliver what is queued: that takes the model that extracts it.
         options = OutboxOptions(path=outbox if replay else Path(nothing) / "outbox.db")
         try:
-            llm = chat_model(model)
+            llm, words = chat_model(model), has_words(config, data_dir) or None
             with connect(
-                config,
-                graph=graph,
-                data_dir=data_dir,
-                lexical=has_words(config, data_dir) or None,
-                outbox=options,
-                llm=llm,
+                config, graph=graph, data_dir=data_dir, lexical=words, outbox=options, llm=llm
             ) as memory:
                 recall = memory.recall("doctor", scope=_PROBE, timeout=30)
                 if recall.degraded:
                     fixes.append(f"The memory does not answer: {recall.degraded}")
-                parts = {
-                    **memory.describe(),
+                more = {
                     "outbox": str(outbox),
                     "telemetry": f"MEM0_TELEMETRY={os.environ['MEM0_TELEMETRY']}",
                     "answers": "no" if recall.degraded else "yes",
                 }
-                show_parts(console, "In use", parts)
+                show_parts(console, "In use", {**memory.describe(), **more})
                 if reindex:
                     console.print(f"The words of {memory.reindex():,} memories are indexed again.")
                 if replay and (replayed := memory.replay()):
@@ -198,24 +186,18 @@ def _counts(counts: OutboxCounts) -> str:
 def _show_dead_letters(console: Console, letters: Sequence[DeadLetter], fixes: list[str]) -> None:
     if not letters:
         return
-    table = Table(
-        "write",
-        "accepted",
-        "scope",
-        "attempts",
-        "error",
-        title="Dead letters",
-        title_justify="left",
-    )
-    for letter in letters:
-        table.add_row(
+    rows = (
+        (
             str(letter.row),
             f"{letter.accepted_at:%Y-%m-%d %H:%M}",
-            escape(repr(letter.scope)),
+            repr(letter.scope),
             str(letter.attempts),
-            escape(letter.error[:200]),
+            letter.error[:200],
         )
-    console.print(table)
+        for letter in letters
+    )
+    columns = ("write", "accepted", "scope", "attempts", "error")
+    console.print(table_of(columns, rows, "Dead letters"))
     fixes.append(
         f"{len(letters)} writes were given up. Mend what their errors say, then deliver them "
         f"with `mem0-integrations doctor --replay`."

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from mem0_integrations.cli.layout import say, table_of
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError, StorageError
 from mem0_integrations.graph.config import embedded_path
@@ -35,34 +36,34 @@ def run_graph(
 ) -> None:
     """Show the facts of a scope, on the terminal or as a page."""
     console = Console()
-    found = _read(scope, config, data_dir, history=history, limit=limit)
+    folder = data_folder(data_dir)
+    store = {"provider": "embedded"} if config is None else graph_store(config)
+    # Reading must not create one.
+    if missing := missing_file(store, folder):
+        raise ConfigurationError(
+            f"There is no graph in {missing}: connect(graph=True) makes one. For another one, name "
+            f"a file with its graph_store with --config, or its folder with --data-dir."
+        )
+    with opened_graph(store, folder) as graph:
+        found = read_snapshot(graph, scope=scope, history=history, limit=limit)
     owner = whose(scope)
     if html is not None:
         from mem0_integrations.graph.page import graph_page
 
-        page = graph_page(
-            found.relations,
-            title=f"What is known of {owner}",
-            types=found.types,
-            memories=found.memories,
-        )
+        title = f"What is known of {owner}"
+        page = graph_page(found.relations, title=title, types=found.types, memories=found.memories)
         try:
             html.write_text(page, encoding="utf-8")
         except OSError as error:
             raise StorageError(f"Cannot write {html}: {error.strerror or error}.") from error
-        console.print(
-            f"{escape(owner)}: {_count(found)}, in {escape(str(html))}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(console, f"{escape(owner)}: {_count(found)}, in {escape(str(html))}")
     elif found.relations:
         console.print(_table(found, f"{escape(owner)}: {_count(found)}", history=history))
     else:
-        console.print(
+        say(
+            console,
             f"The graph has no facts of {escape(owner)}. Whether some are on their way says "
             f"`mem0-integrations doctor --graph`.",
-            highlight=False,
-            soft_wrap=True,
         )
 
 
@@ -83,11 +84,7 @@ def quiet_driver() -> None:
 
 
 def graph_store(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the `graph_store` of a config.
-
-    Raises:
-        ConfigurationError: The config has no `graph_store`.
-    """
+    """Return the `graph_store` of a config; one without it is refused."""
     store = config.get("graph_store")
     if not isinstance(store, Mapping):
         raise ConfigurationError("The config has no 'graph_store' that says which graph.")
@@ -109,48 +106,25 @@ def missing_file(store: Mapping[str, Any], folder: Path) -> Path | None:
     return None if any(there) else path
 
 
-def _read(
-    scope: Scope,
-    config: Mapping[str, Any] | None,
-    data_dir: Path | None,
-    *,
-    history: bool,
-    limit: int,
-) -> Snapshot:
-    folder = data_folder(data_dir)
-    store = {"provider": "embedded"} if config is None else graph_store(config)
-    # Reading must not create one.
-    if missing := missing_file(store, folder):
-        raise ConfigurationError(
-            f"There is no graph in {missing}: connect(graph=True) makes one. For another one, name "
-            f"a file with its graph_store with --config, or its folder with --data-dir."
-        )
-    with opened_graph(store, folder) as graph:
-        return read_snapshot(graph, scope=scope, history=history, limit=limit)
-
-
 def _table(found: Snapshot, title: str, *, history: bool) -> Table:
     columns = ["about", "fact", "what", "since (UTC)", *(["until"] if history else []), "said in"]
-    table = Table(
-        *(Column(name, overflow="fold") for name in columns), title=title, title_justify="left"
+    rows = (
+        (one.source, one.relationship, one.target, *_days(one, history), _said(one, found))
+        for one in found.relations
     )
-    for one in found.relations:
-        days = [one.valid_from, *([one.valid_to] if history else [])]
-        table.add_row(
-            escape(one.source),
-            escape(one.relationship),
-            escape(one.target),
-            *(f"{day:%Y-%m-%d}" if day else "" for day in days),
-            escape("\n".join(_said(one, found))),
-        )
-    return table
+    return table_of((Column(name, overflow="fold") for name in columns), rows, title)
 
 
-def _said(relation: Relation, found: Snapshot) -> list[str]:
-    return [
+def _days(relation: Relation, history: bool) -> list[str]:
+    days = [relation.valid_from, *([relation.valid_to] if history else [])]
+    return [f"{day:%Y-%m-%d}" if day else "" for day in days]
+
+
+def _said(relation: Relation, found: Snapshot) -> str:
+    return "\n".join(
         found.memories[one].text if one in found.memories else f"(memory {one}, deleted)"
         for one in relation.memory_ids
-    ]
+    )
 
 
 def _count(found: Snapshot) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from mem0_integrations.cli.graph import graph_store, missing_file, quiet_driver, whose
-from mem0_integrations.cli.layout import show_parts
+from mem0_integrations.cli.layout import say, show_parts, table_of
 from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.graph.config import engine_from_config
@@ -35,40 +35,26 @@ def run_migrate(
     dry_run: bool,
     data_dir: Path | None,
 ) -> int:
-    """Migrate a graph; returns the exit code, 0 if nothing needs attention.
-
-    Raises:
-        ConfigurationError: A config names no graph, or one that does not exist.
-        BackendError: A graph does not answer.
-    """
+    """Migrate a graph; returns the exit code, 0 if nothing needs attention."""
     console = Console()
     folder = data_folder(data_dir)
     quiet_driver()
     with ExitStack() as opened:
-        new, old = (
-            graph_store(config),
-            graph_store(config if source_config is None else source_config),
-        )
-        source = _open(old, folder, opened, must_exist=True)
-        parts, target = {"from": source.describe()}, None
+        new = graph_store(config)
+        old = new if source_config is None else graph_store(source_config)
+        # Reading must not create one.
+        if missing := missing_file(old, folder):
+            raise ConfigurationError(f"There is no graph in {missing}.")
+        source, target = opened.enter_context(closing(engine_from_config(old, folder))), None
+        parts = {"from": source.describe()}
         if not dry_run:
-            same = old == new
-            target = source if same else _open(new, folder, opened, must_exist=False)
+            target = source
+            if old != new:
+                target = opened.enter_context(closing(engine_from_config(new, folder)))
             parts["to"] = target.describe()
         show_parts(console, "Graph of Mem0 1.x", parts)
         found = _migrate(console, source, target, scope)
     return _report(console, found, dry_run=dry_run)
-
-
-def _open(
-    store: Mapping[str, Any], folder: Path, opened: ExitStack, *, must_exist: bool
-) -> GraphEngine:
-    # Reading must not create one.
-    if must_exist and (missing := missing_file(store, folder)):
-        raise ConfigurationError(f"There is no graph in {missing}.")
-    engine = engine_from_config(store, folder)
-    opened.callback(engine.close)
-    return engine
 
 
 def _migrate(
@@ -98,7 +84,7 @@ def _report(console: Console, found: Migration, *, dry_run: bool) -> int:
             f"an id or a name is blank or too long."
         )
     for fix in fixes:
-        console.print(f"[red]To look at:[/] {escape(fix)}", highlight=False, soft_wrap=True)
+        say(console, f"[red]To look at:[/] {escape(fix)}")
     if found.scopes:
         known = found.facts - found.written
         done = (
@@ -106,19 +92,16 @@ def _report(console: Console, found: Migration, *, dry_run: bool) -> int:
             if dry_run
             else f"{found.written:,} were written, {known:,} were there already"
         )
-        console.print(f"{found.facts:,} facts; {done}.", highlight=False, soft_wrap=True)
+        say(console, f"{found.facts:,} facts; {done}.")
     return 1 if fixes else 0
 
 
 def _table(found: Migration, *, dry_run: bool) -> Table:
-    columns = ["scope", "facts", "of them ended", *([] if dry_run else ["written"])]
-    table = Table(
-        *(
-            Column(name, overflow="fold", justify="left" if name == "scope" else "right")
-            for name in columns
-        )
+    fields = {"facts": "facts", "of them ended": "ended"}
+    fields |= {} if dry_run else {"written": "written"}
+    numbers = (Column(name, overflow="fold", justify="right") for name in fields)
+    rows = (
+        (whose(one.scope), *(f"{getattr(one, field):,}" for field in fields.values()))
+        for one in found.scopes[:_ROWS]
     )
-    for one in found.scopes[:_ROWS]:
-        numbers = [one.facts, one.ended, *([] if dry_run else [one.written])]
-        table.add_row(escape(whose(one.scope)), *(f"{number:,}" for number in numbers))
-    return table
+    return table_of((Column("scope", overflow="fold"), *numbers), rows)

@@ -13,12 +13,7 @@ __all__ = ["chat_model"]
 
 
 def chat_model(name: str | None) -> BaseChatModel | None:
-    """Create the chat model with a name such as `openai:gpt-5-mini`; None for None.
-
-    Raises:
-        MissingExtraError: LangChain is not installed.
-        ConfigurationError: There is no such model, or its package or key is missing.
-    """
+    """Create the chat model with a name such as `openai:gpt-5-mini`; None for None."""
     if name is None:
         return None
     if not name.strip():

@@ -17,10 +17,11 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Column
 from uvicorn.config import LOGGING_CONFIG
 
 from mem0_integrations.agent_memory import AgentMemory
+from mem0_integrations.cli.layout import say, table_of
 from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import OutboxOptions, connect, split_graph
 from mem0_integrations.data_folder import data_folder, make_folder
@@ -46,15 +47,7 @@ _ID_WIDTH: Final = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What to serve, for the worker processes as well.
-
-    Attributes:
-        config: A Mem0 config; None for the embedded default.
-        graph: Whether to attach an embedded knowledge graph.
-        model: The chat model for extraction; None for that of the config.
-        data_dir: The folder for everything that is written; None for the default one.
-        settings: The settings of the server.
-    """
+    """What to serve, for the worker processes as well; the options are those of `connect`."""
 
     config: dict[str, Any] | None
     graph: bool
@@ -131,23 +124,18 @@ def run_list_keys(state_url: str | None, data_dir: Path | None) -> None:
     """Show all keys."""
     with closing(State(state_url_of(state_url, data_dir))) as state:
         keys = list_keys(state)
-    table = Table(
-        Column("id", min_width=_ID_WIDTH),
-        "begins with",
-        "project",
-        "name",
-        "made (UTC)",
-        "revoked (UTC)",
-    )
-    for key in keys:
-        table.add_row(
+    names = ("begins with", "project", "name", "made (UTC)", "revoked (UTC)")
+    rows = (
+        (
             key.id,
-            escape(key.prefix),
-            escape(key.project_id),
-            escape(key.name or ""),
-            f"{key.created_at:%Y-%m-%d %H:%M}",
-            f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "",
+            key.prefix,
+            key.project_id,
+            key.name or "",
+            *(f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (key.created_at, key.revoked_at)),
         )
+        for key in keys
+    )
+    table = table_of((Column("id", min_width=_ID_WIDTH), *names), rows)
     Console().print(table if keys else "There are no keys.")
 
 
@@ -173,11 +161,10 @@ def _check_host(serving: Serving, host: str) -> None:
             f"There is no API key, so the server does not listen on {host}, where others could "
             f"reach it. Make a key with `mem0-integrations keys create`, or listen on 127.0.0.1."
         )
-    Console(stderr=True).print(
+    say(
+        Console(stderr=True),
         "There is no API key: the server answers this machine only, and everyone on it. Make a "
         "key with `mem0-integrations keys create`.",
-        highlight=False,
-        soft_wrap=True,
     )
 
 

@@ -34,11 +34,7 @@ class Addition:
     """Messages to remember, in the form that the core takes.
 
     Attributes:
-        scope: Whose memories they become.
-        entities: The same, in the client's terms.
-        messages: The messages.
-        metadata: The metadata to store with each memory.
-        infer: Whether statements are extracted.
+        entities: Those of the scope, in the client's terms.
         created_at: When the messages were written (aware UTC); None for now.
         key: The client's idempotency key, if the metadata has one.
     """
@@ -55,9 +51,6 @@ class Addition:
 def read_addition(project_id: str, body: AddBody) -> Addition:
     """Check the body of an add request in a project, and translate it.
 
-    Raises:
-        InvalidInputError: The body is malformed, or names no entity.
-
     Example:
         >>> body = AddBody(messages="I like tea.", user_id="ann", timestamp=0)
         >>> addition = read_addition("p", body)
@@ -70,23 +63,17 @@ def read_addition(project_id: str, body: AddBody) -> Addition:
             for key in ENTITY_KEYS
         }
     )
-    internal = {
-        name: value
-        for name, value in (
-            ("app_id", entities.app_id),
-            ("run_id", entities.run_id),
-            ("structured_attributes", body.structured_attributes),
-            ("expiration_date", _day(body.expiration_date)),
-        )
-        if value is not None
-    }
-    metadata = check_metadata(
-        {
-            **own_metadata(body.metadata),
-            **internal_metadata(**internal),
-            **({"categories": body.categories} if body.categories else {}),
-        }
+    internal = internal_metadata(
+        app_id=entities.app_id,
+        run_id=entities.run_id,
+        structured_attributes=body.structured_attributes,
+        expiration_date=_day(body.expiration_date),
     )
+    metadata = {
+        **own_metadata(body.metadata),
+        **{name: value for name, value in internal.items() if value is not None},
+        **({"categories": body.categories} if body.categories else {}),
+    }
     messages: list[dict[str, object]] = [
         {"role": "user", "content": message}
         if isinstance(message, str)
@@ -102,7 +89,7 @@ def read_addition(project_id: str, body: AddBody) -> Addition:
         scope=write_scope(project_id, entities),
         entities=entities,
         messages=messages,
-        metadata=metadata,
+        metadata=check_metadata(metadata),
         infer=body.infer,
         created_at=_moment(body.timestamp),
         key=key if isinstance(key, str) and key else None,
@@ -110,12 +97,9 @@ def read_addition(project_id: str, body: AddBody) -> Addition:
 
 
 def changed_fields(given: Mapping[str, object]) -> dict[str, object]:
-    """Return the metadata that an update of a memory sets.
+    """Return the metadata that an update sets, which a client sent with a memory's fields.
 
-    Of what the client sent, `metadata`, `timestamp` and `expiration_date` (None to clear it) count.
-
-    Raises:
-        InvalidInputError: A value is malformed.
+    `metadata`, `timestamp` and `expiration_date` (None to clear it) count.
     """
     metadata = given.get("metadata")
     changes = own_metadata(metadata) if isinstance(metadata, Mapping) else {}
@@ -127,18 +111,10 @@ def changed_fields(given: Mapping[str, object]) -> dict[str, object]:
 
 
 def fingerprint(body: AddBody) -> tuple[str, str]:
-    """Return a body as JSON, and a digest to compare it with others.
-
-    Raises:
-        InvalidInputError: The body holds a value that JSON cannot express.
-    """
+    """Return a body as JSON, and a digest to compare it with others."""
+    given = body.model_dump(mode="json", exclude_unset=True)
     try:
-        text = json.dumps(
-            body.model_dump(mode="json", exclude_unset=True),
-            allow_nan=False,
-            ensure_ascii=False,
-            sort_keys=True,
-        )
+        text = json.dumps(given, allow_nan=False, ensure_ascii=False, sort_keys=True)
         return text, hashlib.sha256(text.encode()).hexdigest()
     except ValueError:
         raise InvalidInputError(

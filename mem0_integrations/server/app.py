@@ -29,7 +29,6 @@ from mem0_integrations.server.routes import ROUTERS
 from mem0_integrations.server.routes.health import count_writes
 from mem0_integrations.server.settings import ServerSettings
 from mem0_integrations.server.state import State
-from mem0_integrations.server.workers import Worker
 
 __all__ = ["create_app", "default_state_url"]
 
@@ -93,15 +92,18 @@ def create_app(
             f"create_app needs an AgentMemory, as connect() makes it, not {memory!r}."
         )
     settings = settings or ServerSettings()
-    limiter = None
-    if settings.rate_limit is not None:
-        limiter = Limiter(settings.rate_limit, settings.rate_limit_storage)
+    rate, counted_in = settings.rate_limit, settings.rate_limit_storage
+    limiter = None if rate is None else Limiter(rate, counted_in)
     state = State(settings.state_url or default_state_url())
     server = Server(memory, state, settings, limiter)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        server.workers = _workers(server)
+        server.workers = {
+            "events": writes.worker(server),
+            "exports": exports.worker(server),
+            "webhooks": deliveries.worker(server),
+        }
         for worker in server.workers.values():
             worker.start()
         try:
@@ -139,21 +141,9 @@ def create_app(
 
 
 def default_state_url(data_dir: str | Path | None = None) -> str:
-    """Return the URL of the server's own database if the settings have none.
-
-    Args:
-        data_dir: The folder for everything that is written; None for the default one.
-    """
+    """Return the URL of the server's own database in a data folder; None for the default one."""
     path = data_folder(data_dir) / "server" / "state.db"
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
-
-
-def _workers(server: Server) -> dict[str, Worker]:
-    return {
-        "events": writes.worker(server),
-        "exports": exports.worker(server),
-        "webhooks": deliveries.worker(server),
-    }
 
 
 def _stop(server: Server, *, close_memory: bool) -> None:

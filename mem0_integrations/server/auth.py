@@ -32,13 +32,10 @@ _X_API_KEY: Final = APIKeyHeader(name="X-API-Key", scheme_name="X-API-Key", auto
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request.
+    """Who sent a request: the project of the key is the only one whose data the caller sees.
 
-    Attributes:
-        project_id: The project of the key: the only one whose data the caller sees.
-        org_id: The organization of the project.
-        user_email: What the clients show as the user; it grants nothing.
-        key_id: The key; None while the server has no keys.
+    `user_email` is what clients show as the user, and grants nothing; `key_id` is None while the
+    server has no keys.
     """
 
     project_id: str
@@ -63,7 +60,7 @@ async def caller(
     request.state.caller = found
     if server.limiter is not None:
         take = partial(server.limiter.take, found.key_id or found.project_id)
-        request.state.allowance = await run_in_threadpool(take)
+        request.state.rate_headers = await run_in_threadpool(take)
     return found
 
 
@@ -81,21 +78,13 @@ ProjectCallerDep = Annotated[Caller, Depends(project_caller)]
 
 
 def check_project(caller: Caller, project_id: str) -> None:
-    """Refuse a project that is not the caller's.
-
-    Raises:
-        HTTPException: 404: callers do not learn whether others have it.
-    """
+    """Refuse a project that is not the caller's; 404 does not tell whether it exists."""
     if project_id != caller.project_id:
         raise HTTPException(404, "The key does not belong to this project.")
 
 
 def check_org(caller: Caller, org_id: str) -> None:
-    """Refuse an organization that is not the caller's.
-
-    Raises:
-        HTTPException: 404: callers do not learn whether others have it.
-    """
+    """Refuse an organization that is not the caller's, as `check_project` does."""
     if org_id != caller.org_id:
         raise HTTPException(404, "The key does not belong to this organization.")
 
@@ -129,9 +118,7 @@ def _caller_of(key: str, rows: Sequence[Sequence[Any]]) -> Caller | None:
 def _admitted(request: Request, server: Server, given: str | None) -> Caller:
     found = None
     if given is not None:
-        with server.state.reading() as connection:
-            rows = connection.execute(VALID_KEYS.statement, lookup_values(given)).all()
-        found = _caller_of(given, rows)
+        found = _caller_of(given, server.state.rows(VALID_KEYS.statement, lookup_values(given)))
     if found is None and has_keys(server.state):
         raise _unauthorized(
             "This server needs an API key: send 'Authorization: Token <key>'."
@@ -152,11 +139,7 @@ def _keyless(request: Request, server: Server) -> Caller:
             "While this server has no API key, it answers its own machine only: make a key with "
             "`mem0-integrations keys create`."
         )
-    with server.state.reading() as connection:
-        known = connection.execute(
-            sa.select(projects.c.id).where(projects.c.id == DEFAULT_PROJECT)
-        ).first()
-    if known is None:
+    if not server.state.rows(sa.select(projects.c.id).where(projects.c.id == DEFAULT_PROJECT)):
         with server.state.begin() as connection:
             create_project(connection, DEFAULT_PROJECT)
     return Caller(DEFAULT_PROJECT, DEFAULT_ORG, f"{DEFAULT_PROJECT}@localhost")

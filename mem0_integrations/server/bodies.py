@@ -81,12 +81,7 @@ class PageLinks(TypedDict):
 
 
 def page_links(path: str, page: int, *, more: bool) -> PageLinks:
-    """Return the links of a page to the pages after and before it.
-
-    Args:
-        path: The path of a page, with `{}` in place of its number.
-        page: The number of this page, from 1.
-        more: Whether there is a page after this one.
+    """Return the links of a page to its neighbours; the path has `{}` in place of the number.
 
     Example:
         >>> page_links("/v1/events/?page={}", 1, more=True)
@@ -350,10 +345,15 @@ class UpdateBody(BaseModel):
     expiration_date: Annotated[str | None, Field(description="None to clear it.")] = None
 
 
-class BatchChange(BaseModel):
-    """What to change in one memory."""
+class Reference(BaseModel):
+    """One memory."""
 
     memory_id: str
+
+
+class BatchChange(Reference):
+    """What to change in one memory."""
+
     text: str | None = None
     metadata: JsonObject | None = None
 
@@ -362,12 +362,6 @@ class BatchUpdate(BaseModel):
     """What to change in several memories."""
 
     memories: Annotated[list[BatchChange], Field(min_length=1, max_length=_MAX_BATCH)]
-
-
-class Reference(BaseModel):
-    """One memory."""
-
-    memory_id: str
 
 
 class BatchDelete(BaseModel):

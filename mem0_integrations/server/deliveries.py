@@ -28,6 +28,7 @@ __all__ = ["deliveries", "enqueue", "signature", "worker"]
 logger = logging.getLogger(__name__)
 
 _CONCURRENT: Final = 8
+_TOLD: Final = ("id", "data", "event")
 _RETRY: Final = RetryPolicy(base=1.0, cap=3600.0)
 
 deliveries: Final = sa.Table(
@@ -57,19 +58,14 @@ def enqueue(
     """
     if not changes:
         return False
-    rows = connection.execute(
-        sa.select(webhooks.c.id, webhooks.c.event_types).where(
-            webhooks.c.project_id == project_id, webhooks.c.is_active
-        )
-    ).all()
-    at = now()
+    told = sa.select(webhooks.c.id, webhooks.c.event_types)
+    told = told.filter_by(project_id=project_id, is_active=True)
+    rows, at = connection.execute(told).all(), now()
     wanted = [
         {
             "id": str(uuid.uuid4()),
             "webhook_id": row.id,
-            "body": json.dumps(
-                {"event_details": {name: change[name] for name in ("id", "data", "event")}}
-            ),
+            "body": json.dumps({"event_details": {key: change[key] for key in _TOLD}}),
             "due_at": at,
         }
         for change in changes
@@ -83,10 +79,6 @@ def enqueue(
 
 def signature(secret: str, body: bytes) -> str:
     """Return the value of the header `X-Mem0-Signature` with which a body is sent.
-
-    Args:
-        secret: The webhook's secret, as it was shown when the webhook was created.
-        body: The body, byte for byte.
 
     Example:
         >>> signature("secret", b"{}")[:20]
@@ -130,13 +122,12 @@ class _Deliverer:
         numbers = sa.select(sa.func.min(deliveries.c.number)).group_by(deliveries.c.webhook_id)
         if webhook_id is not None:
             numbers = numbers.where(deliveries.c.webhook_id == webhook_id)
-        with self._server.state.reading() as connection:
-            return connection.execute(
-                sa.select(deliveries, webhooks.c.url, webhooks.c.secret)
-                .join(webhooks)
-                .where(deliveries.c.number.in_(numbers), deliveries.c.due_at <= now())
-                .order_by(deliveries.c.due_at)
-            ).all()
+        return self._server.state.rows(
+            sa.select(deliveries, webhooks.c.url, webhooks.c.secret)
+            .join(webhooks)
+            .where(deliveries.c.number.in_(numbers), deliveries.c.due_at <= now())
+            .order_by(deliveries.c.due_at)
+        )
 
     def _deliver_all(self, head: sa.Row[Any]) -> None:
         rows: Sequence[sa.Row[Any]] = [head]
@@ -152,30 +143,24 @@ class _Deliverer:
 
     def _claim(self, row: sa.Row[Any]) -> bool:
         """Claim a delivery, unless another process has claimed it."""
-        with self._server.state.begin() as connection:
-            return bool(
-                connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.number == row.number, deliveries.c.attempts == row.attempts)
-                    .values(attempts=row.attempts + 1, due_at=now() + self._lease)
-                ).rowcount
-            )
+        claimed = self._server.state.change(
+            deliveries.update()
+            .filter_by(number=row.number, attempts=row.attempts)
+            .values(attempts=row.attempts + 1, due_at=now() + self._lease)
+        )
+        return claimed > 0
 
     def _deliver(self, row: sa.Row[Any]) -> None:
         body = row.body.encode()
+        headers = {
+            "Content-Type": "application/json",
+            "X-Mem0-Delivery": row.id,
+            "X-Mem0-Signature": signature(row.secret, body),
+            "X-Mem0-Timestamp": str(int(time.time())),
+        }
         try:
             # What it answers is not read: some never come to an end.
-            with self._client.stream(
-                "POST",
-                row.url,
-                content=body,
-                headers={
-                    "Content-Type": "application/json",
-                    "X-Mem0-Delivery": row.id,
-                    "X-Mem0-Signature": signature(row.secret, body),
-                    "X-Mem0-Timestamp": str(int(time.time())),
-                },
-            ) as answer:
+            with self._client.stream("POST", row.url, content=body, headers=headers) as answer:
                 failure = None if answer.is_success else f"status {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__
@@ -183,16 +168,9 @@ class _Deliverer:
         this = deliveries.c.number == row.number
         if failure is not None and attempt < self._server.settings.webhook_attempts:
             due = now() + timedelta(seconds=_RETRY.backoff(attempt))
-            with self._server.state.begin() as connection:
-                connection.execute(deliveries.update().where(this).values(due_at=due))
+            self._server.state.change(deliveries.update().where(this).values(due_at=due))
             return
         if failure is not None:
-            logger.error(
-                "Webhook %s: gave delivery %s up after %d attempts (%s).",
-                row.webhook_id,
-                row.id,
-                attempt,
-                failure,
-            )
-        with self._server.state.begin() as connection:
-            connection.execute(deliveries.delete().where(this))
+            said = "Webhook %s: gave delivery %s up after %d attempts (%s)."
+            logger.error(said, row.webhook_id, row.id, attempt, failure)
+        self._server.state.change(deliveries.delete().where(this))

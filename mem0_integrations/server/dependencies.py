@@ -27,13 +27,9 @@ class Server:
     """What the endpoints of one application share.
 
     Attributes:
-        memory: The memory behind it.
         state: The database for projects, keys, events and everything else but memories.
-        settings: The settings of the server.
-        limiter: Limits the requests of each key; None for no limit.
         workers: The background threads by name, while the application runs.
-        waiting: Threads for requests that wait until a write ends, so that they do not hold up
-            others.
+        waiting: Threads for requests that wait until a write ends, and hold up no others.
     """
 
     memory: AgentMemory
@@ -44,11 +40,7 @@ class Server:
     waiting: WorkerPool = field(default_factory=partial(WorkerPool, _WAITING_THREADS))
 
     def stop(self, seconds: float) -> None:
-        """Stop the threads; an application that is started again creates new ones.
-
-        Args:
-            seconds: Maximum number of seconds to wait for each worker.
-        """
+        """Stop the threads, each within so many seconds; a new start makes new ones."""
         for worker in self.workers.values():
             worker.stop(seconds)
         self.workers = {}
@@ -79,7 +71,5 @@ def change(server: Server, statement: sa.Update | sa.Delete, *, missing: str) ->
     Raises:
         HTTPException: 404, with the sentence `missing`: there is no such row.
     """
-    with server.state.begin() as connection:
-        changed = connection.execute(statement).rowcount
-    if not changed:
+    if not server.state.change(statement):
         raise HTTPException(404, missing)

@@ -45,14 +45,7 @@ entities: Final = sa.Table(
 
 @dataclass(slots=True)
 class FoundEntity:
-    """What the memories of an entity, and its own row, say about it.
-
-    Attributes:
-        created_at: When it first appeared (aware UTC).
-        updated_at: When it, or one of its memories, last changed (aware UTC).
-        metadata: The metadata with which it was created.
-        memories: The number of its memories.
-    """
+    """What the memories of an entity, and its own row, say about it; times are aware UTC."""
 
     created_at: datetime
     updated_at: datetime

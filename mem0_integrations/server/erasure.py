@@ -22,24 +22,15 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 def erase(server: Server, project_id: str, filters: Mapping[str, JsonValue]) -> str:
-    """Delete the data of entities in a project.
+    """Delete the data of entities in a project; returns the id of the event that records it.
 
     With ids alone, all data of the entities is deleted: memories, their history, the messages
     that Mem0 retains, waiting writes, facts of the graph. With a filter on metadata, or `*`,
     single memories are deleted.
 
-    Args:
-        server: The server with the data.
-        project_id: The project.
-        filters: What to delete: ids, each of which may be `*`, and optionally `metadata`.
-
-    Returns:
-        The id of the event that records the deletion.
-
     Raises:
         InvalidInputError: There is no id, or the filter is malformed.
-        BackendError: The memory failed after part of the data may have been deleted; call it
-            again.
+        BackendError: The memory failed, perhaps after a part was deleted; call it again.
     """
     query = compile_query(filters, project_id, show_expired=True)
     if not query.names_entity:

@@ -58,11 +58,7 @@ class NotSupportedError(Mem0IntegrationsError):
 
 
 class ErrorBody(BaseModel):
-    """The answer to a request that failed.
-
-    Attributes:
-        detail: One sentence that says why.
-    """
+    """The answer to a request that failed: one sentence that says why."""
 
     detail: str
 
@@ -113,9 +109,7 @@ def answer_errors(app: FastAPI) -> None:
     def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
         return error_response(400, _sentence(error))
 
-    @app.exception_handler(Mem0IntegrationsError)
-    def failed(request: Request, error: Mem0IntegrationsError) -> JSONResponse:
-        return _answer(request, error)
+    app.add_exception_handler(Mem0IntegrationsError, _failed)
 
     @app.exception_handler(DataError)
     @app.exception_handler(UnicodeEncodeError)
@@ -147,7 +141,7 @@ def log_failure(method: str, scope: Mapping[str, Any], error: BaseException) -> 
     logger.error("%s %s failed: %s in %s", method, route, type(error).__name__, where)
 
 
-def _answer(request: Request, error: Mem0IntegrationsError) -> JSONResponse:
+def _failed(request: Request, error: Exception) -> JSONResponse:
     match error:
         case InvalidInputError():
             return error_response(400, str(error))

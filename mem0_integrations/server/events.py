@@ -19,7 +19,7 @@ from mem0_integrations.server.deliveries import enqueue
 from mem0_integrations.server.dependencies import Server
 from mem0_integrations.server.state import TABLES, Moment, Prepared, State, now
 from mem0_integrations.server.tenancy import ENTITY_KEYS, EntityIds
-from mem0_integrations.server.webhooks import any_listening
+from mem0_integrations.server.webhooks import webhooks
 
 __all__ = [
     "FORGOTTEN",
@@ -124,18 +124,17 @@ _END: Final = (
     )
     .returning(events.c.id)
 )
-_END_UNHEARD: Final = Prepared(_END.where(~any_listening(events.c.project_id)))
+_LISTENING: Final = sa.exists().where(
+    webhooks.c.project_id == events.c.project_id, webhooks.c.is_active
+)
+_END_UNHEARD: Final = Prepared(_END.where(~_LISTENING))
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What happened to one memory.
 
-    Attributes:
-        memory_id: The memory.
-        event: `ADD`, `UPDATE` or `DELETE`.
-        text: Its text now, or before it was deleted.
-        old_text: Its text before an update.
+    `text` is that after the change, or before a deletion; `old_text` is that before an update.
     """
 
     memory_id: str
@@ -230,8 +229,7 @@ def record_erasure(server: Server, project_id: str, changes: Sequence[Change]) -
 def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEvent | None:
     """End an event with the outcome of its write, and tell the webhooks.
 
-    Returns:
-        The ended event; None when another thread or process has ended it.
+    Returns the ended event; None when another thread or process has ended it.
     """
     at = now()
     changes = [Change(memory.id, "ADD", memory.text).result() for memory in found.memories]
@@ -265,74 +263,54 @@ def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: da
     """
     at = now()
     which = of_entities(project_id, ids) & (events.c.created_at <= until)
-    with server.state.begin() as connection:
-        connection.execute(
-            events.update()
-            .where(which)
-            .values(
-                # What was forgotten may be said again.
-                idempotency=None,
-                payload="{}",
-                results="[]",
-                changes=0,
-                error=sa.case((is_open(), FORGOTTEN), else_=None),
-                status=sa.case((is_open(), "FAILED"), else_=events.c.status),
-                completed_at=sa.func.coalesce(events.c.completed_at, at),
-                updated_at=at,
-            )
+    server.state.change(
+        events.update()
+        .where(which)
+        .values(
+            # What was forgotten may be said again.
+            idempotency=None,
+            payload="{}",
+            results="[]",
+            changes=0,
+            error=sa.case((is_open(), FORGOTTEN), else_=None),
+            status=sa.case((is_open(), "FAILED"), else_=events.c.status),
+            completed_at=sa.func.coalesce(events.c.completed_at, at),
+            updated_at=at,
         )
+    )
 
 
 def hold(server: Server, project_id: str, ids: Mapping[str, str]) -> None:
     """Mark the waiting writes of entities so that none is accepted again during a deletion."""
     which = of_entities(project_id, ids) & is_open() & events.c.started_at.is_(None)
-    with server.state.begin() as connection:
-        connection.execute(events.update().where(which).values(started_at=now()))
+    server.state.change(events.update().where(which).values(started_at=now()))
 
 
 def deleted_entities(server: Server, project_id: str, memory_id: str) -> EntityIds | None:
     """Return the entities of a deleted memory; None if they are not known."""
-    with server.state.reading() as connection:
-        row = connection.execute(
-            sa.select(*(events.c[key] for key in ENTITY_KEYS)).where(
-                events.c.memory_id == memory_id,
-                events.c.project_id == project_id,
-                events.c.event_type == "DELETE",
-            )
-        ).first()
-    return None if row is None else EntityIds(**row._mapping)
+    deletion = {"memory_id": memory_id, "project_id": project_id, "event_type": "DELETE"}
+    ids = sa.select(*(events.c[key] for key in ENTITY_KEYS)).filter_by(**deletion).limit(1)
+    return next((EntityIds(**row._mapping) for row in server.state.rows(ids)), None)
 
 
 def prune(server: Server) -> None:
     """Erase the events that ended more than 30 days ago."""
-    with server.state.begin() as connection:
-        connection.execute(events.delete().where(events.c.completed_at < now() - _RETENTION))
+    server.state.change(events.delete().where(events.c.completed_at < now() - _RETENTION))
 
 
 def insert(state: State, event: StoredEvent) -> None:
-    """Store a new event.
-
-    Raises:
-        IntegrityError: Another event has its idempotency key.
-    """
+    """Store a new event; IntegrityError if another one has its idempotency key."""
     state.run(_INSERT, _values(event, _COLUMNS))
 
 
-def select(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> list[StoredEvent]:
+def select(state: State, *which: sa.ColumnElement[bool]) -> list[StoredEvent]:
     """Return the events that meet all conditions, the earliest first."""
-    return stored_events(
-        connection.execute(events.select().where(*which).order_by(events.c.created_at))
-    )
+    return stored_events(state.rows(events.select().where(*which).order_by(events.c.created_at)))
 
 
 def load(server: Server, project_id: str, event_id: str) -> StoredEvent:
-    """Return an event.
-
-    Raises:
-        HTTPException: 404: the project has no such event.
-    """
-    with server.state.reading() as connection:
-        found = select(connection, events.c.id == event_id, events.c.project_id == project_id)
+    """Return an event; 404 if the project has no such event."""
+    found = select(server.state, events.c.id == event_id, events.c.project_id == project_id)
     if not found:
         raise HTTPException(404, "There is no such event in this project.")
     return found[0]
@@ -347,11 +325,8 @@ def of_entities(project_id: str, ids: Mapping[str, str]) -> sa.ColumnElement[boo
 
 def count_events(state: State) -> dict[str, int]:
     """Count the events of all projects by status."""
-    with state.reading() as connection:
-        rows = connection.execute(
-            sa.select(events.c.status, sa.func.count().label("number")).group_by(events.c.status)
-        ).all()
-    return {row.status: row.number for row in rows}
+    numbers = sa.select(events.c.status, sa.func.count()).group_by(events.c.status)
+    return dict(state.rows(numbers))
 
 
 def _completed(project_id: str, event_type: str, **more: Any) -> StoredEvent:

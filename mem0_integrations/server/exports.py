@@ -114,12 +114,8 @@ def _work(server: Server) -> bool:
             return False
         outcome = {"status": "failed"}
         log_failure("export", {}, error)
-    with server.state.begin() as connection:
-        connection.execute(
-            exports.update()
-            .filter_by(id=job.id, status="running", attempts=job.attempts + 1)
-            .values(**outcome)
-        )
+    mine = {"id": job.id, "status": "running", "attempts": job.attempts + 1}
+    server.state.change(exports.update().filter_by(**mine).values(**outcome))
     return True
 
 
@@ -130,12 +126,10 @@ def _claim(state: State) -> sa.Row[Any] | None:
         exports.c.status == "pending",
         sa.and_(exports.c.status == "running", exports.c.claimed_until < at),
     )
-    with state.reading() as connection:
-        oldest = connection.execute(
-            exports.select().where(is_free).order_by(exports.c.created_at).limit(1)
-        ).first()
-    if oldest is None:
+    free = state.rows(exports.select().where(is_free).order_by(exports.c.created_at).limit(1))
+    if not free:
         return None
+    (oldest,) = free
     with state.begin() as connection:
         connection.execute(exports.delete().where(exports.c.created_at < at - RETENTION))
         claimed = connection.execute(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final
 
 from mem0_integrations.errors import InvalidFilterError
@@ -86,12 +86,7 @@ class MemoryQuery:
 def compile_query(
     filters: Mapping[str, object] | None, project_id: str, *, show_expired: bool = False
 ) -> MemoryQuery:
-    """Compile a client's filter.
-
-    Args:
-        filters: The filter that was sent; None or an empty one for all memories of the project.
-        project_id: The caller's project; no filter reaches beyond it.
-        show_expired: Whether to include expired memories.
+    """Compile a client's filter; without one, all memories of the project are asked for.
 
     Raises:
         InvalidFilterError: The filter is malformed; the message names the path.
@@ -277,11 +272,11 @@ def _moment(value: object, path: str) -> object:
     if value is None:
         return None
     found = read_moment(value)
-    if found is not None:
-        return found
-    raise InvalidFilterError(
-        f"{path}: not a time: {value!r}; use an ISO 8601 string, or seconds since the epoch"
-    )
+    if found is None:
+        raise InvalidFilterError(
+            f"{path}: not a time: {value!r}; use an ISO 8601 string, or seconds since the epoch"
+        )
+    return found
 
 
 def _day(value: object, path: str) -> object:
@@ -312,7 +307,6 @@ def _list(value: object) -> list[object]:
 
 def _record(memory: ClientMemory) -> dict[str, object]:
     """Return the values of a memory that a compiled filter can check."""
-    expires: date | None = memory.expiration_date
     return {
         **{_METADATA + key: value for key, value in memory.metadata.items()},
         **{_name(key): value for key, value in memory.entities.ids.items()},
@@ -320,7 +314,7 @@ def _record(memory: ClientMemory) -> dict[str, object]:
         "text": memory.text,
         "categories": list(memory.categories),
         "category_text": _SEPARATOR.join(memory.categories),
-        "expiration_date": None if expires is None else expires.isoformat(),
+        "expiration_date": memory.expiration_date and memory.expiration_date.isoformat(),
         "created_at": memory.created_at,
         "updated_at": memory.updated_at,
     }

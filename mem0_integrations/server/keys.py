@@ -60,16 +60,7 @@ VALID_KEYS: Final = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key, without the secret.
-
-    Attributes:
-        id: Its id.
-        prefix: Its first characters.
-        project_id: The project that it opens.
-        name: Its name, if it was given one.
-        created_at: When it was created (aware UTC).
-        revoked_at: When it was revoked (aware UTC); None while it is valid.
-    """
+    """An API key, without the secret: `prefix` has its first characters; times are aware UTC."""
 
     id: str
     prefix: str
@@ -85,13 +76,7 @@ _KEYS: Final = sa.select(*(keys.c[field.name] for field in fields(Key))).order_b
 def create_key(state: State, project_id: str, name: str | None = None) -> str:
     """Create a key of a project, and the project if it does not exist.
 
-    Args:
-        state: Where keys are stored, as hashes.
-        project_id: The project.
-        name: A name for the key; at most 255 characters.
-
-    Returns:
-        The key; it cannot be shown again.
+    The key that is returned cannot be shown again: only its hash is stored.
 
     Raises:
         InvalidInputError: The project's id is not valid, or the name is too long.
@@ -117,16 +102,11 @@ def create_key(state: State, project_id: str, name: str | None = None) -> str:
 
 def list_keys(state: State) -> list[Key]:
     """Return all keys, oldest first, including revoked ones."""
-    with state.reading() as connection:
-        return [Key(*row) for row in connection.execute(_KEYS)]
+    return [Key(*row) for row in state.rows(_KEYS)]
 
 
 def revoke_key(state: State, which: str) -> Key:
-    """Revoke a key; its requests are refused from then on.
-
-    Args:
-        state: Where keys are stored.
-        which: Its id, or enough of its first characters to identify it.
+    """Revoke the key with an id, or with first characters that no other valid key has.
 
     Raises:
         InvalidInputError: No valid key matches, or more than one does.
@@ -149,8 +129,7 @@ def revoke_key(state: State, which: str) -> Key:
 
 def has_keys(state: State) -> bool:
     """Tell whether a key was ever created: from then on, every request needs one."""
-    with state.reading() as connection:
-        return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
+    return bool(state.rows(sa.select(keys.c.id).limit(1)))
 
 
 def lookup_values(key: str) -> dict[str, str]:

@@ -51,14 +51,7 @@ class Metrics:
         self._shared.register(_Counted("mem0_server_events", "Events of adds.", events))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request.
-
-        Args:
-            method: The HTTP method.
-            route: The template of the path, without the values of its parameters.
-            status: The HTTP status.
-            seconds: The duration of the request in seconds.
-        """
+        """Count a request; the route is the template of its path, without any values."""
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
@@ -78,9 +71,6 @@ class _Counted(Collector):
         self._name = name
         self._what = what
         self._count = count
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        yield GaugeMetricFamily(self._name, self._what, labels=["status"])
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(self._name, self._what, labels=["status"])

@@ -56,8 +56,7 @@ class Observed(_HTTPMiddleware):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if allowance := scope.get("state", {}).get("allowance"):
-                    MutableHeaders(scope=message).update(allowance.headers)
+                MutableHeaders(scope=message).update(scope.get("state", {}).get("rate_headers", {}))
             await send(message)
 
         try:
@@ -77,16 +76,11 @@ class Observed(_HTTPMiddleware):
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path_format", "unknown")
-        self._metrics.observe(scope["method"], route, status, seconds)
-        caller = scope.get("state", {}).get("caller")
-        logger.info(
-            "%s %s %d %.1f ms project=%s",
-            scope["method"],
-            route,
-            status,
-            seconds * 1000,
-            caller.project_id if caller else "-",
-        )
+        method, caller = scope["method"], scope.get("state", {}).get("caller")
+        self._metrics.observe(method, route, status, seconds)
+        project_id = caller.project_id if caller else "-"
+        said = "%s %s %d %.1f ms project=%s"
+        logger.info(said, method, route, status, seconds * 1000, project_id)
 
 
 class TrailingSlash(_HTTPMiddleware):

@@ -52,9 +52,8 @@ def project_column(*, primary_key: bool = False) -> sa.Column[str]:
 
 def project_rows(state: State, table: sa.Table, project_id: str) -> Sequence[sa.Row[Any]]:
     """Return the rows of a table that belong to a project, oldest first."""
-    mine = table.select().filter_by(project_id=project_id).order_by(table.c.created_at)
-    with state.reading() as connection:
-        return connection.execute(mine).all()
+    mine = table.select().filter_by(project_id=project_id)
+    return state.rows(mine.order_by(table.c.created_at))
 
 
 def create_project(
@@ -65,11 +64,7 @@ def create_project(
     description: str | None = None,
     org_id: str = DEFAULT_ORG,
 ) -> None:
-    """Create a project, unless one with this id exists.
-
-    Raises:
-        ScopeError: The id is not valid for a project.
-    """
+    """Create a project, unless one with this id exists."""
     project_id = checked_project(project_id)
     # Another process may do the same in this moment.
     with contextlib.suppress(IntegrityError), connection.begin_nested():
@@ -86,11 +81,7 @@ def create_project(
 
 
 def checked_project(project_id: str) -> str:
-    """Return the id of a project in the form in which it is stored.
-
-    Raises:
-        ScopeError: The id is not valid for a project.
-    """
+    """Check the id of a project, and return it in the form in which it is stored."""
     try:
         # All memories of a project have its id as the `run_id` of their scope.
         return Scope(run_id=project_id).ids["run_id"]

@@ -14,11 +14,7 @@ __all__ = ["matching", "selected"]
 
 
 def selected(server: Server, query: MemoryQuery) -> list[Memory]:
-    """Return all memories that meet a compiled filter, newest first.
-
-    Raises:
-        BackendError: The memory could not be read.
-    """
+    """Return all memories that meet a compiled filter, newest first."""
     found = server.memory.list(scope=query.scope, filters=query.filters, limit=sys.maxsize)
     return list(filter(query.accept, found))
 
@@ -30,11 +26,6 @@ def matching(
     *,
     show_expired: bool = False,
 ) -> list[ClientMemory]:
-    """Return all memories of a project that meet a client's filter, newest first.
-
-    Raises:
-        InvalidFilterError: The filter is malformed.
-        BackendError: The memory could not be read.
-    """
+    """Return all memories of a project that meet a client's filter, newest first."""
     query = compile_query(filters, project_id, show_expired=show_expired)
     return [ClientMemory.of(memory) for memory in selected(server, query)]

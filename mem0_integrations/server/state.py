@@ -12,8 +12,8 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -78,8 +78,7 @@ class Moment(sa.types.TypeDecorator[datetime]):
 class Prepared:
     """A statement that is compiled once, and that SQLite's driver runs itself.
 
-    Args:
-        statement: The statement. Its parameters have names; its results are texts and numbers.
+    Its parameters have names; its results are texts and numbers.
     """
 
     def __init__(self, statement: sa.Select[Any] | sa.Insert | sa.Update) -> None:
@@ -220,40 +219,37 @@ class State:
         """Whether only one transaction writes at a time, so that it sees all earlier ones."""
         return bool(self._files)
 
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that writes: all of it, or nothing."""
-        with self._engine.begin() as connection:
-            yield connection
+        return self._engine.begin()
 
-    @contextmanager
-    def repeating(self) -> Iterator[sa.Connection]:
+    def repeating(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that a power cut may undo.
 
         For changes that follow from what is on disk already, and are repeated after a restart.
         """
-        with self._repeatable.begin() as connection:
-            yield connection
+        return self._repeatable.begin()
 
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> AbstractContextManager[sa.Connection]:
         """Open a transaction that only reads."""
-        with self._readable.connect() as connection:
-            yield connection
+        return self._readable.connect()
+
+    def rows(
+        self, query: sa.Executable, values: Mapping[str, object] | None = None
+    ) -> Sequence[Any]:
+        """Return the rows of a query, read in its own transaction."""
+        with self.reading() as connection:
+            return connection.execute(query, values).all()
+
+    def change(self, statement: sa.Insert | sa.Update | sa.Delete) -> int:
+        """Change rows in its own transaction, and return their number."""
+        with self.begin() as connection:
+            return connection.execute(statement).rowcount
 
     def run(
         self, prepared: Prepared, values: Mapping[str, object], *, repeatable: bool = False
     ) -> Sequence[Any]:
-        """Run a statement in its own transaction.
-
-        Args:
-            prepared: The statement.
-            values: Its parameters by name.
-            repeatable: Whether a power cut may undo it, as with `repeating`.
-
-        Returns:
-            Its rows.
-        """
+        """Run a statement in its own transaction, as `begin` or `repeating`; returns its rows."""
         if file := self._files.get("repeatable" if repeatable else "durable"):
             return file.run(prepared, values)
         with self.repeating() if repeatable else self.begin() as connection:
@@ -263,14 +259,8 @@ class State:
     def try_read(self, prepared: Prepared, values: Mapping[str, object]) -> list[Any] | None:
         """Read rows without waiting, so that it may be called on the event loop.
 
-        With a SQLite file, this takes less time than to wake another thread.
-
-        Args:
-            prepared: The query.
-            values: Its parameters by name.
-
-        Returns:
-            The rows; None when the database is not a file, or is locked or failing.
+        With a SQLite file, this takes less time than to wake another thread. Returns None when the
+        database is not a file, or is locked or failing.
         """
         try:
             return self._files["read"].run(prepared, values) if self._files else None

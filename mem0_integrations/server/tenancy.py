@@ -43,15 +43,6 @@ _INTERNAL: Final = "platform_"
 _ESCAPE: Final = f"{_INTERNAL}own_"
 APP_FIELD: Final = f"{_INTERNAL}app_id"
 RUN_FIELD: Final = f"{_INTERNAL}run_id"
-_FIELDS: Final = {
-    "app_id": APP_FIELD,
-    "run_id": RUN_FIELD,
-    "created_at": f"{_INTERNAL}created_at",
-    "expiration_date": f"{_INTERNAL}expiration_date",
-    "structured_attributes": f"{_INTERNAL}structured_attributes",
-    "feedback": f"{_INTERNAL}feedback",
-    "feedback_reason": f"{_INTERNAL}feedback_reason",
-}
 # `categories` would be taken for Mem0's own.
 _ESCAPED: Final = RESERVED_METADATA | {"categories"}
 # What the core shows among the metadata, and the Platform does not show.
@@ -60,14 +51,7 @@ _HIDDEN: Final = frozenset({"role", "actor_id", "attributed_to"})
 
 @dataclass(frozen=True, slots=True)
 class EntityIds:
-    """The ids of entities to which a memory belongs, in the client's terms.
-
-    Attributes:
-        user_id: The user.
-        agent_id: The agent.
-        app_id: The application.
-        run_id: The session.
-    """
+    """The ids of entities to which a memory belongs, in the client's terms."""
 
     user_id: str | None = None
     agent_id: str | None = None
@@ -76,11 +60,7 @@ class EntityIds:
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> EntityIds:
-        """Read the ids in what a client sent; those that are None, and other keys, are ignored.
-
-        Raises:
-            InvalidInputError: An id is malformed.
-        """
+        """Check the ids in what a client sent; other keys, and those with None, are ignored."""
         found = {key: given.get(key) for key in ENTITY_KEYS}
         return cls(**{key: checked_id(key, id_) for key, id_ in found.items() if id_ is not None})
 
@@ -96,17 +76,10 @@ class ClientMemory:
     """A memory in the form that the clients of its project see.
 
     Attributes:
-        id: Mem0's id.
-        text: The statement.
-        entities: The entities to which it belongs.
         metadata: The client's own metadata.
         created_at: When it was said (aware UTC), if known.
         updated_at: When it was last changed (aware UTC), if known.
-        categories: The categories that the client gave.
         expiration_date: The last day on which it is found.
-        structured_attributes: The attributes that the client gave.
-        feedback: The feedback that the client gave.
-        feedback_reason: The reason for the feedback.
         role: Who said it, `user` or `assistant`, if known.
         score: Similarity to the query in [0, 1]; None when listed.
     """
@@ -130,7 +103,7 @@ class ClientMemory:
         """Return what the clients of its project see of a memory."""
 
         def field(name: str) -> object:
-            return memory.metadata.get(_FIELDS[name])
+            return memory.metadata.get(_INTERNAL + name)
 
         def text(value: object) -> str | None:
             return value if is_text(value) else None
@@ -167,10 +140,7 @@ class ClientMemory:
 
 
 def checked_id(key: str, value: object) -> str:
-    """Return an id of an entity in the form in which it is stored; the key is its kind.
-
-    Raises:
-        InvalidInputError: The id is malformed.
+    """Check an id, and return it in the form in which it is stored; the key is its kind.
 
     Example:
         >>> checked_id("user_id", " ann ")
@@ -189,10 +159,7 @@ def project_scope(project_id: str, **ids: str) -> Scope:
 
 
 def write_scope(project_id: str, entities: EntityIds) -> Scope:
-    """Return the scope under which a client's memory is stored.
-
-    Raises:
-        InvalidInputError: It belongs to no entity.
+    """Return the scope under which a client's memory is stored; refuse one of no entity.
 
     Example:
         >>> write_scope("p", EntityIds(user_id="ann")).ids
@@ -227,21 +194,15 @@ def own_metadata(metadata: Mapping[str, object] | None) -> dict[str, object]:
 
 
 def internal_metadata(**fields: object) -> dict[str, object]:
-    """Return the metadata in which fields are stored that the core does not have.
-
-    The fields have the names that clients use; None clears one.
-    """
-    return {_FIELDS[name]: _stored(value) for name, value in fields.items()}
-
-
-def _stored(value: object) -> object:
-    return value.isoformat() if isinstance(value, date) else value
+    """Return the metadata that stores fields which the core does not have; None clears one."""
+    return {
+        _INTERNAL + name: value.isoformat() if isinstance(value, date) else value
+        for name, value in fields.items()
+    }
 
 
 def read_moment(value: object) -> datetime | None:
-    """Read a time: ISO 8601, in UTC unless it has a time zone, or seconds since the epoch.
-
-    Returns None for a value that is not a time.
+    """Read a time: ISO 8601 (UTC unless it has a time zone), or seconds since the epoch; or None.
 
     Example:
         >>> read_moment(0), read_moment("yesterday")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from mem0_integrations.server.projects import project_column
 from mem0_integrations.server.state import TABLES, Moment
 
-__all__ = ["any_listening", "webhooks"]
+__all__ = ["webhooks"]
 
 webhooks: Final = sa.Table(
     "webhooks",
@@ -24,8 +24,3 @@ webhooks: Final = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
 )
-
-
-def any_listening(project_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """Return the condition that a project has an active webhook."""
-    return sa.exists().where(webhooks.c.project_id == project_id, webhooks.c.is_active)

@@ -36,11 +36,6 @@ class Worker:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mem0-server-{name}", daemon=True)
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the job should end soon."""
-        return self._stopped.is_set()
-
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -50,13 +45,9 @@ class Worker:
         self._woken.set()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End after the current call of the job.
+        """End after the current call of the job; returns whether that was in time.
 
-        Args:
-            timeout: Maximum number of seconds to wait for it; None for no limit.
-
-        Returns:
-            Whether the thread ended in time.
+        The timeout is in seconds; None for no limit.
         """
         self._stopped.set()
         self._woken.set()

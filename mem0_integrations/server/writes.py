@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from fastapi import HTTPException
 from sqlalchemy.exc import IntegrityError
@@ -51,7 +51,7 @@ _LONGEST_PAUSE: Final = 1.0
 def accept(
     server: Server, project_id: str, body: AddBody, key: str | None, *, wait: float | None
 ) -> StoredEvent:
-    """Accept a write once for each key; it is on disk when this returns.
+    """Accept a write once for each key, and return its event; it is on disk then.
 
     Args:
         server: The server that accepts it.
@@ -59,9 +59,6 @@ def accept(
         body: The body of the request.
         key: The client's idempotency key; None for the one in the metadata, if there is one.
         wait: Maximum number of seconds to wait until the write ends; None to return at once.
-
-    Returns:
-        The event of the write, in its current state.
 
     Raises:
         InvalidInputError: The body is malformed; nothing was stored.
@@ -79,8 +76,7 @@ def accept(
         result = _remember(server, event.id, addition, event.created_at, wait)
     except Mem0IntegrationsError:
         if event is asked:
-            with server.state.begin() as connection:
-                connection.execute(events.delete().where(events.c.id == event.id, is_open()))
+            server.state.change(events.delete().where(events.c.id == event.id, is_open()))
         raise
     if result.status in ("stored", "nothing", "failed"):
         ended = finish(server, event, result)
@@ -96,11 +92,7 @@ def accept(
 
 
 def current(server: Server, project_id: str, event_id: str) -> StoredEvent:
-    """Return an event in its current state.
-
-    Raises:
-        HTTPException: 404: the project has no such event.
-    """
+    """Return an event in its current state; 404 if the project has no such event."""
     event = load(server, project_id, event_id)
     if event.status in OPEN and _settle(server, event, patient=True) == "ended":
         event = load(server, project_id, event_id)
@@ -117,14 +109,9 @@ def wait_for(server: Server, event: StoredEvent, timeout: float) -> None:
 
 
 def settle_all(server: Server, project_id: str, ids: Mapping[str, str], timeout: float) -> None:
-    """Wait until the writes to entities that were accepted so far have ended.
-
-    The timeout is in seconds, for all of them together.
-    """
+    """Wait until the writes to entities have ended, at most for a number of seconds in all."""
     deadline = time.monotonic() + timeout
-    with server.state.reading() as connection:
-        open_events = select(connection, of_entities(project_id, ids), is_open())
-    for event in open_events:
+    for event in select(server.state, of_entities(project_id, ids), is_open()):
         wait_for(server, event, max(0.0, deadline - time.monotonic()))
 
 
@@ -142,9 +129,10 @@ class _Settler:
         self._pruned = float("-inf")
 
     def __call__(self) -> bool:
-        self._prune()
-        with self._server.state.reading() as connection:
-            open_events = select(connection, is_open())
+        if time.monotonic() >= self._pruned + _PRUNE_SECONDS:
+            self._pruned = time.monotonic()
+            prune(self._server)
+        open_events = select(self._server.state, is_open())
         came_to: dict[str, str] = {}
         failure: BackendError | None = None
         for event in open_events:
@@ -168,21 +156,13 @@ class _Settler:
 
     def _note_begun(self, new: Sequence[str], came_to: Mapping[str, str]) -> None:
         begun = [event_id for event_id in new if came_to.get(event_id) == "queued"]
-        if not begun:
-            return
-        at = now()
-        with self._server.state.begin() as connection:
-            connection.execute(
+        if begun:
+            at = now()
+            self._server.state.change(
                 events.update()
                 .where(events.c.id.in_(begun), is_open(), events.c.started_at.is_(None))
                 .values(status="RUNNING", started_at=at, updated_at=at)
             )
-
-    def _prune(self) -> None:
-        if time.monotonic() < self._pruned + _PRUNE_SECONDS:
-            return
-        self._pruned = time.monotonic()
-        prune(self._server)
 
 
 def _settle(
@@ -237,15 +217,13 @@ def _remember(
 
 def _new_event(project_id: str, addition: Addition, body: AddBody, key: str | None) -> StoredEvent:
     (payload, digest), entities, at = fingerprint(body), addition.entities, now()
+    ids: dict[str, Any] = {**entities.ids}
     return StoredEvent(
         id=str(uuid.uuid4()),
         project_id=project_id,
         event_type="ADD",
         status="PENDING",
-        user_id=entities.user_id,
-        agent_id=entities.agent_id,
-        app_id=entities.app_id,
-        run_id=entities.run_id,
+        **ids,
         idempotency=None if key is None else str(_keyed_id(project_id, entities, key)),
         payload=payload,
         fingerprint=digest,
@@ -259,9 +237,7 @@ def _insert(server: Server, event: StoredEvent) -> StoredEvent:
     try:
         insert(server.state, event)
     except IntegrityError:
-        with server.state.reading() as connection:
-            known = select(connection, events.c.idempotency == event.idempotency)
-        if known:
+        if known := select(server.state, events.c.idempotency == event.idempotency):
             return known[0]
         # It was forgotten in the meantime.
         insert(server.state, event)

@@ -35,7 +35,7 @@ class Shell:
             [COMMAND, *arguments],
             input=typed,
             env=environment(
-                HOME=str(self.home), MEM0_DIR=str(self.data), COLUMNS="100", **variables
+                HOME=str(self.home), MEM0_DIR=str(self.data), **{"COLUMNS": "100", **variables}
             ),
             capture_output=True,
             text=True,

@@ -152,10 +152,10 @@ def test_a_key_that_is_freed_in_this_moment_is_taken_again(
     with kept.new_project().http() as http:
         first = http.post("/v3/memories/add/", json=TEA, headers=key).json()
 
-        def freed_first(connection: sa.Connection, *which: Any) -> Sequence[StoredEvent]:
+        def freed_first(state: State, *which: Any) -> Sequence[StoredEvent]:
             monkeypatch.setattr(writes, "select", select)
             http.delete("/v1/memories/", params={"user_id": "ann"}).raise_for_status()
-            return select(connection, *which)
+            return select(state, *which)
 
         monkeypatch.setattr(writes, "select", freed_first)
         again = http.post("/v3/memories/add/", json=TEA, headers=key)

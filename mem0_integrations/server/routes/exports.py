@@ -95,18 +95,17 @@ def create_export(body: NewExport, caller: CallerDep, server: ServerDep) -> Expo
     filters = body.all_filters
     compile_query(filters, caller.project_id)
     made = str(uuid.uuid4())
-    with server.state.begin() as connection:
-        connection.execute(
-            exports.insert().values(
-                id=made,
-                project_id=caller.project_id,
-                schema=schema,
-                filters=filters,
-                filters_hash=_hash(filters),
-                status="pending",
-                created_at=now(),
-            )
+    server.state.change(
+        exports.insert().values(
+            id=made,
+            project_id=caller.project_id,
+            schema=schema,
+            filters=filters,
+            filters_hash=_hash(filters),
+            status="pending",
+            created_at=now(),
         )
+    )
     server.wake("exports")
     message = "Memory export request received. The export will be ready in a few seconds."
     if body.export_instructions:
@@ -134,7 +133,7 @@ async def get_export(
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _find(state: State, project_id: str, which: WhichExport) -> sa.Row[str, Any] | None:
+def _find(state: State, project_id: str, which: WhichExport) -> sa.Row[Any] | None:
     wanted = sa.select(exports.c.status, exports.c.result).where(
         exports.c.project_id == project_id, exports.c.created_at > now() - RETENTION
     )
@@ -142,8 +141,7 @@ def _find(state: State, project_id: str, which: WhichExport) -> sa.Row[str, Any]
         wanted = wanted.where(exports.c.id == which.memory_export_id)
     elif which.all_filters:
         wanted = wanted.where(exports.c.filters_hash == _hash(which.all_filters))
-    with state.reading() as connection:
-        return connection.execute(wanted.order_by(exports.c.created_at.desc()).limit(1)).first()
+    return next(iter(state.rows(wanted.order_by(exports.c.created_at.desc()).limit(1))), None)
 
 
 def _schema(given: dict[str, JsonValue] | str) -> dict[str, JsonValue]:

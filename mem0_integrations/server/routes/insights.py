@@ -95,8 +95,6 @@ def stats(caller: CallerDep, server: ServerDep) -> Stats:
     """Count what a project holds."""
     memories = matching(server, caller.project_id, show_expired=True)
     found = find_entities(server, caller.project_id, memories)
-    with server.state.reading() as connection:
-        count: int = connection.execute(
-            sa.select(sa.func.count()).where(events.c.project_id == caller.project_id)
-        ).scalar_one()
+    mine = sa.select(sa.func.count()).where(events.c.project_id == caller.project_id)
+    ((count,),) = server.state.rows(mine)
     return Stats(total_memories=len(memories), total_events=count, **totals(found))

@@ -34,6 +34,10 @@ _DEFAULT_PAGE_SIZE: Final = 100
 _PATIENCE_SECONDS: Final = 30.0
 _NAMESPACE: Final = uuid.UUID("6d656d30-0000-4000-8000-686973746f72")
 _ENVELOPE: Final = "v1.1"
+_MESSAGES: Final = {
+    "SUCCEEDED": "Memory added successfully.",
+    "FAILED": "The memory could not be added; the event says why.",
+}
 
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
@@ -73,7 +77,8 @@ async def add(
     """Add a conversation: with `infer` in the background, as an event; else at once, as it is."""
     wait = None if body.infer else _PATIENCE_SECONDS
     event = await _accepted(server, caller, body, idempotency_key, wait)
-    said = bodies.Added(message=_message(event), status=event.status, event_id=event.id)
+    message = _MESSAGES.get(event.status, bodies.QUEUED)
+    said = bodies.Added(message=message, status=event.status, event_id=event.id)
     if not body.infer:
         said.results = _stored(event)
     return said
@@ -110,15 +115,6 @@ async def _accepted(
 
 def _stored(event: events.StoredEvent) -> list[bodies.AddResult]:
     return [bodies.AddResult.model_validate(result) for result in json.loads(event.results)]
-
-
-def _message(event: events.StoredEvent) -> str:
-    match event.status:
-        case "SUCCEEDED":
-            return "Memory added successfully."
-        case "FAILED":
-            return "The memory could not be added; the event says why."
-    return bodies.QUEUED
 
 
 # --- List
@@ -223,15 +219,13 @@ async def _search(
         on_error="raise",
     )
     results = [_search_item(ClientMemory.of(memory), body.fields) for memory in recall.memories]
-    if not server.memory.has_graph:
-        return bodies.SearchResults(results=results)
-    return bodies.SearchResults(
-        results=results,
-        relations=[
+    found = bodies.SearchResults(results=results)
+    if server.memory.has_graph:
+        found.relations = [
             bodies.RelationItem(source=one.source, relationship=one.relationship, target=one.target)
             for one in recall.relations
-        ],
-    )
+        ]
+    return found
 
 
 def _query(
@@ -298,11 +292,8 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[bodies
     changes = server.memory.history(memory_id, scope=scope)
     memory = server.memory.get(memory_id, scope=scope)
     seen = None if memory is None else ClientMemory.of(memory)
-    entities = (
-        events.deleted_entities(server, caller.project_id, memory_id) or EntityIds()
-        if seen is None
-        else seen.entities
-    )
+    gone = None if seen else events.deleted_entities(server, caller.project_id, memory_id)
+    entities = seen.entities if seen else gone or EntityIds()
     return [
         bodies.HistoryEntry(
             id=str(uuid.uuid5(_NAMESPACE, f"{memory_id}\n{index}")),
@@ -315,7 +306,7 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[bodies
             app_id=entities.app_id,
             session_id=entities.run_id,
             event=change.event,
-            metadata=None if seen is None else _json(seen.metadata),
+            metadata=_json(seen.metadata) if seen else None,
             created_at=change.at,
             updated_at=change.at,
         )
@@ -345,10 +336,7 @@ def delete_all(
 def update_many(body: bodies.BatchUpdate, caller: CallerDep, server: ServerDep) -> bodies.Done:
     """Change many memories; if one of them does not exist, none is changed."""
     changes = [
-        (
-            _require(server, caller, change.memory_id),
-            change.model_dump(exclude_unset=True, exclude={"memory_id"}),
-        )
+        (_require(server, caller, change.memory_id), change.model_dump(exclude_unset=True))
         for change in body.memories
     ]
     _updated(server, caller, changes)
@@ -381,10 +369,9 @@ def _updated(
     try:
         for old, new_text, values in wanted:
             new = server.memory.update(old.id, scope=old.scope, text=new_text, metadata=values)
+            change = events.Change(new.id, "UPDATE", new.text, old.text)
             updated.append(new)
-            noted.append(
-                (ClientMemory.of(new).entities, events.Change(new.id, "UPDATE", new.text, old.text))
-            )
+            noted.append((ClientMemory.of(new).entities, change))
     finally:
         events.record(server, caller.project_id, noted)
     return updated

@@ -13,17 +13,19 @@ __all__ = ["router"]
 
 router: Final = APIRouter(tags=["profiles (not supported)"])
 
+_INSTEAD: Final = "This server makes no profiles of users; search the memories of the user instead."
+
 
 @router.get("/v2/entities/user/{entity_id:path}/profile/", status_code=501)
 def get_profile(entity_id: str, _: CallerDep) -> ErrorBody:
     """Say that this server has no profiles."""
-    raise _not_supported()
+    raise NotSupportedError(_INSTEAD)
 
 
 @router.get("/v2/profiles/jobs/{job_id}/", status_code=501)
 def get_job(job_id: str, _: CallerDep) -> ErrorBody:
     """Say that this server has no profiles."""
-    raise _not_supported()
+    raise NotSupportedError(_INSTEAD)
 
 
 @router.post("/v2/profiles/jobs/", status_code=501)
@@ -31,10 +33,4 @@ def get_job(job_id: str, _: CallerDep) -> ErrorBody:
 @router.post("/v2/profiles/settings/", status_code=501)
 def create_job(_: CallerDep) -> ErrorBody:
     """Say that this server has no profiles."""
-    raise _not_supported()
-
-
-def _not_supported() -> NotSupportedError:
-    return NotSupportedError(
-        "This server makes no profiles of users; search the memories of the user instead."
-    )
+    raise NotSupportedError(_INSTEAD)

@@ -102,8 +102,7 @@ def get(
     caller: ProjectCallerDep, server: ServerDep, fields: Annotated[list[str] | None, Query()] = None
 ) -> dict[str, JsonValue]:
     """Return a project, or some fields of it."""
-    with server.state.reading() as connection:
-        row = connection.execute(projects.select().where(projects.c.id == caller.project_id)).one()
+    (row,) = server.state.rows(projects.select().where(projects.c.id == caller.project_id))
     whole: dict[str, JsonValue] = {
         "id": row.id,
         "name": row.name,
