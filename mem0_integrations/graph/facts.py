@@ -60,16 +60,15 @@ def path(scope: Scope, source: str, target: str, longest: int) -> GraphPlan[list
     keys = {start}
     for _ in range(longest):
         rows = yield from _around(scope, keys, None, _MOST)
-        reached: set[str] = set()
+        before = {start, *came_by}
         for row in rows:
             ends = name_key(row["source"]), name_key(row["target"])
             for here, there in (ends, ends[::-1]):
-                if here in keys and there != start and there not in came_by:
-                    came_by[there] = here, row
-                    reached.add(there)
+                if here in keys and there != start:
+                    came_by.setdefault(there, (here, row))
         if end in came_by:
             return relations_of(_traced(came_by, start, end))
-        keys = reached
+        keys = came_by.keys() - before
         if not keys:
             break
     return []
@@ -88,18 +87,15 @@ def related(
     if not queries:
         return []
     [rows] = yield Batch([cypher.union(*queries)])
-    latest = _latest_first(rows)
-    supported = [row for row in latest if row["memory_id"] in order]
-    about = [row for row in latest if row["memory_id"] not in order]
-    supported.sort(key=lambda row: order[row["memory_id"]])
-    return relations_of([*supported, *about])[:limit]
+    # What the memories support, in their order; then what else there is.
+    latest = sorted(_latest_first(rows), key=lambda row: order.get(row["memory_id"], len(order)))
+    return relations_of(latest)[:limit]
 
 
 def known(scope: Scope, texts: Sequence[str]) -> GraphPlan[list[Relation]]:
     """Read what is known about what texts name, and about who speaks."""
     names = named_in(texts) | {name_key(speaker_of(scope))}
-    [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
-    return relations_of(_latest_first(rows))
+    return relations_of((yield from _around(scope, names, None, _KNOWN)))
 
 
 def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> GraphPlan[Rows]:

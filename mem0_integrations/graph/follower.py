@@ -39,12 +39,11 @@ _MORE_RELATIONS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """Memories that the graph has to look at again.
+    """Memories of a scope that the graph has to look at again.
 
     Attributes:
-        scope: Covers all of them.
         key: Of this request.
-        keys: The keys of the writes that made them.
+        keys: The keys of the writes that made the memories.
         memory_ids: Or their own ids.
     """
 
@@ -77,12 +76,7 @@ class PatientRetry(RetryPolicy):
 
 @dataclass(frozen=True, slots=True)
 class OpenedGraph:
-    """A graph, and how to close it.
-
-    Attributes:
-        memory: The graph.
-        close: Closes what was opened for it.
-    """
+    """A graph, and how to close what was opened for it."""
 
     memory: GraphMemory
     close: Callable[[], None]
@@ -145,14 +139,9 @@ class GraphFollower(Follower):
         self.most_relations = self.graph.relation_limit
         self._opened = opened
         self._source = source
-        self.graph.complete(
-            extractor=(
-                PatternRelationExtractor()
-                if models.llm is None
-                else ModelRelationExtractor(models.llm)
-            ),
-            embedder=models.embedder,
-        )
+        llm = models.llm
+        own = PatternRelationExtractor() if llm is None else ModelRelationExtractor(llm)
+        self.graph.complete(extractor=own, embedder=models.embedder)
         self._outbox_path = outbox_path
         self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
             outbox_path,
@@ -231,14 +220,13 @@ class GraphFollower(Follower):
     def _look(self, request: SyncRequest) -> list[Memory]:
         """Let the graph say what the memories of a request say now, whatever that is."""
         scope = request.scope
-        memories = {
-            memory.id: memory for key in request.keys for memory in self._source.find(scope, key)
-        }
-        found = {memory_id: self._source.get(scope, memory_id) for memory_id in request.memory_ids}
-        memories |= {memory_id: memory for memory_id, memory in found.items() if memory is not None}
+        by_key = [memory for key in request.keys for memory in self._source.find(scope, key)]
+        found: dict[str, Memory | None] = {memory.id: memory for memory in by_key}
+        found |= {memory_id: self._source.get(scope, memory_id) for memory_id in request.memory_ids}
+        memories = [memory for memory in found.values() if memory is not None]
         gone = [memory_id for memory_id, memory in found.items() if memory is None]
-        self.graph.sync(scope, list(memories.values()), gone)
-        return list(memories.values())
+        self.graph.sync(scope, memories, gone)
+        return memories
 
 
 _EMBEDDED: Final[SharedResources[GraphMemory]] = SharedResources(lambda memory, _: memory.close())

@@ -86,7 +86,7 @@ class MigratedScope:
 
     Attributes:
         scope: Whose facts.
-        facts: The number of facts that 1.x has; relationships that say the same count once.
+        facts: Number of facts that 1.x has; relationships that say the same count once.
         ended: How many of them no longer hold.
         written: How many were new, or had ended since; none in a dry run.
     """
@@ -189,7 +189,8 @@ def migrate(
         left_out += unusable
         done += unusable
         written = 0
-        for batch in _batches(facts):
+        for start in range(0, len(facts), _FACTS_OF_A_BATCH):
+            batch = facts[start : start + _FACTS_OF_A_BATCH]
             if target is not None:
                 written += run(_write(own, batch), target.run)
             done += sum(fact.relationships for fact in batch)
@@ -256,10 +257,8 @@ def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> GraphPlan[tuple[list[_Fa
                     left_out += 1
                     continue
                 key = migrated_id(scope, fact.source.name, fact.predicate, fact.target.name)
-                if key in facts:
-                    facts[key].merge(fact)
-                else:
-                    facts[key] = fact
+                if (known := facts.setdefault(key, fact)) is not fact:
+                    known.merge(fact)
             if len(rows) < _PAGE:
                 break
     return sorted(facts.values(), key=lambda fact: fact.since), left_out
@@ -365,11 +364,6 @@ def _time(text: str | None) -> datetime | None:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _batches(facts: Sequence[_Fact]) -> Iterator[Sequence[_Fact]]:
-    for start in range(0, len(facts), _FACTS_OF_A_BATCH):
-        yield facts[start : start + _FACTS_OF_A_BATCH]
 
 
 def _column(owner: str) -> str:

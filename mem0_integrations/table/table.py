@@ -66,12 +66,9 @@ class Table:
         return Table(self._database, self._dimension, self._matrices, name)
 
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
-        """Insert rows in one transaction; one with a known id is replaced.
+        """Insert payloads and unit vectors, shape (n, dimension), in one transaction.
 
-        Args:
-            ids: The memories' ids.
-            rows: Their payloads.
-            units: Their unit vectors, shape (n, dimension).
+        One with a known id is replaced.
         """
         with self._database.read() as connection:
             with self._database.write():
@@ -115,7 +112,7 @@ class Table:
         Args:
             selection: The memories.
             near: The question's unit vector, or how near memories are to it, by their ids.
-            limit: The most results wanted.
+            limit: Maximum number of results.
             query: The question.
         """
         with self._database.snapshot() as connection:
