@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Required, TypedDict, Unpack
 
 from mem0_integrations.records import ForgetResult, Memory, MemoryChange, Relation
 from mem0_integrations.requests import Change, SearchRequest
@@ -18,7 +18,15 @@ from mem0_integrations.scope import Scope, ScopeLike
 if TYPE_CHECKING:
     from mem0_integrations.outbox import Outbox
 
-__all__ = ["Follower", "KnowledgeGraph", "MemorySource", "followed", "memories_as_said"]
+__all__ = [
+    "Follower",
+    "KnowledgeGraph",
+    "MemorySource",
+    "RelatedOptions",
+    "RelationsOptions",
+    "followed",
+    "memories_as_said",
+]
 
 
 class MemorySource(Protocol):
@@ -43,6 +51,20 @@ class MemorySource(Protocol):
         ...
 
 
+class RelatedOptions(TypedDict, total=False):
+    """What a graph is asked with for the facts beside memories."""
+
+    scope: Required[ScopeLike]
+    as_of: datetime | None
+    limit: int
+
+
+class RelationsOptions(RelatedOptions, total=False):
+    """What a graph is asked with for facts."""
+
+    depth: int
+
+
 class KnowledgeGraph(ABC):
     """What a follower that keeps facts can be asked; see `mem0_integrations.graph.GraphMemory`."""
 
@@ -60,13 +82,7 @@ class KnowledgeGraph(ABC):
 
     @abstractmethod
     async def arelations(
-        self,
-        entity: str | None = None,
-        *,
-        scope: ScopeLike,
-        depth: int = 1,
-        as_of: datetime | None = None,
-        limit: int = 100,
+        self, entity: str | None = None, **options: Unpack[RelationsOptions]
     ) -> list[Relation]:
         """Async twin of `relations`."""
 

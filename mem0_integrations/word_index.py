@@ -33,7 +33,7 @@ __all__ = ["WordIndex"]
 
 logger = logging.getLogger(__name__)
 
-# Of the memories that are nearest by their vectors, as many are weighed.
+# How many of the memories that are nearest by their vectors are weighed.
 _POOL_FACTOR: Final = 4
 _LEAST_POOL: Final = 60
 _BATCH: Final = 1_000
@@ -177,11 +177,7 @@ class WordIndex(Follower):
         self, scope: Scope, keys: Sequence[str], memory_ids: Sequence[str] | None
     ) -> Iterator[None]:
         note = str(uuid.uuid4())
-        what = {
-            "scope": scope.ids,
-            "keys": list(keys),
-            "memory_ids": None if memory_ids is None else list(memory_ids),
-        }
+        what = {"scope": scope.ids, "keys": keys, "memory_ids": memory_ids}
         _add(self._notes, [(note, what)])
         try:
             yield
@@ -212,13 +208,9 @@ class WordIndex(Follower):
                 self._put(listed)
                 return len(listed)
             found = [memory for key in keys for memory in self._source.find(scope, key)]
-            gone: list[str] = []
-            for memory_id in memory_ids:
-                memory = self._source.get(scope, memory_id)
-                if memory is None:
-                    gone.append(memory_id)
-                else:
-                    found.append(memory)
+            now = {memory_id: self._source.get(scope, memory_id) for memory_id in memory_ids}
+            found += [memory for memory in now.values() if memory is not None]
+            gone = [memory_id for memory_id, memory in now.items() if memory is None]
             self._put(found)
             # Of another scope may be what a caller took for its own.
             own = mem0_ids(scope).items()

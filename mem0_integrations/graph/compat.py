@@ -129,7 +129,7 @@ class MemoryGraph:
         """
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
-        plan = facts.related(scope, _text("query", query), [], None, limit)
+        plan = facts.related(_text("query", query), [], scope=scope, limit=limit)
         found = run(plan, self.graph.engine.run)
         speaker = speaker_of(scope)
         if named_in([query]) & {*_SELF, name_key(speaker)}:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from mem0_integrations.arguments import aware, check_integer
 from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.following import RelatedOptions
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.model import relations_of, timestamp
 from mem0_integrations.names import name_key, named_in, speaker_of
 from mem0_integrations.records import Memory, Relation
-from mem0_integrations.scope import Scope
+from mem0_integrations.scope import Scope, ScopeLike
 
 __all__ = ["history", "known", "path", "related", "relations"]
 
@@ -23,9 +24,15 @@ _KNOWN: Final = 15
 
 
 def relations(
-    scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
+    entity: str | None,
+    *,
+    scope: ScopeLike,
+    depth: int = 1,
+    as_of: datetime | None = None,
+    limit: int = 100,
 ) -> GraphPlan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
+    scope = Scope.of(scope)
     check_integer("limit", limit, 1, _MOST)
     check_integer("depth", depth, 1, _DEEPEST)
     at = _time(as_of)
@@ -75,10 +82,11 @@ def path(scope: Scope, source: str, target: str, longest: int) -> GraphPlan[list
 
 
 def related(
-    scope: Scope, query: str, memories: Sequence[Memory], as_of: datetime | None, limit: int
+    query: str, memories: Sequence[Memory], **options: Unpack[RelatedOptions]
 ) -> GraphPlan[list[Relation]]:
     """Read the facts to show beside recalled memories; see `GraphMemory.related`."""
-    at = _time(as_of)
+    scope, limit = Scope.of(options["scope"]), options["limit"]
+    at = _time(options.get("as_of"))
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, MemorySource, memories_as_said
+from mem0_integrations.following import Follower, MemorySource, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
@@ -39,13 +39,7 @@ _MORE_RELATIONS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """Memories of a scope that the graph has to look at again.
-
-    Attributes:
-        key: Of this request.
-        keys: The keys of the writes that made the memories.
-        memory_ids: Or their own ids.
-    """
+    """Memories of a scope to look at again: by the keys of their writes, or by their own ids."""
 
     scope: Scope
     key: str
@@ -190,23 +184,12 @@ class GraphFollower(Follower):
 
     def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Return the facts that memories support, then those about what the question names."""
-        return self.graph.related(
-            asked_of_graph(request),
-            memories,
-            scope=request.scope,
-            as_of=request.as_of,
-            limit=_MORE_RELATIONS * self.most_relations,
-        )
+        return self.graph.related(asked_of_graph(request), memories, **self._options(request))
 
     async def arelated(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Async twin of `related`."""
-        return await self.graph.arelated(
-            asked_of_graph(request),
-            memories,
-            scope=request.scope,
-            as_of=request.as_of,
-            limit=_MORE_RELATIONS * self.most_relations,
-        )
+        asked = asked_of_graph(request)
+        return await self.graph.arelated(asked, memories, **self._options(request))
 
     def describe(self) -> dict[str, str]:
         """Say which database the graph is in, and where that lies."""
@@ -216,6 +199,10 @@ class GraphFollower(Follower):
         """Let the outbox deliver for so many seconds, then close what was opened."""
         OUTBOXES.release(self._outbox_path, timeout)
         self._opened.close()
+
+    def _options(self, request: SearchRequest) -> RelatedOptions:
+        limit = _MORE_RELATIONS * self.most_relations
+        return {"scope": request.scope, "as_of": request.as_of, "limit": limit}
 
     def _look(self, request: SyncRequest) -> list[Memory]:
         """Let the graph say what the memories of a request say now, whatever that is."""

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -139,14 +140,6 @@ class _Fact:
         self.relationships += other.relationships
 
 
-@dataclass(slots=True)
-class _Found:
-    """The owners of a scope's relationships, and how many there are."""
-
-    groups: list[_OwnedBy] = field(default_factory=list)
-    relationships: int = 0
-
-
 def migrate(
     source: GraphEngine,
     target: GraphEngine | None,
@@ -182,10 +175,10 @@ def migrate(
     found, left_out = run(_survey(wanted), source.run)
     if target is not None:
         target.prepare(cypher.schema_of(owners=target.chooses_indexes))
-    total, done = sum(one.relationships for one in found.values()), 0
+    total, done = sum(owners.total() for owners in found.values()), 0
     scopes: list[MigratedScope] = []
-    for own, where in sorted(found.items(), key=lambda item: -item[1].relationships):
-        facts, unusable = run(_facts(own, where.groups), source.run)
+    for own, owners in sorted(found.items(), key=lambda item: -item[1].total()):
+        facts, unusable = run(_facts(own, owners), source.run)
         left_out += unusable
         done += unusable
         written = 0
@@ -223,13 +216,13 @@ def migrated_id(
     return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
 
 
-def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
-    """Find out whose relationships there are; returns also how many have no owner."""
+def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, Counter[_OwnedBy]], int]]:
+    """Count the relationships of each scope by their owners; also those without an owner."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
         [Query(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
     )
-    found: dict[Scope, _Found] = {}
+    found: defaultdict[Scope, Counter[_OwnedBy]] = defaultdict(Counter)
     left_out = 0
     for row in rows:
         owners = tuple(row[_column(one)] for one in _OWNERS)
@@ -238,9 +231,7 @@ def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
             # Without an owner they belong to no scope: they are counted where all are asked for.
             left_out += row["many"] if wanted is None else 0
         elif wanted is None or wanted.covers(scope):
-            own = found.setdefault(scope, _Found())
-            own.groups.append(owners)
-            own.relationships += row["many"]
+            found[scope][owners] += row["many"]
     return found, left_out
 
 

@@ -264,5 +264,5 @@ def _edges(rows: Iterable[dict[str, Any]]) -> dict[str, Edge]:
 
 
 def chunked(rows: Sequence[T], query: Callable[[Sequence[T]], Query]) -> list[Query]:
-    """Return the queries for rows, as many for each as an engine takes well."""
+    """Return queries for rows, at most 500 rows each."""
     return [query(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

@@ -133,14 +133,7 @@ class MatrixCache:
     def extend(
         self, collection: str, owners: Iterable[Ids], added: Matrix, change: tuple[Stamp, Stamp]
     ) -> None:
-        """Report a change that only added memories.
-
-        Args:
-            collection: The collection.
-            owners: The columns of each new memory.
-            added: Their rows.
-            change: The file's stamps before and after.
-        """
+        """Report a change that only added memories, which have these columns and rows."""
         rows_of: defaultdict[Ids, list[int]] = defaultdict(list)
         for row, owner in enumerate(owners):
             rows_of[owner].append(row)

@@ -33,11 +33,7 @@ class Selection:
     matches: Predicate | None
 
     def where(self, collection: str) -> tuple[str, list[str]]:
-        """Return the SQL after `FROM memories`, and its parameters.
-
-        Args:
-            collection: The collection to select from.
-        """
+        """Return the SQL after `FROM memories`, and its parameters."""
         wanted = dict(self.ids)
         columns = [column for column in COLUMNS if column in wanted]
         # Left to itself, SQLite may take the index of an agent that serves every user.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -135,13 +136,8 @@ class Table:
         self, connection: sqlite3.Connection, matrix: Matrix, near: Mapping[str, float]
     ) -> Scores:
         similarities = np.zeros(len(matrix.seqs))
-        for batch in _batches(list(near)):
-            rows = connection.execute(
-                f"SELECT seq, id FROM memories WHERE collection = ? AND id IN ({_marks(batch)})",
-                (self._name, *batch),
-            ).fetchall()
-            for seq, memory_id in rows:
-                similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
+        for seq, memory_id in self._rows(connection, "seq, id", list(near)):
+            similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
         return similarities
 
     def _best(
@@ -159,32 +155,19 @@ class Table:
             memory_id, payload = connection.execute(
                 "SELECT id, payload FROM memories WHERE seq = ?", (int(matrix.seqs[row]),)
             ).fetchone()
-            strengths = {name: float(values[row]) for name, values in signals.items()}
-            record = Record.read(memory_id, payload, float(scores[row]), strengths)
+            record = Record.read(memory_id, payload)
             if selection.matches is None or selection.matches(record.payload):
-                yield record
+                strengths = {name: float(values[row]) for name, values in signals.items()}
+                yield dataclasses.replace(record, score=float(scores[row]), signals=strengths)
 
     def find(self, memory_id: str) -> Record | None:
         """Return one memory, or None."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT id, payload FROM memories WHERE collection = ? AND id = ?",
-                (self._name, memory_id),
-            ).fetchone()
-        return Record.read(*row) if row else None
+        return next(iter(self.find_many([memory_id])), None)
 
     def find_many(self, ids: Sequence[str]) -> list[Record]:
         """Return those of the memories that are there, in any order."""
-        found: list[Record] = []
         with self._database.read() as connection:
-            for batch in _batches(ids):
-                rows = connection.execute(
-                    "SELECT id, payload FROM memories "
-                    f"WHERE collection = ? AND id IN ({_marks(batch)})",
-                    (self._name, *batch),
-                )
-                found += [Record.read(*row) for row in rows]
-        return found
+            return [Record.read(*row) for row in self._rows(connection, "id, payload", ids)]
 
     def newest(self, selection: Selection, limit: int | None) -> list[Record]:
         """Return the selected memories, the last added first."""
@@ -251,6 +234,17 @@ class Table:
         with self._database.write() as connection:
             full_text.forget_deleted(connection)
 
+    def _rows(
+        self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
+    ) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            yield from connection.execute(
+                f"SELECT {columns} FROM memories "
+                f"WHERE collection = ? AND id IN ({', '.join('?' * len(batch))})",
+                (self._name, *batch),
+            )
+
     def _records(self, connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
         where, values = selection.where(self._name)
         rows = connection.execute(
@@ -290,14 +284,6 @@ class Table:
                 yield connection
                 change = before, _stamp(connection)
             self._matrices.drop(self._name, change)
-
-
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
-
-
-def _marks(ids: Sequence[str]) -> str:
-    return ", ".join("?" * len(ids))
 
 
 def _similarities(matrix: Matrix, unit: _Units) -> Scores:
