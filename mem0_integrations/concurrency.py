@@ -129,10 +129,9 @@ class LoopThread:
             return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._started[0])
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Cut off what runs there and end the thread; a second call does nothing.
+        """Cut off what runs there, let `last` close the connections, and end the thread.
 
-        Args:
-            last: Closes the connections, if there was any work.
+        A second call does nothing.
         """
         with self._lock:
             if self._closed:

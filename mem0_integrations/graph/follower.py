@@ -113,7 +113,7 @@ class GraphFollower(Follower):
     Args:
         opened: The graph.
         source: The memories.
-        models: Of the Mem0; they do what the graph has none for.
+        models: Those of Mem0, for what the graph has none of its own.
         outbox_path: The file for what the graph has yet to look at.
         workers: Maximum number of scopes that are looked at at the same time.
     """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -328,26 +326,22 @@ class _Turns:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._line: list[Scope] = []
+        self._line: dict[object, Scope] = {}
 
     @contextmanager
     def of(self, scope: Scope) -> Iterator[None]:
         """Run the block when no earlier one with an overlapping scope is left."""
-        # One that is told apart from an equal one.
-        own = dataclasses.replace(scope)
+        turn = object()
         with self._changed:
-            self._line.append(own)
-            self._changed.wait_for(lambda: self._is_next(own))
+            earlier = {one for one, other in self._line.items() if scope.overlaps(other)}
+            self._line[turn] = scope
+            self._changed.wait_for(lambda: earlier.isdisjoint(self._line))
         try:
             yield
         finally:
             with self._changed:
-                self._line = [other for other in self._line if other is not own]
+                del self._line[turn]
                 self._changed.notify_all()
-
-    def _is_next(self, own: Scope) -> bool:
-        before = itertools.takewhile(lambda other: other is not own, self._line)
-        return not any(own.overlaps(other) for other in before)
 
 
 def _without(part: str) -> ConfigurationError:

@@ -22,12 +22,7 @@ _LOGICAL: Final = {"$and": "AND", "$or": "OR", "$not": "NOT"}
 
 @dataclass(frozen=True)
 class Selection:
-    """The memories that a filter selects.
-
-    Args:
-        ids: What indexed columns must equal, literally.
-        matches: What the payload must satisfy too, if anything.
-    """
+    """The memories whose indexed columns equal `ids`, and whose payload `matches` accepts."""
 
     ids: Ids
     matches: Predicate | None

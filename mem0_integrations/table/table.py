@@ -45,14 +45,7 @@ _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
 class Table:
-    """One collection of a file. Its input has been checked.
-
-    Args:
-        database: The file.
-        dimension: Length of its vectors.
-        matrices: The cache of the file, shared by its collections.
-        name: The collection.
-    """
+    """One collection of a file, whose collections share a cache. Its input has been checked."""
 
     def __init__(
         self, database: Database, dimension: int, matrices: MatrixCache, name: str
@@ -110,11 +103,7 @@ class Table:
     ) -> list[Record]:
         """Return the selected memories that answer a question best, with what found them.
 
-        Args:
-            selection: The memories.
-            near: The question's unit vector, or how near memories are to it, by their ids.
-            limit: Maximum number of results.
-            query: The question.
+        `near` is the question's unit vector, or how near memories are to it, by their ids.
         """
         with self._database.snapshot() as connection:
             matrix = self._matrix(connection, selection)
