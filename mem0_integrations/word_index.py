@@ -47,7 +47,7 @@ class IndexedSource(MemorySource, Protocol):
     """What the index asks about the memories that it follows."""
 
     def everybodys(self) -> Iterator[Memory]:
-        """Yield all memories, whosever they are."""
+        """Yield the memories of all scopes."""
         ...
 
     def recallable(self, scope: Scope, memory_id: str) -> Memory | None:
@@ -145,11 +145,11 @@ class WordIndex(Follower):
         return result
 
     def rebuild(self, scope: Scope) -> int:
-        """Read the words of a scope again; returns from how many memories."""
+        """Read the words of a scope again and return the number of its memories."""
         return self._look_again(scope, (), None)
 
     def reindex(self) -> int:
-        """Make the index again from all memories; returns how many."""
+        """Make the index again from all memories and return their number."""
         count = 0
         # What changes meanwhile is looked at afterwards.
         with self._lock:
@@ -200,7 +200,7 @@ class WordIndex(Follower):
     def _look_again(
         self, scope: Scope, keys: Sequence[str], memory_ids: Sequence[str] | None
     ) -> int:
-        """Let the index say what memories say now; all of the scope without ids."""
+        """Bring the index up to date with memories; without ids, with all of the scope."""
         with self._lock:
             if memory_ids is None:
                 self._words.delete_selected(select(mem0_ids(scope)))
@@ -227,7 +227,7 @@ class WordIndex(Follower):
         self._file.compact()
 
     def _other(self, request: SearchRequest, memory_id: str) -> Memory | None:
-        """Return a memory that only its words have found, where it counts."""
+        """Return a memory that was found by its words alone, if it matches the request."""
         memory = self._source.recallable(request.scope, memory_id)
         if memory is None or (
             request.filters and not compile_filters(request.filters)(record_of(memory))

@@ -31,7 +31,7 @@ from mem0_integrations.graph.model import EXCLUSIVE
 
 
 class Kind(NamedTuple):
-    """What the target of a fact can be: where it ends, what never begins it, if there are many."""
+    """What a target can be: where it ends, what never begins it, whether there may be many."""
 
     type: str
     stop: re.Pattern[str]
@@ -205,9 +205,6 @@ def _rules(predicate: str, kind: Kind, *heads: tuple[tuple[str, str], str]) -> I
 
 
 _FEW: Final = r"[\w' -]{2,40}?"
-_LIKE: Final = _verb("like|love|enjoy|adore")
-_DISLIKE: Final = _verb("dislike|hate|detest|loathe")
-_HAVE: Final = _verb("have|own")
 _GOT: Final = r"(?:'ve|\shave|\shas)\sgot"
 _SOME: Final = r"(?=\s(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,3})\s)"
 RULES: Final = [
@@ -248,14 +245,19 @@ RULES: Final = [
         (_being(r"(?=\s\d{1,3}[\s-](?:years?|yrs?)[\s-](?:old|of age)\b)"), r""),
         (_did(r"turned(?=\s\d{1,3}(?!\S*\d)\b)"), r""),
     ),
-    *_rules("likes", _TASTE, (_LIKE, r"")),
-    *_rules("dislikes", _TASTE, (_DISLIKE, r""), (_did(r"(?:cannot|can't)"), r"\sstand")),
+    *_rules("likes", _TASTE, (_verb("like|love|enjoy|adore"), r"")),
+    *_rules(
+        "dislikes",
+        _TASTE,
+        (_verb("dislike|hate|detest|loathe"), r""),
+        (_did(r"(?:cannot|can't)"), r"\sstand"),
+    ),
     *_rules("prefers", CHOICE, (_verb("prefer"), r"")),
     *_rules("allergic_to", _THING, (_being(r"\sallergic"), r"\sto")),
     *_rules(
         "has",
         _THING,
-        (_HAVE, _SOME),
+        (_verb("have|own"), _SOME),
         ((rf"{_ADV}{_GOT}", rf"{_ADV}{_GOT}"), _SOME),
         (_verb("own"), r"(?!\s(?:a|an|one|two|three|\d+)\s)"),
     ),

@@ -186,7 +186,7 @@ class MemoryGraph:
 
 
 class _Told(RelationExtractor):
-    """Finds what another extractor finds; a text may say, by how it begins, that this has ended."""
+    """Finds what another extractor finds; a text may begin by saying that it has ended."""
 
     def __init__(self, extractor: RelationExtractor) -> None:
         self._extractor = extractor

@@ -273,14 +273,14 @@ def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
 
 
 def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Query:
-    """Read the facts of a time that memories support; one between two of theirs comes twice."""
+    """Read facts that memories support at a time; one between two that they mention comes twice."""
     return _from_memories(scope, memory_ids, f"AND {_HOLDS} ", _FACT_COLUMNS, {"at": at or _NOW})
 
 
 def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Query:
-    """Read the facts of a time about names; one between two of them comes twice.
+    """Read the facts about names at a time; one between two of the names comes twice.
 
-    The limit is of those that start from them, and of those that lead to them.
+    The limit is for those that start from the names and for those that lead to them, each.
     """
     # Of a scope's ids, the one with the fewest memories behind it.
     own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
@@ -303,7 +303,7 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
 
 
 def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -> Query:
-    """Read the facts of a scope, the latest first; as history, also what holds no longer."""
+    """Read the facts of a scope, the latest first; with history, also those that have ended."""
     condition = "r.ended = false" if history else _HOLDS
     return Query(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "

@@ -46,14 +46,14 @@ def relations(
         rows = yield from _around(scope, keys, at, limit)
         found |= {row["id"]: row for row in rows if row["id"] not in found}
         seen |= keys
-        keys = _ends(rows) - seen
+        keys = {name_key(row[end]) for row in rows for end in ("source", "target")} - seen
         if not keys or len(found) >= limit:
             break
     return relations_of(found.values())[:limit]
 
 
 def history(scope: Scope, limit: int) -> GraphPlan[list[Relation]]:
-    """Read all facts of a scope, also those that hold no longer."""
+    """Read all facts of a scope, including those that no longer hold."""
     check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
     return relations_of(rows)
@@ -114,10 +114,6 @@ def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Gr
 def _latest_first(rows: Iterable[dict[str, Any]]) -> Rows:
     distinct = {row["id"]: row for row in rows}
     return sorted(distinct.values(), key=lambda row: (row["valid_from"], row["id"]), reverse=True)
-
-
-def _ends(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {name_key(row[end]) for row in rows for end in ("source", "target")}
 
 
 def _traced(

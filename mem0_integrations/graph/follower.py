@@ -179,7 +179,7 @@ class GraphFollower(Follower):
         return dataclasses.replace(result, relations=facts)
 
     def rebuild(self, scope: Scope) -> int:
-        """Make the graph of a scope again; returns from how many memories."""
+        """Make the graph of a scope again and return the number of its memories."""
         return self.graph.rebuild(scope, memories_as_said(self._source, scope))
 
     def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:

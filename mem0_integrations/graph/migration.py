@@ -276,7 +276,7 @@ def _page(group: _OwnedBy, start: int) -> Query:
 
 
 def _write(scope: Scope, facts: Sequence[_Fact]) -> GraphPlan[int]:
-    """Write what is missing and return how many facts that were."""
+    """Write what is missing and return the number of new facts."""
     found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
     changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])
     if changed:

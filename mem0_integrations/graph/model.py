@@ -201,7 +201,7 @@ def digest_of(*parts: object) -> str:
 
 
 def said_at(memory: Memory) -> datetime:
-    """Return the time from which on it holds what a memory says."""
+    """Return the time since which what a memory says holds."""
     return memory.updated_at or memory.created_at or datetime.fromtimestamp(0, UTC)
 
 

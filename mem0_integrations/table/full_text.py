@@ -88,7 +88,7 @@ def forget_deleted(connection: sqlite3.Connection) -> None:
 def rows_with(
     connection: sqlite3.Connection, words: Iterable[str], ids: Ids
 ) -> Sequence[npt.NDArray[np.int64]]:
-    """Return the numbers of the rows with each of some words, rising, whatever their endings."""
+    """Return for each word the numbers of the rows that have it with any ending, rising."""
     owner = "".join(
         f'owner : "{_PREFIXES[column]}{value.encode().hex()}0" AND '
         for column, value in sorted(ids)

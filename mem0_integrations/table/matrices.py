@@ -133,7 +133,7 @@ class MatrixCache:
     def extend(
         self, collection: str, owners: Iterable[Ids], added: Matrix, change: tuple[Stamp, Stamp]
     ) -> None:
-        """Report a change that only added memories, which have these columns and rows."""
+        """Report a change that only added memories, with the columns and the rows of each."""
         rows_of: defaultdict[Ids, list[int]] = defaultdict(list)
         for row, owner in enumerate(owners):
             rows_of[owner].append(row)

@@ -154,7 +154,7 @@ class Table:
         return next(iter(self.find_many([memory_id])), None)
 
     def find_many(self, ids: Sequence[str]) -> list[Record]:
-        """Return those of the memories that are there, in any order."""
+        """Return the memories with these ids that exist, in any order."""
         with self._database.read() as connection:
             return [Record.read(*row) for row in self._rows(connection, "id, payload", ids)]
 
@@ -189,7 +189,7 @@ class Table:
             return known
 
     def merge(self, changes: Mapping[str, Payload]) -> None:
-        """Set fields of the payloads of memories in one transaction, where they are there."""
+        """Set fields of the payloads of memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
             for memory_id, fields in changes.items():
                 record = self.find(memory_id)
@@ -198,7 +198,7 @@ class Table:
                     connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Delete memories in one transaction, where they are there."""
+        """Delete memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
@@ -213,7 +213,7 @@ class Table:
             return connection.execute(f"DELETE FROM memories {where}", values).rowcount
 
     def reindex(self) -> int:
-        """Make the index of the words again; returns how many memories it has."""
+        """Make the index of the words again and return the number of its memories."""
         with self._database.write() as connection:
             full_text.reindex(connection)
         return self.count(Selection(frozenset(), None))
