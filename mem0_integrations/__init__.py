@@ -33,7 +33,7 @@ from mem0_integrations.errors import (
     ScopeError,
     StorageError,
 )
-from mem0_integrations.lazy import lazy_names
+from mem0_integrations.lazy_imports import lazy_names
 from mem0_integrations.records import (
     BulkResult,
     ForgetResult,
@@ -98,12 +98,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "AgentMemory": "agent_memory",
-        "OutboxOptions": "connection",
-        "Ranking": "recall.ranking",
-        "RetryPolicy": "retry",
-        "SentenceExtractor": "learning.extraction",
-        "connect": "connection",
-        "recall_text": "recall.rendering",
+        "agent_memory": ["AgentMemory"],
+        "connection": ["OutboxOptions", "connect"],
+        "learning.extraction": ["SentenceExtractor"],
+        "recall.ranking": ["Ranking"],
+        "recall.rendering": ["recall_text"],
+        "retry": ["RetryPolicy"],
     },
 )

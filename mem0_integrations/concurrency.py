@@ -46,7 +46,7 @@ class WorkerPool:
     callbacks of the caller.
 
     Args:
-        size: The most threads.
+        size: Maximum number of threads.
     """
 
     def __init__(self, size: int) -> None:
@@ -129,10 +129,9 @@ class LoopThread:
             return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._started[0])
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Cut off what runs there and end the thread; a second call does nothing.
+        """Cut off what runs there, let `last` close the connections, and end the thread.
 
-        Args:
-            last: Closes the connections, if there was any work.
+        A second call does nothing.
         """
         with self._lock:
             if self._closed:
@@ -166,12 +165,8 @@ async def _cancel_others() -> None:
 def call_within(seconds: float, call: Callable[[], T]) -> T:
     """Run a call in a thread of its own, in an empty context, and wait for it.
 
-    Args:
-        seconds: How long to wait; a call that takes longer is left behind.
-        call: The call.
-
     Raises:
-        BackendTimeoutError: It did not end in time.
+        BackendTimeoutError: It did not end within so many seconds, and was left behind.
         Exception: What the call raises.
     """
     future = begin(call)
@@ -184,11 +179,7 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def begin(call: Callable[[], T]) -> Future[T]:
-    """Start a call in a thread of its own, in an empty context.
-
-    Args:
-        call: The call.
-    """
+    """Start a call in a thread of its own, in an empty context."""
     future: Future[T] = Future()
     threading.Thread(
         target=_carry_out, args=(future, call), name="mem0-integrations-delivery", daemon=True

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
@@ -17,7 +17,28 @@ from mem0_integrations.scope import Scope, ScopeLike
 if TYPE_CHECKING:
     from mem0_integrations.outbox import Outbox
 
-__all__ = ["Follower", "KnowledgeGraph", "followed", "memories_as_said"]
+__all__ = [
+    "Follower",
+    "KnowledgeGraph",
+    "RelatedOptions",
+    "RelationsOptions",
+    "followed",
+    "memories_as_said",
+]
+
+
+class RelatedOptions(TypedDict, total=False):
+    """What a graph is asked with for the facts beside memories."""
+
+    scope: Required[ScopeLike]
+    as_of: datetime | None
+    limit: int
+
+
+class RelationsOptions(RelatedOptions, total=False):
+    """What a graph is asked with for facts."""
+
+    depth: int
 
 
 class KnowledgeGraph(ABC):
@@ -37,13 +58,7 @@ class KnowledgeGraph(ABC):
 
     @abstractmethod
     async def arelations(
-        self,
-        entity: str | None = None,
-        *,
-        scope: ScopeLike,
-        depth: int = 1,
-        as_of: datetime | None = None,
-        limit: int = 100,
+        self, entity: str | None = None, **options: Unpack[RelationsOptions]
     ) -> list[Relation]:
         """Async twin of `relations`."""
 

@@ -90,7 +90,8 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
     """Mem0's embedder interface on the local all-MiniLM-L6-v2 model; safe in any thread.
 
     A text is represented by its first 256 tokens, at most 8,192 characters. Texts that are
-    embedded together get the same vectors as one by one.
+    embedded together get the same vectors as one by one. What Mem0 needs a vector for makes no
+    difference.
 
     Args:
         config: Mem0's embedder settings; only kept for Mem0 to read.
@@ -125,14 +126,7 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         )
 
     def embed(self, text: str, memory_action: MemoryAction | None = None) -> list[float]:
-        """Embed one text.
-
-        Args:
-            text: Any text, also an empty one.
-            memory_action: What Mem0 needs the vector for; makes no difference here.
-
-        Returns:
-            384 floats, of Euclidean length 1.
+        """Embed one text, which may be empty, as 384 floats of Euclidean length 1.
 
         Example:
             >>> round(sum(x * x for x in MiniLMEmbedder().embed("Hello")), 3)
@@ -143,14 +137,7 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
     def embed_batch(
         self, texts: Sequence[str], memory_action: MemoryAction | None = "add"
     ) -> list[list[float]]:
-        """Embed several texts, faster than one by one.
-
-        Args:
-            texts: Any number of texts, in any order of length.
-            memory_action: What Mem0 needs the vectors for; makes no difference here.
-
-        Returns:
-            One vector of 384 floats a text, in the order of the texts.
+        """Embed several texts, in their order, faster than one by one.
 
         Example:
             >>> [len(vector) for vector in MiniLMEmbedder().embed_batch(["Hello", "Goodbye"])]

@@ -53,12 +53,7 @@ class Mem0Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What a Mem0 has that others can use.
-
-    Attributes:
-        llm: Its language model; None where it does without.
-        embedder: Its embedder; None where it does not show one.
-    """
+    """What a Mem0 has that others can use; None where it has none, or does not show it."""
 
     llm: Mem0LLM | None
     embedder: Mem0Embedder | None
@@ -124,11 +119,7 @@ class LangChainLLM:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderConfig:
-    """The part of an embedder's configuration that Mem0 reads.
-
-    Attributes:
-        embedding_dims: Length of a vector.
-    """
+    """The part of an embedder's configuration that Mem0 reads: the length of a vector."""
 
     embedding_dims: int
 
@@ -163,20 +154,11 @@ class LangChainEmbedder:
         return EmbedderConfig(self.embedding_dims)
 
     def embed(self, text: str, memory_action: str | None = None) -> list[float]:
-        """Return the vector of a text.
-
-        Args:
-            text: What to embed.
-            memory_action: Mem0's reason (`add`, `search`, `update`); ignored.
-        """
+        """Return the vector of a text; Mem0's reason to ask makes no difference."""
         return [float(x) for x in self.embeddings.embed_query(text)]
 
     def embed_batch(self, texts: Sequence[str], memory_action: str = "add") -> list[list[float]]:
         """Return the vectors of many texts, in their order, from one call.
-
-        Args:
-            texts: What to embed.
-            memory_action: Mem0's reason (`add`, `search`, `update`); ignored.
 
         Raises:
             BackendError: There are fewer or more vectors than texts; Mem0 would drop the rest.

@@ -56,11 +56,11 @@ class Database:
     """One connection to a SQLite file, used by one thread at a time.
 
     A commit is on disk when it returns (WAL, `synchronous=FULL`), or with `NORMAL` outlives the
-    process, but perhaps not a power cut; deleted content is overwritten (`secure_delete`).
+    process, but perhaps not a power cut; deleted content is overwritten (`secure_delete`). What
+    cannot be read or written is a `StorageError`; after `close`, everything is a `ClosedError`.
 
     Args:
-        path: The file; it is created if need be. Kept as an attribute, beside the `lock` around
-            the connection.
+        path: The file; it is created if need be.
         schema: Statements that create what is missing.
         synchronous: What a commit waits for.
 
@@ -87,22 +87,12 @@ class Database:
                 raise
 
     def read(self) -> _Reading:
-        """Hold the connection for reading.
-
-        Raises:
-            ClosedError: The file was closed.
-            StorageError: Reading failed.
-        """
+        """Hold the connection for reading."""
         return _Reading(self)
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Hold the connection for several reads, between which nothing changes for them.
-
-        Raises:
-            ClosedError: The file was closed.
-            StorageError: Reading failed.
-        """
+        """Hold the connection for several reads, between which nothing changes for them."""
         with self.read() as connection:
             connection.execute("BEGIN")
             try:
@@ -113,12 +103,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """Hold the connection in a transaction: all of it is written, or nothing.
-
-        Raises:
-            ClosedError: The file was closed.
-            StorageError: Writing failed; nothing was written.
-        """
+        """Hold the connection in a transaction: all of it is written, or nothing."""
         with self.lock, sqlite_errors(self.path):
             connection = self.connection
             connection.execute("BEGIN IMMEDIATE")
@@ -145,11 +130,7 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection, for whoever holds `lock`.
-
-        Raises:
-            ClosedError: The file was closed.
-        """
+        """The connection, for whoever holds `lock`."""
         if self._connection is None:
             raise ClosedError(f"{self.path.name} is closed; connect() again.")
         return self._connection

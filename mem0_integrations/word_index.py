@@ -33,7 +33,7 @@ __all__ = ["WordIndex"]
 
 logger = logging.getLogger(__name__)
 
-# Of the memories that are nearest by their vectors, as many are weighed.
+# How many of the memories that are nearest by their vectors are weighed.
 _POOL_FACTOR: Final = 4
 _LEAST_POOL: Final = 60
 _BATCH: Final = 1_000
@@ -47,7 +47,7 @@ class IndexedSource(MemorySource, Protocol):
     """What the index asks about the memories that it follows."""
 
     def everybodys(self) -> Iterator[Memory]:
-        """Yield all memories, whosever they are."""
+        """Yield the memories of all scopes."""
         ...
 
     def recallable(self, scope: Scope, memory_id: str) -> Memory | None:
@@ -145,11 +145,11 @@ class WordIndex(Follower):
         return result
 
     def rebuild(self, scope: Scope) -> int:
-        """Read the words of a scope again; returns from how many memories."""
+        """Read the words of a scope again and return the number of its memories."""
         return self._look_again(scope, (), None)
 
     def reindex(self) -> int:
-        """Make the index again from all memories; returns how many."""
+        """Make the index again from all memories and return their number."""
         count = 0
         # What changes meanwhile is looked at afterwards.
         with self._lock:
@@ -177,11 +177,7 @@ class WordIndex(Follower):
         self, scope: Scope, keys: Sequence[str], memory_ids: Sequence[str] | None
     ) -> Iterator[None]:
         note = str(uuid.uuid4())
-        what = {
-            "scope": scope.ids,
-            "keys": list(keys),
-            "memory_ids": None if memory_ids is None else list(memory_ids),
-        }
+        what = {"scope": scope.ids, "keys": keys, "memory_ids": memory_ids}
         _add(self._notes, [(note, what)])
         try:
             yield
@@ -204,7 +200,7 @@ class WordIndex(Follower):
     def _look_again(
         self, scope: Scope, keys: Sequence[str], memory_ids: Sequence[str] | None
     ) -> int:
-        """Let the index say what memories say now; all of the scope without ids."""
+        """Bring the index up to date with memories; without ids, with all of the scope."""
         with self._lock:
             if memory_ids is None:
                 self._words.delete_selected(select(mem0_ids(scope)))
@@ -212,13 +208,9 @@ class WordIndex(Follower):
                 self._put(listed)
                 return len(listed)
             found = [memory for key in keys for memory in self._source.find(scope, key)]
-            gone: list[str] = []
-            for memory_id in memory_ids:
-                memory = self._source.get(scope, memory_id)
-                if memory is None:
-                    gone.append(memory_id)
-                else:
-                    found.append(memory)
+            now = {memory_id: self._source.get(scope, memory_id) for memory_id in memory_ids}
+            found += [memory for memory in now.values() if memory is not None]
+            gone = [memory_id for memory_id, memory in now.items() if memory is None]
             self._put(found)
             # Of another scope may be what a caller took for its own.
             own = mem0_ids(scope).items()
@@ -235,7 +227,7 @@ class WordIndex(Follower):
         self._file.compact()
 
     def _other(self, request: SearchRequest, memory_id: str) -> Memory | None:
-        """Return a memory that only its words have found, where it counts."""
+        """Return a memory that was found by its words alone, if it matches the request."""
         memory = self._source.recallable(request.scope, memory_id)
         if memory is None or (
             request.filters and not compile_filters(request.filters)(record_of(memory))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mem0_integrations.errors import MissingExtraError
-from mem0_integrations.lazy import lazy_names
+from mem0_integrations.lazy_imports import lazy_names
 
 try:
     import crewai  # noqa: F401
@@ -28,10 +28,9 @@ __all__ = ["Mem0CrewMemory", "Mem0Storage", "Mem0TaskListener", "create_memory_t
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Mem0CrewMemory": "memory",
-        "Mem0Storage": "storage",
-        "Mem0TaskListener": "listener",
-        "create_memory_tools": "tools",
-        "register": "storage",
+        "listener": ["Mem0TaskListener"],
+        "memory": ["Mem0CrewMemory"],
+        "storage": ["Mem0Storage", "register"],
+        "tools": ["create_memory_tools"],
     },
 )

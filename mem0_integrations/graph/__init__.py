@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mem0_integrations.lazy import lazy_names
+from mem0_integrations.lazy_imports import lazy_names
 
 if TYPE_CHECKING:
     from mem0_integrations.graph.engines.embedded import EmbeddedEngine
@@ -41,16 +41,12 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "EmbeddedEngine": "engines.embedded",
-        "Extracted": "model",
-        "GraphEntity": "model",
-        "GraphMemory": "graph_memory",
-        "ModelRelationExtractor": "extraction",
-        "Neo4jEngine": "engines.neo4j",
-        "NeptuneAnalyticsEngine": "engines.neptune",
-        "NeptuneDatabaseEngine": "engines.neptune",
-        "PatternRelationExtractor": "patterns",
-        "RelationExtractor": "extraction",
-        "Triple": "model",
+        "engines.embedded": ["EmbeddedEngine"],
+        "engines.neo4j": ["Neo4jEngine"],
+        "engines.neptune": ["NeptuneAnalyticsEngine", "NeptuneDatabaseEngine"],
+        "extraction": ["ModelRelationExtractor", "RelationExtractor"],
+        "graph_memory": ["GraphMemory"],
+        "model": ["Extracted", "GraphEntity", "Triple"],
+        "patterns": ["PatternRelationExtractor"],
     },
 )

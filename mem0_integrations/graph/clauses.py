@@ -31,14 +31,7 @@ from mem0_integrations.graph.model import EXCLUSIVE
 
 
 class Kind(NamedTuple):
-    """What the target of a fact can be.
-
-    Attributes:
-        type: The type of the entity.
-        stop: Where the target ends.
-        never: Words with which a target does not begin.
-        many: Whether there may be several targets.
-    """
+    """What a target can be: where it ends, what never begins it, whether there may be many."""
 
     type: str
     stop: re.Pattern[str]
@@ -47,14 +40,7 @@ class Kind(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A pattern and what it says; the target begins where the pattern ends.
-
-    Attributes:
-        predicate: What is said.
-        own: The pattern after "I".
-        others: The pattern after a name or "the user".
-        kind: What the target is.
-    """
+    """A predicate, and its patterns after "I" and after a name; the target follows them."""
 
     predicate: str
     own: re.Pattern[str]
@@ -137,8 +123,8 @@ _SUBJECT: Final = Kind("", _ONE, _VAGUE | _words("hard abroad at in for on"))
 PASSING: Final = _words(
     "question questions problem problems issue issues idea ideas doubt request feeling look lot "
     "few bit chance minute moment time times meeting complaint concern suggestion point plan "
-    "headache cold fever day week reason cough call hunch couple thing "
-    "appointment delivery coming arriving"
+    "headache cold fever day week reason cough call hunch couple thing appointment delivery coming "
+    "arriving"
 )
 JOBS: Final = _words(
     "accountant actor actress analyst animator architect artist assistant astronaut attorney "
@@ -159,14 +145,12 @@ JOBS: Final = _words(
 KIN: Final = {
     **dict.fromkeys(
         _words(
-            "wife husband spouse partner girlfriend boyfriend fiancé fiancée fiance fiancee "
-            "mother mum "
-            "mom mam father dad brother sister son daughter child grandmother grandfather grandma "
-            "grandpa grandson granddaughter aunt uncle cousin niece nephew mother-in-law "
+            "wife husband spouse partner girlfriend boyfriend fiancé fiancée fiance fiancee mother "
+            "mum mom mam father dad brother sister son daughter child grandmother grandfather "
+            "grandma grandpa grandson granddaughter aunt uncle cousin niece nephew mother-in-law "
             "father-in-law brother-in-law sister-in-law stepmother stepfather friend roommate "
-            "flatmate "
-            "neighbour neighbor colleague coworker co-worker boss manager teacher doctor dentist "
-            "therapist lawyer landlord landlady assistant mentor coach"
+            "flatmate neighbour neighbor colleague coworker co-worker boss manager teacher doctor "
+            "dentist therapist lawyer landlord landlady assistant mentor coach"
         ),
         "person",
     ),
@@ -221,9 +205,6 @@ def _rules(predicate: str, kind: Kind, *heads: tuple[tuple[str, str], str]) -> I
 
 
 _FEW: Final = r"[\w' -]{2,40}?"
-_LIKE: Final = _verb("like|love|enjoy|adore")
-_DISLIKE: Final = _verb("dislike|hate|detest|loathe")
-_HAVE: Final = _verb("have|own")
 _GOT: Final = r"(?:'ve|\shave|\shas)\sgot"
 _SOME: Final = r"(?=\s(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|\d{1,3})\s)"
 RULES: Final = [
@@ -264,19 +245,19 @@ RULES: Final = [
         (_being(r"(?=\s\d{1,3}[\s-](?:years?|yrs?)[\s-](?:old|of age)\b)"), r""),
         (_did(r"turned(?=\s\d{1,3}(?!\S*\d)\b)"), r""),
     ),
-    *_rules("likes", _TASTE, (_LIKE, r"")),
+    *_rules("likes", _TASTE, (_verb("like|love|enjoy|adore"), r"")),
     *_rules(
         "dislikes",
         _TASTE,
-        (_DISLIKE, r""),
-        ((rf"{_ADV}\s(?:cannot|can't)", rf"{_ADV}\s(?:cannot|can't)"), r"\sstand"),
+        (_verb("dislike|hate|detest|loathe"), r""),
+        (_did(r"(?:cannot|can't)"), r"\sstand"),
     ),
     *_rules("prefers", CHOICE, (_verb("prefer"), r"")),
     *_rules("allergic_to", _THING, (_being(r"\sallergic"), r"\sto")),
     *_rules(
         "has",
         _THING,
-        (_HAVE, _SOME),
+        (_verb("have|own"), _SOME),
         ((rf"{_ADV}{_GOT}", rf"{_ADV}{_GOT}"), _SOME),
         (_verb("own"), r"(?!\s(?:a|an|one|two|three|\d+)\s)"),
     ),

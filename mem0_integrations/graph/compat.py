@@ -18,7 +18,7 @@ from mem0_integrations.arguments import check_integer
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, ScopeError
 from mem0_integrations.graph import cypher, facts
-from mem0_integrations.graph.config import graph_from_config, mem0_model
+from mem0_integrations.graph.config import graph_from_config, mem0_part
 from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.model import Extracted
@@ -129,13 +129,13 @@ class MemoryGraph:
         """
         scope = _scope(filters)
         check_integer("limit", limit, 1, _ALL)
-        plan = facts.related(scope, _text("query", query), [], None, limit)
+        plan = facts.related(_text("query", query), [], scope=scope, limit=limit)
         found = run(plan, self.graph.engine.run)
         speaker = speaker_of(scope)
         if named_in([query]) & {*_SELF, name_key(speaker)}:
             found += self.graph.relations(speaker, scope=scope, limit=limit)
-        distinct = {_key(relation): relation for relation in found}
-        return [_fact(relation, "destination") for relation in distinct.values()][:limit]
+        distinct = dict.fromkeys(map(_key, found))
+        return [_fact(key, "destination") for key in distinct][:limit]
 
     def get_all(self, filters: Mapping[str, Any], limit: int = 100) -> list[Fact]:
         """Return the facts of a scope, the latest first.
@@ -145,7 +145,7 @@ class MemoryGraph:
             limit: Maximum number of facts.
         """
         found = self.graph.relations(scope=_scope(filters), limit=limit)
-        return [_fact(relation, "target") for relation in found]
+        return [_fact(_key(relation), "target") for relation in found]
 
     def delete(self, data: str, filters: Mapping[str, Any]) -> None:
         """Take back what a text said; where that very text was not added, end what it says.
@@ -186,7 +186,7 @@ class MemoryGraph:
 
 
 class _Told(RelationExtractor):
-    """Finds what another extractor finds; a text may say, by how it begins, that this has ended."""
+    """Finds what another extractor finds; a text may begin by saying that it has ended."""
 
     def __init__(self, extractor: RelationExtractor) -> None:
         self._extractor = extractor
@@ -219,22 +219,15 @@ def _outcome(scope: Scope, memory_id: str) -> GraphPlan[tuple[Rows, Rows]]:
     [rows] = yield Batch([cypher.edges_of_memories(scope, [memory_id])])
     own = {row["id"]: row for row in rows}
     added = [row for row in own.values() if not row["ended"]]
-    [rows] = yield Batch([cypher.endings(scope, {row["source_id"] for row in own.values()})])
-    ending = {row["id"]: str(row["ending"]).split() for row in rows}
-    slots = {
-        (row["source_id"], row["predicate"])
-        for row in own.values()
-        if row["predicate"] in ending.get(row["source_id"], ())
-    }
-    if not slots:
+    slots = {(row["source_id"], row["predicate"]) for row in own.values()}
+    [rows] = yield Batch([cypher.endings(scope, {source for source, _ in slots})])
+    ending = {(row["id"], predicate) for row in rows for predicate in str(row["ending"]).split()}
+    if not (slots := slots & ending):
         return added, []
     [rows] = yield Batch([cypher.edges_in_slots(scope, slots)])
     times = {row["valid_from"] for row in own.values()}
-    return added, [
-        row
-        for row in rows
-        if row["valid_to"] in times and not row["ended"] and row["id"] not in own
-    ]
+    ended = [row for row in rows if row["valid_to"] in times and not row["ended"]]
+    return added, [row for row in ended if row["id"] not in own]
 
 
 def _memory(scope: Scope, text: str, number: int = 0) -> Memory:
@@ -258,11 +251,11 @@ def _key(relation: Relation) -> tuple[str, str, str]:
 
 def _facts(edges: Rows) -> list[Fact]:
     distinct = {(edge["source"], edge["predicate"], edge["target"]) for edge in edges}
-    return [_fact(Relation(*parts), "target") for parts in sorted(distinct)]
+    return [_fact(key, "target") for key in sorted(distinct)]
 
 
-def _fact(relation: Relation, target: str) -> Fact:
-    return dict(zip(("source", "relationship", target), _key(relation), strict=True))
+def _fact(key: tuple[str, str, str], target: str) -> Fact:
+    return dict(zip(("source", "relationship", target), key, strict=True))
 
 
 def _part(config: object, name: str) -> dict[str, Any] | None:
@@ -287,7 +280,7 @@ def _extractor(
             if prompt is not None:
                 raise ConfigurationError("A custom_prompt needs an llm that reads it.")
             return PatternRelationExtractor()
-        model = mem0_model(configured)
+        model = mem0_part("llm", configured)
     return ModelRelationExtractor(model, instructions=prompt)
 
 
@@ -296,14 +289,5 @@ def _embedder(embedder: Mapping[str, Any] | None) -> Mem0Embedder:
         from mem0_integrations.minilm import MiniLMEmbedder
 
         return MiniLMEmbedder()
-    from mem0.utils.factory import EmbedderFactory
-
-    try:
-        made: Mem0Embedder = EmbedderFactory.create(
-            embedder["provider"], embedder.get("config") or {}, None
-        )
-    except Exception as error:
-        raise ConfigurationError(
-            f"The embedder of the graph cannot be built: {type(error).__name__}: {error}"
-        ) from error
+    made: Mem0Embedder = mem0_part("embedder", embedder)
     return made

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.graph.engines.base import GraphEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor, RelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
-from mem0_integrations.models import Mem0LLM
 
-__all__ = ["embedded_path", "engine_from_config", "graph_from_config", "mem0_model"]
+__all__ = ["embedded_path", "engine_from_config", "graph_from_config", "mem0_part"]
 
 _KNOWN: Final = {"provider", "config", "llm", "custom_prompt", "threshold"}
 _DROPPED: Final = ("apache_age", "kuzu")
@@ -121,21 +120,21 @@ def _extractor(store: Mapping[str, Any]) -> RelationExtractor | None:
                 "GraphMemory(engine, extractor=ModelRelationExtractor(model, instructions=...))."
             )
         return None
-    return ModelRelationExtractor(mem0_model(llm), instructions=prompt)
+    return ModelRelationExtractor(mem0_part("llm", llm), instructions=prompt)
 
 
-def mem0_model(llm: Mapping[str, Any]) -> Mem0LLM:
-    """Make the language model that Mem0's `llm` setting describes.
+def mem0_part(kind: Literal["llm", "embedder"], setting: Mapping[str, Any]) -> Any:
+    """Make the language model or the embedder that a setting of Mem0's describes.
 
     Raises:
         ConfigurationError: Mem0 cannot make it.
     """
-    from mem0.utils.factory import LlmFactory
+    from mem0.utils.factory import EmbedderFactory, LlmFactory
 
     try:
-        model: Mem0LLM = LlmFactory.create(llm["provider"], llm.get("config") or {})
+        given = setting["provider"], setting.get("config") or {}
+        return LlmFactory.create(*given) if kind == "llm" else EmbedderFactory.create(*given, None)
     except Exception as error:
         raise ConfigurationError(
-            f"The llm of the graph cannot be built: {type(error).__name__}: {error}"
+            f"The {kind} of the graph cannot be built: {type(error).__name__}: {error}"
         ) from error
-    return model

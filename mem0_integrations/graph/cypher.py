@@ -26,38 +26,6 @@ from mem0_integrations.names import clean, name_key
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 
-__all__ = [
-    "OWNER_INDEXES",
-    "SCHEMA",
-    "all_entities",
-    "count_facts",
-    "delete_unused_entities",
-    "edges_in_slots",
-    "edges_of_memories",
-    "endings",
-    "erasing_everything",
-    "erasing_scope",
-    "facts_of_memories",
-    "facts_of_names",
-    "facts_of_scope",
-    "forget_memories",
-    "known_entities",
-    "known_memories",
-    "link_mentions",
-    "mentioned_entities",
-    "merge_edges",
-    "merge_entities",
-    "merge_memories",
-    "schema_of",
-    "set_digests",
-    "set_endings",
-    "set_validity",
-    "text_digest",
-    "texts_of_memories",
-    "union",
-    "unlink_mentions",
-]
-
 _MAX_TEXT: Final = 10_000
 _ERASED_AT_ONCE: Final = 5_000
 _BY_SELECTIVITY: Final = ("run_id", "user_id", "agent_id", "app_id")
@@ -73,7 +41,11 @@ _FACT_COLUMNS: Final = (
     "r.id AS id, a.name AS source, r.predicate AS predicate, b.name AS target, "
     "r.memory_id AS memory_id, r.valid_from AS valid_from, r.valid_to AS valid_to"
 )
-
+_HOLDS: Final = (
+    "r.valid_from <= $at AND r.valid_to > $at AND r.ended = false AND r.support <> 'deleted'"
+)
+# The edges that start from a known node, and those that lead to one.
+_EDGES_OF: Final = {"a": "(a)-[r:RELATES]->(b:Entity)", "b": "(a:Entity)-[r:RELATES]->(b)"}
 # What a memory says of a fact, and may come to say otherwise.
 _OF_WHAT_IS_SAID: Final = ("valid_from", "valid_to", "exclusive", "support")
 
@@ -108,11 +80,7 @@ tempts it to begin with everything that a user has.
 
 
 def schema_of(*, owners: bool) -> tuple[str, ...]:
-    """Return the constraints and indexes to create.
-
-    Args:
-        owners: Whether the engine chooses well among indexes, so that it can have those of owners.
-    """
+    """Return constraints and indexes; those of owners where an engine chooses well among them."""
     return (*SCHEMA, *OWNER_INDEXES) if owners else SCHEMA
 
 
@@ -127,12 +95,7 @@ def known_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def known_entities(scope: Scope, keys: Iterable[str]) -> Query:
-    """Read which names have a node of their own in exactly this scope.
-
-    Args:
-        scope: Exactly whose.
-        keys: What `name_key` makes of the names.
-    """
+    """Read which names, as `name_key` spells them, have a node in exactly this scope."""
     return Query(
         "UNWIND $ids AS wanted MATCH (e:Entity {`~id`: wanted}) "
         f"WHERE {_owned('e')} RETURN e.key AS key, e.name AS name",
@@ -155,12 +118,7 @@ def edges_of_memories(scope: Scope, memory_ids: Iterable[str]) -> Query:
 
 
 def edges_in_slots(scope: Scope, slots: Iterable[tuple[str, str]]) -> Query:
-    """Read the edges of slots.
-
-    Args:
-        scope: Whose.
-        slots: The id of the source, and the predicate.
-    """
+    """Read the edges of slots; a slot is the id of the source, and the predicate."""
     rows = [{"source_id": source_id, "predicate": predicate} for source_id, predicate in slots]
     return Query(
         "UNWIND $rows AS row MATCH (a:Entity {`~id`: row.source_id}) "
@@ -176,12 +134,7 @@ def endings(scope: Scope, source_ids: Iterable[str]) -> Query:
 
 
 def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
-    """Note for which predicates facts about entities can end.
-
-    Args:
-        scope: Whose.
-        predicates: By the entity's id; packed.
-    """
+    """Note for which predicates, packed into a text, facts about entities (by id) can end."""
     rows = [{"id": source_id, "ending": packed} for source_id, packed in predicates.items()]
     return Query(
         f"UNWIND $rows AS row MATCH (e:Entity {{`~id`: row.id}}) WHERE {_covered('e', scope)} "
@@ -193,13 +146,7 @@ def set_endings(scope: Scope, predicates: Mapping[str, str]) -> Query:
 def merge_entities(
     scope: Scope, entities: Iterable[GraphEntity], vectors: Mapping[str, str]
 ) -> Query:
-    """Create the entities that do not exist yet.
-
-    Args:
-        scope: Exactly whose.
-        entities: The entities.
-        vectors: The packed vectors of those that have one, by name.
-    """
+    """Create the entities that do not exist yet, with the packed vectors of names."""
     rows = [
         {
             "id": entity_id(scope, entity.name),
@@ -274,12 +221,7 @@ def unlink_mentions(scope: Scope, memory_ids: Iterable[str], entity_ids: Iterabl
 
 
 def link_mentions(scope: Scope, mentions: Iterable[tuple[str, str]]) -> Query:
-    """Note what memories mention.
-
-    Args:
-        scope: Exactly whose.
-        mentions: A memory's id and a name each.
-    """
+    """Note what memories mention: pairs of a memory's id and a name."""
     rows = [
         {"memory": memory_node_id(scope, memory_id), "entity": entity_id(scope, name)}
         for memory_id, name in mentions
@@ -331,25 +273,14 @@ def delete_unused_entities(scope: Scope, ids: Iterable[str]) -> Query:
 
 
 def facts_of_memories(scope: Scope, memory_ids: Iterable[str], at: str | None) -> Query:
-    """Read the facts that memories support; one between two that they mention comes twice.
-
-    Args:
-        scope: Whose.
-        memory_ids: The memories.
-        at: A time (`timestamp`); None for now.
-    """
-    return _from_memories(scope, memory_ids, f"AND {_holds()} ", _FACT_COLUMNS, {"at": at or _NOW})
+    """Read facts that memories support at a time; one between two that they mention comes twice."""
+    return _from_memories(scope, memory_ids, f"AND {_HOLDS} ", _FACT_COLUMNS, {"at": at or _NOW})
 
 
 def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Query:
-    """Read the facts about entities; one between two of them comes twice.
+    """Read the facts about names at a time; one between two of the names comes twice.
 
-    Args:
-        scope: Whose.
-        keys: What `name_key` makes of the names.
-        at: A time (`timestamp`); None for now.
-        limit: Maximum number of facts that start from them, and of those that lead to them; the
-            latest are kept.
+    The limit is for those that start from the names and for those that lead to them, each.
     """
     # Of a scope's ids, the one with the fewest memories behind it.
     own = next(key for key in _BY_SELECTIVITY if key in scope.ids)
@@ -360,29 +291,20 @@ def facts_of_names(scope: Scope, keys: Iterable[str], at: str | None, limit: int
     # whole index once for each name.
     tail = f"RETURN {_FACT_COLUMNS} ORDER BY valid_from DESC LIMIT {limit:d}"
     return union(
-        Query(
-            f"MATCH (a:Entity) WHERE a.{_NAMED_IN[own]} IN $wanted "
-            f"MATCH (a)-[r:RELATES]->(b:Entity) WHERE {ends} AND {_holds()} {tail}",
-            parameters,
-        ),
-        Query(
-            f"MATCH (b:Entity) WHERE b.{_NAMED_IN[own]} IN $wanted "
-            f"MATCH (a:Entity)-[r:RELATES]->(b) WHERE {ends} AND {_holds()} {tail}",
-            parameters,
-        ),
+        *(
+            Query(
+                f"MATCH ({end}:Entity) WHERE {end}.{_NAMED_IN[own]} IN $wanted "
+                f"MATCH {edges} WHERE {ends} AND {_HOLDS} {tail}",
+                parameters,
+            )
+            for end, edges in _EDGES_OF.items()
+        )
     )
 
 
 def facts_of_scope(scope: Scope, at: str | None, limit: int, *, history: bool) -> Query:
-    """Read the facts of a scope, the latest first.
-
-    Args:
-        scope: Whose.
-        at: A time (`timestamp`); None for now.
-        limit: Maximum number of rows.
-        history: Whether to read also what has ended or was taken back.
-    """
-    condition = "r.ended = false" if history else _holds()
+    """Read the facts of a scope, the latest first; with history, also those that have ended."""
+    condition = "r.ended = false" if history else _HOLDS
     return Query(
         f"MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE {_covered('a', scope)} "
         f"AND a.key IS NOT NULL AND {_covered('b', scope)} AND {condition} RETURN {_FACT_COLUMNS}, "
@@ -418,10 +340,7 @@ def erasing_scope(scope: Scope) -> list[Query]:
 
 
 def erasing_everything() -> list[Query]:
-    """Erase the graph of all scopes, but nothing else in the database.
-
-    To be repeated while any `remain`.
-    """
+    """Erase all scopes, and nothing else in the database; to be repeated while any `remain`."""
     ours = " AND ".join(f"n.{key} IS NOT NULL" for key in (*SCOPE_KEYS, "name"))
     marks = {"Memory": "digest", "Entity": "vector"}
     return [
@@ -432,11 +351,7 @@ def erasing_everything() -> list[Query]:
 
 
 def union(*queries: Query) -> Query:
-    """Join several queries into one, which costs a server one round trip.
-
-    Args:
-        queries: Have the same columns; parameters with the same name have the same value.
-    """
+    """Join queries with equal columns and parameters into one, which costs one round trip."""
     parameters: dict[str, object] = {}
     for query in queries:
         parameters |= query.parameters
@@ -480,8 +395,10 @@ def _from_memories(
         f"AND {_covered('b', scope)} RETURN {columns}"
     )
     return union(
-        Query(f"{mentioned}(b:Entity) MATCH (a:Entity)-[r:RELATES]->(b) {rest}", parameters),
-        Query(f"{mentioned}(a:Entity) MATCH (a)-[r:RELATES]->(b:Entity) {rest}", parameters),
+        *(
+            Query(f"{mentioned}({end}:Entity) MATCH {edges} {rest}", parameters)
+            for end, edges in _EDGES_OF.items()
+        )
     )
 
 
@@ -504,7 +421,3 @@ def _covered(variable: str, scope: Scope) -> str:
 
 def _owned(variable: str) -> str:
     return " AND ".join(f"{variable}.{key} = ${key}" for key in SCOPE_KEYS)
-
-
-def _holds() -> str:
-    return "r.valid_from <= $at AND r.valid_to > $at AND r.ended = false AND r.support <> 'deleted'"

@@ -49,12 +49,7 @@ class EntityNames:
             return self._embedder is None or scope in self._tables
 
     def load(self, scope: Scope, nodes: Iterable[tuple[str, str]]) -> None:
-        """Keep the names of a scope.
-
-        Args:
-            scope: Exactly whose.
-            nodes: The name and the packed vector of each node.
-        """
+        """Keep the names of exactly this scope: the name and the packed vector of each node."""
         table = _Table()
         for name, packed in nodes:
             if packed:
@@ -65,14 +60,9 @@ class EntityNames:
                 self._tables.popitem(last=False)
 
     def resolve(self, scope: Scope, names: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Find the nodes that stand for names without a node of their own.
+        """Find the nodes of a scope, whose names are kept, that stand for names without a node.
 
-        Args:
-            scope: Exactly whose; its names are kept.
-            names: The names, each once.
-
-        Returns:
-            The name that stands for each other name, and the packed vectors of new names.
+        Returns the name that stands for each other name, and the packed vectors of new names.
         """
         fuzzy = [name for name in names if not is_identifier(name) and self._knows_script(name)]
         if self._embedder is None or not fuzzy:

@@ -101,8 +101,7 @@ class ModelRelationExtractor:
     Args:
         model: A LangChain chat model (anything with `invoke`), or a language model of Mem0's
             (anything with `generate_response`).
-        instructions: Further instructions for the model; Mem0 1.x calls them
-            `custom_prompt`.
+        instructions: Further instructions for the model; Mem0 1.x calls them `custom_prompt`.
 
     Raises:
         InvalidInputError: `model` is not a language model, or `instructions` is not a text.

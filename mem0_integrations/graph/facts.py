@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from mem0_integrations.arguments import aware, check_integer
 from mem0_integrations.errors import InvalidInputError
+from mem0_integrations.following import RelatedOptions
 from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, GraphPlan, Rows
 from mem0_integrations.graph.model import relations_of, timestamp
 from mem0_integrations.names import name_key, named_in, speaker_of
 from mem0_integrations.records import Memory, Relation
-from mem0_integrations.scope import Scope
+from mem0_integrations.scope import Scope, ScopeLike
 
 __all__ = ["history", "known", "path", "related", "relations"]
 
@@ -23,9 +24,15 @@ _KNOWN: Final = 15
 
 
 def relations(
-    scope: Scope, entity: str | None, depth: int, as_of: datetime | None, limit: int
+    entity: str | None,
+    *,
+    scope: ScopeLike,
+    depth: int = 1,
+    as_of: datetime | None = None,
+    limit: int = 100,
 ) -> GraphPlan[list[Relation]]:
     """Read the facts of a scope, or those around an entity; see `GraphMemory.relations`."""
+    scope = Scope.of(scope)
     check_integer("limit", limit, 1, _MOST)
     check_integer("depth", depth, 1, _DEEPEST)
     at = _time(as_of)
@@ -39,14 +46,14 @@ def relations(
         rows = yield from _around(scope, keys, at, limit)
         found |= {row["id"]: row for row in rows if row["id"] not in found}
         seen |= keys
-        keys = _ends(rows) - seen
+        keys = {name_key(row[end]) for row in rows for end in ("source", "target")} - seen
         if not keys or len(found) >= limit:
             break
     return relations_of(found.values())[:limit]
 
 
 def history(scope: Scope, limit: int) -> GraphPlan[list[Relation]]:
-    """Read all facts of a scope, also those that hold no longer."""
+    """Read all facts of a scope, including those that no longer hold."""
     check_integer("limit", limit, 1, _MOST)
     [rows] = yield Batch([cypher.facts_of_scope(scope, None, limit, history=True)])
     return relations_of(rows)
@@ -60,26 +67,26 @@ def path(scope: Scope, source: str, target: str, longest: int) -> GraphPlan[list
     keys = {start}
     for _ in range(longest):
         rows = yield from _around(scope, keys, None, _MOST)
-        reached: set[str] = set()
+        before = {start, *came_by}
         for row in rows:
             ends = name_key(row["source"]), name_key(row["target"])
             for here, there in (ends, ends[::-1]):
-                if here in keys and there != start and there not in came_by:
-                    came_by[there] = here, row
-                    reached.add(there)
+                if here in keys and there != start:
+                    came_by.setdefault(there, (here, row))
         if end in came_by:
             return relations_of(_traced(came_by, start, end))
-        keys = reached
+        keys = came_by.keys() - before
         if not keys:
             break
     return []
 
 
 def related(
-    scope: Scope, query: str, memories: Sequence[Memory], as_of: datetime | None, limit: int
+    query: str, memories: Sequence[Memory], **options: Unpack[RelatedOptions]
 ) -> GraphPlan[list[Relation]]:
     """Read the facts to show beside recalled memories; see `GraphMemory.related`."""
-    at = _time(as_of)
+    scope, limit = Scope.of(options["scope"]), options["limit"]
+    at = _time(options.get("as_of"))
     order = {memory.id: place for place, memory in enumerate(memories)}
     # Whoever speaks knows everything: that is no reason to show it.
     keys = named_in([query]) - {name_key(speaker_of(scope))}
@@ -88,18 +95,15 @@ def related(
     if not queries:
         return []
     [rows] = yield Batch([cypher.union(*queries)])
-    latest = _latest_first(rows)
-    supported = [row for row in latest if row["memory_id"] in order]
-    about = [row for row in latest if row["memory_id"] not in order]
-    supported.sort(key=lambda row: order[row["memory_id"]])
-    return relations_of([*supported, *about])[:limit]
+    # What the memories support, in their order; then what else there is.
+    latest = sorted(_latest_first(rows), key=lambda row: order.get(row["memory_id"], len(order)))
+    return relations_of(latest)[:limit]
 
 
 def known(scope: Scope, texts: Sequence[str]) -> GraphPlan[list[Relation]]:
     """Read what is known about what texts name, and about who speaks."""
     names = named_in(texts) | {name_key(speaker_of(scope))}
-    [rows] = yield Batch([cypher.facts_of_names(scope, sorted(names), None, _KNOWN)])
-    return relations_of(_latest_first(rows))
+    return relations_of((yield from _around(scope, names, None, _KNOWN)))
 
 
 def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> GraphPlan[Rows]:
@@ -110,10 +114,6 @@ def _around(scope: Scope, keys: Iterable[str], at: str | None, limit: int) -> Gr
 def _latest_first(rows: Iterable[dict[str, Any]]) -> Rows:
     distinct = {row["id"]: row for row in rows}
     return sorted(distinct.values(), key=lambda row: (row["valid_from"], row["id"]), reverse=True)
-
-
-def _ends(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {name_key(row[end]) for row in rows for end in ("source", "target")}
 
 
 def _traced(

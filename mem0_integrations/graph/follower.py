@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, memories_as_said
+from mem0_integrations.following import Follower, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
@@ -38,14 +38,7 @@ _MORE_RELATIONS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """Memories that the graph has to look at again.
-
-    Attributes:
-        scope: Covers all of them.
-        key: Of this request.
-        keys: The keys of the writes that made them.
-        memory_ids: Or their own ids.
-    """
+    """Memories of a scope to look at again: by the keys of their writes, or by their own ids."""
 
     scope: Scope
     key: str
@@ -76,12 +69,7 @@ class PatientRetry(RetryPolicy):
 
 @dataclass(frozen=True, slots=True)
 class OpenedGraph:
-    """A graph, and how to close it.
-
-    Attributes:
-        memory: The graph.
-        close: Closes what was opened for it.
-    """
+    """A graph, and how to close what was opened for it."""
 
     memory: GraphMemory
     close: Callable[[], None]
@@ -124,7 +112,7 @@ class GraphFollower(Follower):
     Args:
         opened: The graph.
         source: The memories.
-        models: Of the Mem0; they do what the graph has none for.
+        models: Those of Mem0, for what the graph has none of its own.
         outbox_path: The file for what the graph has yet to look at.
         workers: Maximum number of scopes that are looked at at the same time.
     """
@@ -144,14 +132,9 @@ class GraphFollower(Follower):
         self.most_relations = self.graph.relation_limit
         self._opened = opened
         self._source = source
-        self.graph.complete(
-            extractor=(
-                PatternRelationExtractor()
-                if models.llm is None
-                else ModelRelationExtractor(models.llm)
-            ),
-            embedder=models.embedder,
-        )
+        llm = models.llm
+        own = PatternRelationExtractor() if llm is None else ModelRelationExtractor(llm)
+        self.graph.complete(extractor=own, embedder=models.embedder)
         self._outbox_path = outbox_path
         self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
             outbox_path,
@@ -195,28 +178,16 @@ class GraphFollower(Follower):
         return dataclasses.replace(result, relations=facts)
 
     def rebuild(self, scope: Scope) -> int:
-        """Make the graph of a scope again; returns from how many memories."""
+        """Make the graph of a scope again and return the number of its memories."""
         return self.graph.rebuild(scope, memories_as_said(self._source, scope))
 
     def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Return the facts that memories support, then those about what the question names."""
-        return self.graph.related(
-            request.open_query,
-            memories,
-            scope=request.scope,
-            as_of=request.as_of,
-            limit=_MORE_RELATIONS * self.most_relations,
-        )
+        return self.graph.related(request.open_query, memories, **self._options(request))
 
     async def arelated(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Async twin of `related`."""
-        return await self.graph.arelated(
-            request.open_query,
-            memories,
-            scope=request.scope,
-            as_of=request.as_of,
-            limit=_MORE_RELATIONS * self.most_relations,
-        )
+        return await self.graph.arelated(request.open_query, memories, **self._options(request))
 
     def describe(self) -> dict[str, str]:
         """Say which database the graph is in, and where that lies."""
@@ -227,17 +198,20 @@ class GraphFollower(Follower):
         OUTBOXES.release(self._outbox_path, timeout)
         self._opened.close()
 
+    def _options(self, request: SearchRequest) -> RelatedOptions:
+        limit = _MORE_RELATIONS * self.most_relations
+        return {"scope": request.scope, "as_of": request.as_of, "limit": limit}
+
     def _look(self, request: SyncRequest) -> list[Memory]:
         """Let the graph say what the memories of a request say now, whatever that is."""
         scope = request.scope
-        memories = {
-            memory.id: memory for key in request.keys for memory in self._source.find(scope, key)
-        }
-        found = {memory_id: self._source.get(scope, memory_id) for memory_id in request.memory_ids}
-        memories |= {memory_id: memory for memory_id, memory in found.items() if memory is not None}
+        by_key = [memory for key in request.keys for memory in self._source.find(scope, key)]
+        found: dict[str, Memory | None] = {memory.id: memory for memory in by_key}
+        found |= {memory_id: self._source.get(scope, memory_id) for memory_id in request.memory_ids}
+        memories = [memory for memory in found.values() if memory is not None]
         gone = [memory_id for memory_id, memory in found.items() if memory is None]
-        self.graph.sync(scope, list(memories.values()), gone)
-        return list(memories.values())
+        self.graph.sync(scope, memories, gone)
+        return memories
 
 
 _EMBEDDED: Final[SharedResources[GraphMemory]] = SharedResources(lambda memory, _: memory.close())

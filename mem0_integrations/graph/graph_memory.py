@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final, TypeVar, Unpack
 
 from mem0_integrations.arguments import check_integer, check_score
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import KnowledgeGraph
+from mem0_integrations.following import KnowledgeGraph, RelatedOptions, RelationsOptions
 from mem0_integrations.graph import cypher, facts
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan
 from mem0_integrations.graph.entity_names import EntityNames
@@ -97,11 +95,9 @@ class GraphMemory(KnowledgeGraph):
         self._extractor = extractor
         self._similarity_threshold = similarity_threshold
         self.relation_limit = relation_limit
-        self._names = (
-            None
-            if embedder is None
-            else EntityNames(LangChainEmbedder(embedder), similarity_threshold)
-        )
+        self._names: EntityNames | None = None
+        if embedder is not None:
+            self._names = EntityNames(LangChainEmbedder(embedder), similarity_threshold)
         self._prepared = False
         self._preparing = threading.Lock()
         self._turns = _Turns()
@@ -138,19 +134,14 @@ class GraphMemory(KnowledgeGraph):
             InvalidInputError: An argument is malformed.
             BackendError: The graph could not be read.
         """
-        return self._run(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
+        options: RelationsOptions = {"scope": scope, "depth": depth, "as_of": as_of, "limit": limit}
+        return self._run(facts.relations(entity, **options))
 
     async def arelations(
-        self,
-        entity: str | None = None,
-        *,
-        scope: ScopeLike,
-        depth: int = 1,
-        as_of: datetime | None = None,
-        limit: int = 100,
+        self, entity: str | None = None, **options: Unpack[RelationsOptions]
     ) -> list[Relation]:
         """Async twin of `relations`."""
-        return await self._arun(facts.relations(Scope.of(scope), entity, depth, as_of, limit))
+        return await self._arun(facts.relations(entity, **options))
 
     def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
         """Return all facts of a scope, including those that have ended or were taken back.
@@ -189,7 +180,7 @@ class GraphMemory(KnowledgeGraph):
         query: str,
         memories: Sequence[Memory],
         *,
-        scope: Scope,
+        scope: ScopeLike,
         as_of: datetime | None = None,
         limit: int | None = None,
     ) -> list[Relation]:
@@ -205,21 +196,15 @@ class GraphMemory(KnowledgeGraph):
             as_of: A time with a time zone: return what held then; by default what holds now.
             limit: Maximum number of facts; by default the graph's `relation_limit`.
         """
-        most = limit or self.relation_limit
-        return self._run(facts.related(scope, query, memories, as_of, most))
+        limit = limit or self.relation_limit
+        return self._run(facts.related(query, memories, scope=scope, as_of=as_of, limit=limit))
 
     async def arelated(
-        self,
-        query: str,
-        memories: Sequence[Memory],
-        *,
-        scope: Scope,
-        as_of: datetime | None = None,
-        limit: int | None = None,
+        self, query: str, memories: Sequence[Memory], **options: Unpack[RelatedOptions]
     ) -> list[Relation]:
         """Async twin of `related`."""
-        most = limit or self.relation_limit
-        return await self._arun(facts.related(scope, query, memories, as_of, most))
+        options["limit"] = options.get("limit") or self.relation_limit
+        return await self._arun(facts.related(query, memories, **options))
 
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         """Bring the graph up to date with memories; what it knows already is left alone.
@@ -285,10 +270,7 @@ class GraphMemory(KnowledgeGraph):
     @property
     def _entity_names(self) -> EntityNames:
         if self._names is None:
-            raise ConfigurationError(
-                "This GraphMemory has no embedder: give it to connect(graph=...), or make it with "
-                "embedder= and extractor=."
-            )
+            raise _without("embedder")
         return self._names
 
     def _forget(self, scope: Scope) -> int:
@@ -305,10 +287,7 @@ class GraphMemory(KnowledgeGraph):
 
     def _sync_own(self, scope: Scope, memories: Sequence[Memory]) -> None:
         if self._extractor is None:
-            raise ConfigurationError(
-                "This GraphMemory has no extractor: give it to connect(graph=...), or make it "
-                "with embedder= and extractor=."
-            )
+            raise _without("extractor")
         # Patterns take no notice of what is known.
         reads = not isinstance(self._extractor, PatternRelationExtractor)
         changed = self._run(changed_memories(scope, memories))
@@ -347,26 +326,29 @@ class _Turns:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._line: list[Scope] = []
+        self._line: dict[object, Scope] = {}
 
     @contextmanager
     def of(self, scope: Scope) -> Iterator[None]:
         """Run the block when no earlier one with an overlapping scope is left."""
-        # One that is told apart from an equal one.
-        own = dataclasses.replace(scope)
+        turn = object()
         with self._changed:
-            self._line.append(own)
-            self._changed.wait_for(lambda: self._is_next(own))
+            earlier = {one for one, other in self._line.items() if scope.overlaps(other)}
+            self._line[turn] = scope
+            self._changed.wait_for(lambda: earlier.isdisjoint(self._line))
         try:
             yield
         finally:
             with self._changed:
-                self._line = [other for other in self._line if other is not own]
+                del self._line[turn]
                 self._changed.notify_all()
 
-    def _is_next(self, own: Scope) -> bool:
-        before = itertools.takewhile(lambda other: other is not own, self._line)
-        return not any(own.overlaps(other) for other in before)
+
+def _without(part: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"This GraphMemory has no {part}: give it to connect(graph=...), or make it with embedder= "
+        "and extractor=."
+    )
 
 
 def _forget(scope: Scope) -> GraphPlan[int]:

@@ -44,13 +44,11 @@ _GERMAN: Final = _words("ich und der die das ist nicht ein eine einen mein meine
 PEOPLES: Final = _words(
     "african american arab argentinian asian australian austrian belgian brazilian british "
     "buddhist canadian catholic chilean chinese christian colombian croatian cuban czech danish "
-    "dutch "
-    "egyptian english european filipino finnish french german greek hindu hungarian icelandic "
-    "indian indonesian iranian irish israeli italian japanese jewish kenyan korean latvian "
-    "lebanese lithuanian mexican moroccan muslim nigerian norwegian pakistani persian peruvian "
-    "polish "
-    "portuguese protestant romanian russian scottish serbian slovak spanish swedish swiss syrian "
-    "thai turkish ukrainian vegan vegetarian vietnamese welsh"
+    "dutch egyptian english european filipino finnish french german greek hindu hungarian "
+    "icelandic indian indonesian iranian irish israeli italian japanese jewish kenyan korean "
+    "latvian lebanese lithuanian mexican moroccan muslim nigerian norwegian pakistani persian "
+    "peruvian polish portuguese protestant romanian russian scottish serbian slovak spanish "
+    "swedish swiss syrian thai turkish ukrainian vegan vegetarian vietnamese welsh"
 )
 _WITHIN_NAMES: Final = _words("of de van der den von da di du del la le el al bin ibn")
 _NAME_WORD: Final = re.compile(
@@ -130,7 +128,7 @@ class _Names:
                 yield from self.close()
 
     def skip(self, end: int) -> Iterator[GraphEntity]:
-        """Yield the name that ends before something that is no word, if one does."""
+        """Yield the name that ends before something that is not a word, if one does."""
         self._last = end
         return self.close()
 

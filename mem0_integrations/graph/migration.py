@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -86,7 +87,7 @@ class MigratedScope:
 
     Attributes:
         scope: Whose facts.
-        facts: The number of facts that 1.x has; relationships that say the same count once.
+        facts: Number of facts that 1.x has; relationships that say the same count once.
         ended: How many of them no longer hold.
         written: How many were new, or had ended since; none in a dry run.
     """
@@ -139,14 +140,6 @@ class _Fact:
         self.relationships += other.relationships
 
 
-@dataclass(slots=True)
-class _Found:
-    """The owners of a scope's relationships, and how many there are."""
-
-    groups: list[_OwnedBy] = field(default_factory=list)
-    relationships: int = 0
-
-
 def migrate(
     source: GraphEngine,
     target: GraphEngine | None,
@@ -182,14 +175,15 @@ def migrate(
     found, left_out = run(_survey(wanted), source.run)
     if target is not None:
         target.prepare(cypher.schema_of(owners=target.chooses_indexes))
-    total, done = sum(one.relationships for one in found.values()), 0
+    total, done = sum(owners.total() for owners in found.values()), 0
     scopes: list[MigratedScope] = []
-    for own, where in sorted(found.items(), key=lambda item: -item[1].relationships):
-        facts, unusable = run(_facts(own, where.groups), source.run)
+    for own, owners in sorted(found.items(), key=lambda item: -item[1].total()):
+        facts, unusable = run(_facts(own, owners), source.run)
         left_out += unusable
         done += unusable
         written = 0
-        for batch in _batches(facts):
+        for start in range(0, len(facts), _FACTS_OF_A_BATCH):
+            batch = facts[start : start + _FACTS_OF_A_BATCH]
             if target is not None:
                 written += run(_write(own, batch), target.run)
             done += sum(fact.relationships for fact in batch)
@@ -222,13 +216,13 @@ def migrated_id(
     return str(uuid.uuid5(_NAMESPACE, json.dumps(parts)))
 
 
-def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
-    """Find out whose relationships there are; returns also how many have no owner."""
+def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, Counter[_OwnedBy]], int]]:
+    """Count the relationships of each scope by their owners; also those without an owner."""
     columns = ", ".join(f"{one} AS {_column(one)}" for one in _OWNERS)
     [rows] = yield Batch(
         [Query(f"MATCH (a)-[r]->(b) WHERE {_OF_MEM0_1} RETURN {columns}, count(r) AS many")]
     )
-    found: dict[Scope, _Found] = {}
+    found: defaultdict[Scope, Counter[_OwnedBy]] = defaultdict(Counter)
     left_out = 0
     for row in rows:
         owners = tuple(row[_column(one)] for one in _OWNERS)
@@ -237,9 +231,7 @@ def _survey(wanted: Scope | None) -> GraphPlan[tuple[dict[Scope, _Found], int]]:
             # Without an owner they belong to no scope: they are counted where all are asked for.
             left_out += row["many"] if wanted is None else 0
         elif wanted is None or wanted.covers(scope):
-            own = found.setdefault(scope, _Found())
-            own.groups.append(owners)
-            own.relationships += row["many"]
+            found[scope][owners] += row["many"]
     return found, left_out
 
 
@@ -256,10 +248,8 @@ def _facts(scope: Scope, groups: Iterable[_OwnedBy]) -> GraphPlan[tuple[list[_Fa
                     left_out += 1
                     continue
                 key = migrated_id(scope, fact.source.name, fact.predicate, fact.target.name)
-                if key in facts:
-                    facts[key].merge(fact)
-                else:
-                    facts[key] = fact
+                if (known := facts.setdefault(key, fact)) is not fact:
+                    known.merge(fact)
             if len(rows) < _PAGE:
                 break
     return sorted(facts.values(), key=lambda fact: fact.since), left_out
@@ -286,7 +276,7 @@ def _page(group: _OwnedBy, start: int) -> Query:
 
 
 def _write(scope: Scope, facts: Sequence[_Fact]) -> GraphPlan[int]:
-    """Write what is missing and return how many facts that were."""
+    """Write what is missing and return the number of new facts."""
     found = {memory.id: (memory, one) for fact in facts for memory, one in _memories(scope, fact)}
     changed = yield from changed_memories(scope, [memory for memory, _ in found.values()])
     if changed:
@@ -365,11 +355,6 @@ def _time(text: str | None) -> datetime | None:
         return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _batches(facts: Sequence[_Fact]) -> Iterator[Sequence[_Fact]]:
-    for start in range(0, len(facts), _FACTS_OF_A_BATCH):
-        yield facts[start : start + _FACTS_OF_A_BATCH]
 
 
 def _column(owner: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,16 +114,9 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A fact as one memory supports it.
+    """A fact as one memory supports it: from one node to another, from one time to another.
 
     Attributes:
-        id: Made of everything that makes it this edge.
-        source_id: The node that it starts from.
-        target_id: The node that it leads to.
-        source: The name of the one.
-        target: The name of the other.
-        predicate: What it says.
-        memory_id: The memory that says so.
         valid_from: When it begins to hold (ISO 8601, UTC).
         valid_to: When it ends; `ALWAYS` while it holds.
         exclusive: Whether the source has one such target at a time.
@@ -171,12 +165,8 @@ def is_identifier(name: str) -> bool:
         >>> is_identifier("order ABC-XYZ")
         True
     """
-    return (
-        any(character.isnumeric() for character in name)
-        or "@" in name
-        or "://" in name
-        or any(map(_is_code, name.split()))
-    )
+    marked = any(map(str.isnumeric, name)) or "@" in name or "://" in name
+    return marked or any(map(_is_code, name.split()))
 
 
 def owner_of(scope: Scope) -> dict[str, str]:
@@ -211,7 +201,7 @@ def digest_of(*parts: object) -> str:
 
 
 def said_at(memory: Memory) -> datetime:
-    """Return the time from which on it holds what a memory says."""
+    """Return the time since which what a memory says holds."""
     return memory.updated_at or memory.created_at or datetime.fromtimestamp(0, UTC)
 
 
@@ -223,14 +213,7 @@ def timestamp(time: datetime) -> str:
 def edges_of(
     scope: Scope, memory: Memory, triples: Iterable[Triple], names: Mapping[str, str]
 ) -> list[Edge]:
-    """Return the edges that a memory gives.
-
-    Args:
-        scope: Exactly whose.
-        memory: The memory.
-        triples: What it states.
-        names: The name of the node that stands for a name, by `name_key`.
-    """
+    """Return the edges that a memory gives; `names` has the node for each name, by `name_key`."""
     edges: dict[str, Edge] = {}
     since = timestamp(said_at(memory))
     for triple in triples:
@@ -261,10 +244,10 @@ def timeline(edges: Iterable[Edge]) -> dict[str, str]:
     A fact ends when a memory says so, or, where there can be one at a time, when a later memory
     names another target. What is said again later holds from then on.
     """
-    slots: dict[tuple[str, str], list[Edge]] = {}
+    slots: defaultdict[tuple[str, str], list[Edge]] = defaultdict(list)
     for edge in edges:
         if edge.support == "said":
-            slots.setdefault(edge.slot, []).append(edge)
+            slots[edge.slot].append(edge)
     return {
         edge.id: min(_ends(edge, slot), default=ALWAYS) for slot in slots.values() for edge in slot
     }
@@ -290,11 +273,7 @@ def _ends(edge: Edge, slot: Sequence[Edge]) -> list[str]:
 
 
 def relations_of(rows: Iterable[Mapping[str, object]]) -> list[Relation]:
-    """Return the facts in the rows of a query, in order; edges of the same fact are joined.
-
-    Args:
-        rows: With `source`, `predicate`, `target`, `memory_id`, `valid_from` and `valid_to`.
-    """
+    """Return the facts in the rows of a query, in order; edges of the same fact are joined."""
     facts: dict[tuple[str, str, str, str], list[Mapping[str, object]]] = {}
     for row in rows:
         key = name_key(str(row["source"])), str(row["predicate"]), name_key(str(row["target"]))

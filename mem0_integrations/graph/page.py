@@ -131,16 +131,11 @@ def _by_state(
     curves: Iterable[NDArray[np.float64]],
     memories: Mapping[str, Memory],
 ) -> Iterator[tuple[str, str, list[dict[str, object]]]]:
-    rows = [
-        _fact_row(relation, curve, memories)
-        for relation, curve in zip(relations, curves, strict=True)
-    ]
+    drawn = list(zip(relations, curves, strict=True))
     for label, dash, holds in (("holds", "solid", True), ("has ended", "dashed", False)):
-        of_state = [
-            row for row, one in zip(rows, relations, strict=True) if (one.valid_to is None) is holds
-        ]
+        of_state = [pair for pair in drawn if (pair[0].valid_to is None) is holds]
         if of_state:
-            yield label, dash, of_state
+            yield label, dash, [_fact_row(*pair, memories) for pair in of_state]
 
 
 def _fact_row(
@@ -185,19 +180,9 @@ def _draw_facts(
     plot: figure, rows: Sequence[Mapping[str, object]], label: str, dash: str, *, labelled: bool
 ) -> Any:
     source = _source(rows)
-    plot.multi_line(
-        "xs", "ys", source=source, line_dash=dash, color="#666666", alpha=0.6, legend_label=label
-    )
-    head = plot.scatter(
-        "x",
-        "y",
-        source=source,
-        marker="triangle",
-        angle="angle",
-        size=11,
-        color="#666666",
-        legend_label=label,
-    )
+    style: dict[str, Any] = {"source": source, "color": "#666666", "legend_label": label}
+    plot.multi_line("xs", "ys", line_dash=dash, alpha=0.6, **style)
+    head = plot.scatter("x", "y", marker="triangle", angle="angle", size=11, **style)
     if labelled:
         _write(plot, source, label, y_offset=-6, text_font_size="11px", text_color="#444444")
     return head

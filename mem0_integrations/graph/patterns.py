@@ -132,7 +132,7 @@ def _of_rules(source: str, rest: str, *, own: bool) -> Iterator[Extracted]:
 
 
 def _predicates(predicate: str, head: str) -> dict[str, bool]:
-    """Return what a clause that begins so says, each with whether it says that it has ended."""
+    """Return the predicates of a clause that begins so, each with whether it has ended."""
     ended = bool(clauses.ENDED.search(head))
     if predicate == "left":
         # Whoever left it neither works nor lives there.

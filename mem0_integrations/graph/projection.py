@@ -32,7 +32,7 @@ from mem0_integrations.names import clean, name_key, speaker_of
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 
-__all__ = ["changed_memories", "project", "remove"]
+__all__ = ["changed_memories", "chunked", "project", "remove"]
 
 T = TypeVar("T")
 
@@ -54,13 +54,7 @@ def project(
 ) -> GraphPlan[list[Edge]]:
     """Make the graph say what memories say, and no longer what they said before.
 
-    Args:
-        scope: The scope of all of them, exactly.
-        found: Memories, each once, with what was found in them.
-        names: Finds the nodes that stand for names.
-
-    Returns:
-        The edges that the memories give.
+    All are of exactly this scope, and each is there once. Returns the edges that they give.
     """
     memories = [memory for memory, _ in found]
     ids = [memory.id for memory in memories]
@@ -103,17 +97,17 @@ def project(
     unused = {str(row["id"]) for row in old_mentions} - mentioned
     yield Batch(
         [
-            *_chunked(
+            *chunked(
                 _nodes(entities, nodes), lambda rows: cypher.merge_entities(scope, rows, vectors)
             ),
-            *_chunked(memories, partial(cypher.merge_memories, scope)),
+            *chunked(memories, partial(cypher.merge_memories, scope)),
             *([cypher.unlink_mentions(scope, ids, unused)] if unused else []),
-            *_chunked(list(mentions), partial(cypher.link_mentions, scope)),
-            *_chunked(settled, partial(cypher.merge_edges, scope)),
-            *_chunked(changed, partial(cypher.set_validity, scope)),
+            *chunked(list(mentions), partial(cypher.link_mentions, scope)),
+            *chunked(settled, partial(cypher.merge_edges, scope)),
+            *chunked(changed, partial(cypher.set_validity, scope)),
             *([cypher.set_endings(scope, endings)] if endings else []),
             *([cypher.delete_unused_entities(scope, unused)] if unused else []),
-            *_chunked(memories, partial(cypher.set_digests, scope)),
+            *chunked(memories, partial(cypher.set_digests, scope)),
         ],
         write=True,
     )
@@ -125,14 +119,7 @@ def project(
 def remove(
     scope: Scope, memory_ids: Sequence[str], now: datetime, names: EntityNames
 ) -> GraphPlan[None]:
-    """Take back the support of memories that no longer exist.
-
-    Args:
-        scope: Covers all of them.
-        memory_ids: Their ids; those that the graph does not know make no difference.
-        now: The time of the deletion.
-        names: Keeps the names of nodes.
-    """
+    """Take back the support of memories that no longer exist, as far as the graph knows them."""
     mentioned, given = yield Batch(
         [cypher.mentioned_entities(scope, memory_ids), cypher.edges_of_memories(scope, memory_ids)]
     )
@@ -142,7 +129,7 @@ def remove(
     doomed = {str(row["id"]) for row in mentioned}
     yield Batch(
         [
-            *_chunked(changed, partial(cypher.set_validity, scope)),
+            *chunked(changed, partial(cypher.set_validity, scope)),
             cypher.forget_memories(scope, memory_ids),
             *([cypher.delete_unused_entities(scope, doomed)] if doomed else []),
         ],
@@ -173,16 +160,10 @@ def _resolved(
 def _settled(
     scope: Scope, edges: Mapping[str, Edge], retired: Sequence[Edge]
 ) -> GraphPlan[tuple[list[Edge], list[Edge], dict[str, str]]]:
-    """Find out when edges hold.
+    """Find out when edges hold, of which some are said now and some no longer.
 
-    Args:
-        scope: Covers all of them.
-        edges: What is said now, by id.
-        retired: What is no longer said.
-
-    Returns:
-        What is said now; everything else that changes; and for which predicates facts about
-        an entity can end, packed, where that is new.
+    Returns what is said now; everything else that changes; and for which predicates facts about
+    an entity can end, packed, where that is new.
     """
     gone = {edge.id: edge for edge in retired}
     touched = [*edges.values(), *retired]
@@ -191,7 +172,7 @@ def _settled(
     # Most facts never end, and a slot of those may be large: nothing is read of it.
     [rows] = yield Batch([cypher.endings(scope, sorted({edge.source_id for edge in touched}))])
     known = {str(row["id"]): set(str(row["ending"]).split()) for row in rows}
-    wanted: dict[str, set[str]] = {source: set(names) for source, names in known.items()}
+    wanted = {source: set(names) for source, names in known.items()}
     for edge in touched:
         if edge.exclusive or edge.ended:
             wanted.setdefault(edge.source_id, set()).add(edge.predicate)
@@ -282,5 +263,6 @@ def _edges(rows: Iterable[dict[str, Any]]) -> dict[str, Edge]:
     return {row["id"]: Edge(**row) for row in rows}
 
 
-def _chunked(rows: Sequence[T], query: Callable[[Sequence[T]], Query]) -> list[Query]:
+def chunked(rows: Sequence[T], query: Callable[[Sequence[T]], Query]) -> list[Query]:
+    """Return queries for rows, at most 500 rows each."""
     return [query(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]

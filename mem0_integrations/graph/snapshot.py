@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from mem0_integrations.arguments import check_integer
@@ -14,6 +15,7 @@ from mem0_integrations.graph import cypher
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, GraphPlan
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.model import relations_of
+from mem0_integrations.graph.projection import chunked
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import Memory, Relation
 from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
@@ -21,7 +23,6 @@ from mem0_integrations.scope import SCOPE_KEYS, Scope, ScopeLike
 __all__ = ["Snapshot", "aread_snapshot", "engine_of", "read_snapshot"]
 
 _MOST: Final = 10_000
-_CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,7 @@ class Snapshot:
     Attributes:
         relations: The facts, the latest first.
         types: The types of entities, such as `person`, by name, where they are known.
-        memories: The memories that support the facts, by id; deleted ones are
-            left out.
+        memories: The memories that support the facts, by id; deleted ones are left out.
         complete: Whether these are all facts; otherwise they are the latest.
 
     Example:
@@ -50,7 +50,7 @@ def engine_of(graph: KnowledgeGraph) -> GraphEngine:
     """Return the engine of a graph.
 
     Raises:
-        ConfigurationError: It is no `GraphMemory`.
+        ConfigurationError: It is not a `GraphMemory`.
     """
     if not isinstance(graph, GraphMemory):
         raise ConfigurationError(f"graph must be a GraphMemory, not {graph!r}.")
@@ -101,12 +101,8 @@ def _snapshot(scope: Scope, history: bool, limit: int) -> GraphPlan[Snapshot]:
             if row[f"{end}_kind"]:
                 types.setdefault(row[end], row[f"{end}_kind"])
     ids = list(dict.fromkeys(str(row["memory_id"]) for row in rows))
-    chunks = [ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
-    found = (
-        (yield Batch([cypher.texts_of_memories(scope, chunk) for chunk in chunks]))
-        if chunks
-        else []
-    )
+    queries = chunked(ids, partial(cypher.texts_of_memories, scope))
+    found = (yield Batch(queries)) if queries else []
     memories = {str(row["memory_id"]): _memory(row) for part in found for row in part}
     return Snapshot(tuple(relations_of(rows)), types, memories, complete=len(rows) < limit)
 

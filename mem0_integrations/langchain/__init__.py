@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mem0_integrations.errors import MissingExtraError
-from mem0_integrations.lazy import lazy_names
+from mem0_integrations.lazy_imports import lazy_names
 
 try:
     import langchain  # noqa: F401
@@ -45,13 +45,11 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Mem0ChatMessageHistory": "chat_history",
-        "Mem0Memory": "memory",
-        "Mem0Middleware": "middleware",
-        "Mem0Retriever": "retriever",
-        "agraph_documents": "graph",
-        "as_langchain_graph": "graph",
-        "create_memory_tools": "tools",
-        "graph_documents": "graph",
+        "chat_history": ["Mem0ChatMessageHistory"],
+        "graph": ["agraph_documents", "as_langchain_graph", "graph_documents"],
+        "memory": ["Mem0Memory"],
+        "middleware": ["Mem0Middleware"],
+        "retriever": ["Mem0Retriever"],
+        "tools": ["create_memory_tools"],
     },
 )

@@ -99,10 +99,6 @@ class CheckedLLM:
     ) -> object:
         """Return the wrapped model's answer.
 
-        Args:
-            messages: Mappings with `role` and `content`.
-            options: `response_format`, `tools` and whatever else the wrapped model takes.
-
         Raises:
             ExtractionError: A JSON object was asked for, but Mem0 cannot read memories from the
                 answer.

@@ -29,7 +29,7 @@ def count_words(text: str) -> int:
 
 
 def words_to_find(question: str) -> list[str]:
-    """Return the words of a question but for those that nearly every one has, each once.
+    """Return the words of a question except those of nearly every question, each once.
 
     They are spelled as they were, for how letters are folded is the index's own affair. Of very
     many, the last ones: they are nearest to what is asked.

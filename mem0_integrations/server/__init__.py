@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mem0_integrations.errors import MissingExtraError
-from mem0_integrations.lazy import lazy_names
+from mem0_integrations.lazy_imports import lazy_names
 
 try:
     import fastapi  # noqa: F401
@@ -27,4 +27,4 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerSettings", "create_app"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"ServerSettings": "settings", "create_app": "app"})
+__getattr__, __dir__ = lazy_names(__name__, {"app": ["create_app"], "settings": ["ServerSettings"]})

@@ -1,4 +1,7 @@
-"""The words of the memories: SQLite's FTS5 beside the vectors, in the same transactions."""
+"""The words of the memories: SQLite's FTS5 beside the vectors.
+
+What writes is called in a transaction of the store's file, and so changes both or neither.
+"""
 
 from __future__ import annotations
 
@@ -61,14 +64,9 @@ _TRIGGERS: Final = (
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Create what is missing; a file from before it had an index gets one.
-
-    Args:
-        connection: To the store's file, in a transaction.
-    """
-    known = connection.execute(
-        "SELECT 1 FROM sqlite_schema WHERE name = 'memories_text'"
-    ).fetchone()
+    """Create what is missing; a file from before it had an index gets one."""
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'memories_text'")
+    known = found.fetchone()
     connection.execute(_TABLE)
     for trigger in _TRIGGERS:
         connection.execute(trigger)
@@ -77,37 +75,20 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def reindex(connection: sqlite3.Connection) -> None:
-    """Make the index again from the memories.
-
-    Args:
-        connection: To the store's file, in a transaction.
-    """
+    """Make the index again from the memories."""
     connection.execute("INSERT INTO memories_text (memories_text) VALUES ('delete-all')")
     connection.execute(_FILL.format(columns=_columns("")))
 
 
 def forget_deleted(connection: sqlite3.Connection) -> None:
-    """Merge the index, which until then keeps the words of what was deleted.
-
-    Args:
-        connection: To the store's file, in a transaction.
-    """
+    """Merge the index, which until then keeps the words of what was deleted."""
     connection.execute("INSERT INTO memories_text (memories_text) VALUES ('optimize')")
 
 
 def rows_with(
     connection: sqlite3.Connection, words: Iterable[str], ids: Ids
 ) -> Sequence[npt.NDArray[np.int64]]:
-    """Find the rows with each of some words, whatever their endings.
-
-    Args:
-        connection: To the store's file.
-        words: Words without quotation marks.
-        ids: Whose rows.
-
-    Returns:
-        For each word the row numbers, rising.
-    """
+    """Return for each word the numbers of the rows that have it with any ending, rising."""
     owner = "".join(
         f'owner : "{_PREFIXES[column]}{value.encode().hex()}0" AND '
         for column, value in sorted(ids)

@@ -78,13 +78,7 @@ class Matrix:
         vectors: npt.NDArray[np.float32],
         places: Places | None = None,
     ) -> None:
-        """Add rows at the end.
-
-        Args:
-            seqs: Row numbers, shape (n,).
-            vectors: Unit vectors, shape (n, dimension).
-            places: Where they stand, shape (n,).
-        """
+        """Add rows at the end; the shapes are those of the class."""
         self._neighbours = None
         length = self._length + len(seqs)
         if length > len(self._seqs):
@@ -113,8 +107,7 @@ class MatrixCache:
     and then everything is forgotten.
 
     Args:
-        max_bytes: Memory that all matrices together may take, in bytes; a single one may take
-            more.
+        max_bytes: Maximum memory of all matrices together, in bytes; a single one may take more.
     """
 
     def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
@@ -123,13 +116,7 @@ class MatrixCache:
         self._stamp: Stamp | None = None
 
     def get(self, collection: str, ids: Ids, stamp: Stamp) -> Matrix | None:
-        """Return the matrix of a scope, if it is known and current.
-
-        Args:
-            collection: The collection.
-            ids: The columns that select the scope.
-            stamp: The file's stamp now.
-        """
+        """Return the matrix of a scope, if it is known and current by the file's stamp now."""
         if stamp != self._stamp:
             self._matrices.clear()
             self._stamp = stamp
@@ -139,27 +126,14 @@ class MatrixCache:
         return matrix
 
     def put(self, collection: str, ids: Ids, matrix: Matrix) -> None:
-        """Keep the matrix of a scope, just after `get` did not find it.
-
-        Args:
-            collection: The collection.
-            ids: The columns that select the scope.
-            matrix: Its vectors.
-        """
+        """Keep the matrix of a scope, just after `get` did not find it."""
         self._matrices[collection, ids] = matrix
         self._evict()
 
     def extend(
         self, collection: str, owners: Iterable[Ids], added: Matrix, change: tuple[Stamp, Stamp]
     ) -> None:
-        """Report a change that only added memories.
-
-        Args:
-            collection: The collection.
-            owners: The columns of each new memory.
-            added: Their rows.
-            change: The file's stamps before and after.
-        """
+        """Report a change that only added memories, with the columns and the rows of each."""
         rows_of: defaultdict[Ids, list[int]] = defaultdict(list)
         for row, owner in enumerate(owners):
             rows_of[owner].append(row)
@@ -171,12 +145,7 @@ class MatrixCache:
         self._advance(*change)
 
     def drop(self, collection: str, change: tuple[Stamp, Stamp]) -> None:
-        """Report any other change of a collection.
-
-        Args:
-            collection: The collection.
-            change: The file's stamps before and after.
-        """
+        """Report any other change of a collection, with the file's stamps before and after."""
         for key in [key for key in self._matrices if key[0] == collection]:
             del self._matrices[key]
         self._advance(*change)

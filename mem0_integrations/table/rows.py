@@ -50,27 +50,14 @@ class Record:
     signals: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(
-        cls,
-        memory_id: str,
-        payload: str,
-        score: float | None = None,
-        signals: Mapping[str, float] | None = None,
-    ) -> Record:
+    def read(cls, memory_id: str, payload: str) -> Record:
         """Decode a row of the file."""
-        return cls(memory_id, json.loads(payload), score, signals or {})
+        return cls(memory_id, json.loads(payload))
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A payload as it is written.
-
-    Args:
-        columns: The indexed columns.
-        said_at: When it was said, in seconds since the epoch, if known.
-        words: How many words it has.
-        text: All of it, as JSON.
-    """
+    """A payload as it is written: its indexed columns, and all of it as JSON in `text`."""
 
     columns: Mapping[str, str | None]
     said_at: float | None
@@ -108,7 +95,12 @@ def encoded(payload: Payload) -> Encoded:
     Raises:
         InvalidInputError: An id is not text, or it holds something else than JSON values.
     """
-    return Encoded(_columns(payload), *place_of(payload), _to_json(payload))
+    columns, place = _columns(payload), place_of(payload)
+    try:
+        text = json.dumps(payload)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"A payload must be a JSON object: {error}") from error
+    return Encoded(columns, *place, text)
 
 
 def _columns(payload: Payload) -> dict[str, str | None]:
@@ -122,21 +114,10 @@ def _columns(payload: Payload) -> dict[str, str | None]:
 
 
 def check_ids(ids: Sequence[str]) -> None:
-    """Check the ids of memories.
-
-    Raises:
-        InvalidInputError: One is not text.
-    """
+    """Raise `InvalidInputError` where the id of a memory is not text."""
     for memory_id in ids:
         if not is_text(memory_id):
             raise InvalidInputError(f"The id of a memory is valid text, got {memory_id!r}")
-
-
-def _to_json(payload: Payload) -> str:
-    try:
-        return json.dumps(payload)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"A payload must be a JSON object: {error}") from error
 
 
 def unit_vectors(vectors: Sequence[Vector], dimension: int) -> npt.NDArray[np.float32]:

@@ -56,11 +56,7 @@ def place_of(payload: Mapping[str, object]) -> tuple[float | None, int]:
 
 
 def open_file(path: Path, dimension: int) -> Database:
-    """Open the store's file, or create it.
-
-    Args:
-        path: The file, in a folder that exists.
-        dimension: Length of its vectors; the file remembers it.
+    """Open the store's file, or create it in a folder that exists.
 
     Raises:
         DimensionMismatchError: The file holds vectors of another length.

@@ -22,22 +22,13 @@ _LOGICAL: Final = {"$and": "AND", "$or": "OR", "$not": "NOT"}
 
 @dataclass(frozen=True)
 class Selection:
-    """The memories that a filter selects.
-
-    Args:
-        ids: What indexed columns must equal, literally.
-        matches: What the payload must satisfy too, if anything.
-    """
+    """The memories whose indexed columns equal `ids`, and whose payload `matches` accepts."""
 
     ids: Ids
     matches: Predicate | None
 
     def where(self, collection: str) -> tuple[str, list[str]]:
-        """Return the SQL after `FROM memories`, and its parameters.
-
-        Args:
-            collection: The collection to select from.
-        """
+        """Return the SQL after `FROM memories`, and its parameters."""
         wanted = dict(self.ids)
         columns = [column for column in COLUMNS if column in wanted]
         # Left to itself, SQLite may take the index of an agent that serves every user.

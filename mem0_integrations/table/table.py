@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +45,7 @@ _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
 class Table:
-    """One collection of a file. Its input has been checked.
-
-    Args:
-        database: The file.
-        dimension: Length of its vectors.
-        matrices: The cache of the file, shared by its collections.
-        name: The collection.
-    """
+    """One collection of a file, whose collections share a cache. Its input has been checked."""
 
     def __init__(
         self, database: Database, dimension: int, matrices: MatrixCache, name: str
@@ -66,12 +60,9 @@ class Table:
         return Table(self._database, self._dimension, self._matrices, name)
 
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
-        """Insert rows in one transaction; one with a known id is replaced.
+        """Insert payloads and unit vectors, shape (n, dimension), in one transaction.
 
-        Args:
-            ids: The memories' ids.
-            rows: Their payloads.
-            units: Their unit vectors, shape (n, dimension).
+        One with a known id is replaced.
         """
         with self._database.read() as connection:
             with self._database.write():
@@ -112,11 +103,7 @@ class Table:
     ) -> list[Record]:
         """Return the selected memories that answer a question best, with what found them.
 
-        Args:
-            selection: The memories.
-            near: The question's unit vector, or how near memories are to it, by their ids.
-            limit: The most results wanted.
-            query: The question.
+        `near` is the question's unit vector, or how near memories are to it, by their ids.
         """
         with self._database.snapshot() as connection:
             matrix = self._matrix(connection, selection)
@@ -138,13 +125,8 @@ class Table:
         self, connection: sqlite3.Connection, matrix: Matrix, near: Mapping[str, float]
     ) -> Scores:
         similarities = np.zeros(len(matrix.seqs))
-        for batch in _batches(list(near)):
-            rows = connection.execute(
-                f"SELECT seq, id FROM memories WHERE collection = ? AND id IN ({_marks(batch)})",
-                (self._name, *batch),
-            ).fetchall()
-            for seq, memory_id in rows:
-                similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
+        for seq, memory_id in self._rows(connection, "seq, id", list(near)):
+            similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
         return similarities
 
     def _best(
@@ -165,16 +147,14 @@ class Table:
         for start in range(0, len(order) if limit > 0 else 0, size := min(max(limit, 1), _BATCH)):
             rows = order[start : start + size]
             seqs: list[int] = matrix.seqs[rows].tolist()
-            payloads = {
-                seq: (memory_id, payload)
-                for seq, memory_id, payload in connection.execute(
-                    f"SELECT seq, id, payload FROM memories WHERE seq IN ({_marks(seqs)})", seqs
-                )
-            }
+            marks = ", ".join("?" * len(seqs))
+            statement = f"SELECT seq, id, payload FROM memories WHERE seq IN ({marks})"
+            payloads = {seq: row for seq, *row in connection.execute(statement, seqs)}
             strengths = {name: values[rows].tolist() for name, values in signals.items()}
             for place, (seq, score) in enumerate(zip(seqs, scores[rows].tolist(), strict=True)):
                 each = {name: values[place] for name, values in strengths.items()}
-                record = Record.read(*payloads[seq], score, each)
+                memory_id, payload = payloads[seq]
+                record = Record(memory_id, json.loads(payload), score, each)
                 if selection.matches is None or selection.matches(record.payload):
                     found.append(record)
             if len(found) >= limit:
@@ -183,25 +163,12 @@ class Table:
 
     def find(self, memory_id: str) -> Record | None:
         """Return one memory, or None."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT id, payload FROM memories WHERE collection = ? AND id = ?",
-                (self._name, memory_id),
-            ).fetchone()
-        return Record.read(*row) if row else None
+        return next(iter(self.find_many([memory_id])), None)
 
     def find_many(self, ids: Sequence[str]) -> list[Record]:
-        """Return those of the memories that are there, in any order."""
-        found: list[Record] = []
+        """Return the memories with these ids that exist, in any order."""
         with self._database.read() as connection:
-            for batch in _batches(ids):
-                rows = connection.execute(
-                    "SELECT id, payload FROM memories "
-                    f"WHERE collection = ? AND id IN ({_marks(batch)})",
-                    (self._name, *batch),
-                )
-                found += [Record.read(*row) for row in rows]
-        return found
+            return [Record.read(*row) for row in self._rows(connection, "id, payload", ids)]
 
     def newest(self, selection: Selection, limit: int | None) -> list[Record]:
         """Return the selected memories, the last added first."""
@@ -234,7 +201,7 @@ class Table:
             return known
 
     def merge(self, changes: Mapping[str, Payload]) -> None:
-        """Set fields of the payloads of memories in one transaction, where they are there."""
+        """Set fields of the payloads of memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
             for memory_id, fields in changes.items():
                 record = self.find(memory_id)
@@ -243,7 +210,7 @@ class Table:
                     connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Delete memories in one transaction, where they are there."""
+        """Delete memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
@@ -258,7 +225,7 @@ class Table:
             return connection.execute(f"DELETE FROM memories {where}", values).rowcount
 
     def reindex(self) -> int:
-        """Make the index of the words again; returns how many memories it has."""
+        """Make the index of the words again and return the number of its memories."""
         with self._database.write() as connection:
             full_text.reindex(connection)
         return self.count(Selection(frozenset(), None))
@@ -267,6 +234,17 @@ class Table:
         """Let the index of the words forget what was deleted."""
         with self._database.write() as connection:
             full_text.forget_deleted(connection)
+
+    def _rows(
+        self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
+    ) -> Iterator[tuple[Any, ...]]:
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
+            yield from connection.execute(
+                f"SELECT {columns} FROM memories "
+                f"WHERE collection = ? AND id IN ({', '.join('?' * len(batch))})",
+                (self._name, *batch),
+            )
 
     def _records(self, connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
         where, values = selection.where(self._name)
@@ -307,14 +285,6 @@ class Table:
                 yield connection
                 change = before, _stamp(connection)
             self._matrices.drop(self._name, change)
-
-
-def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
-
-
-def _marks(ids: Sequence[object]) -> str:
-    return ", ".join("?" * len(ids))
 
 
 def _similarities(matrix: Matrix, unit: _Units) -> Scores:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mem0_integrations import InvalidInputError, Memory, MissingExtraError, Relation, Scope
-from mem0_integrations.graph import snapshot
+from mem0_integrations.graph import projection
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.page import MOST_FACTS, _curves, _laid_out, graph_page
 from mem0_integrations.graph.snapshot import aread_snapshot, read_snapshot
@@ -211,6 +211,6 @@ def test_a_snapshot_of_many_memories_is_read_in_parts(
     graph: GraphMemory, ann: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A query with ten thousand values is refused by some engines."""
-    monkeypatch.setattr(snapshot, "_CHUNK", 2)
+    monkeypatch.setattr(projection, "_ROWS", 2)
     graph.sync(ann, [memory(f"I|likes|thing{n}", ann) for n in range(5)])
     assert len(read_snapshot(graph, scope=ann).memories) == 5

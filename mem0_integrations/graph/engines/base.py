@@ -104,11 +104,7 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def prepare(self, schema: Sequence[str]) -> None:
-        """Create missing constraints and indexes, if the engine has any.
-
-        Args:
-            schema: Neo4j's queries for constraints and indexes, each `IF NOT EXISTS`.
-        """
+        """Create what is missing of Neo4j's constraints and indexes, if the engine has any."""
 
     @abstractmethod
     def describe(self) -> str:

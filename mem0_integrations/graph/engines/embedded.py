@@ -25,8 +25,8 @@ class EmbeddedEngine(GraphEngine):
     """A graph in a file of its own; one process at a time writes it.
 
     Args:
-        path: The file; it and its folder are created if they are missing. Further files
-            beside it begin with its name.
+        path: The file; it and its folder are created if they are missing. Further files beside it
+            begin with its name.
 
     Raises:
         MissingExtraError: kglite is not installed.

@@ -51,9 +51,8 @@ class _ClashRetry(RetryPolicy):
     """Tries again what clashed; the driver has tried everything else again itself."""
 
     def delay(self, attempt: int, error: BaseException, *, spent: float) -> float | None:
-        return (
-            super().delay(attempt, error, spent=spent) if isinstance(error, _ClashError) else None
-        )
+        clashed = isinstance(error, _ClashError)
+        return super().delay(attempt, error, spent=spent) if clashed else None
 
 
 # The next time, the node is there.
