@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +17,6 @@ from mem0_integrations.crewai.records import (
     PATH,
     PRIVATE_TO,
     PUBLIC,
-    RECORD,
     levels,
     naive_utc,
     parts_of,
@@ -25,7 +25,6 @@ from mem0_integrations.crewai.records import (
 from mem0_integrations.records import Memory
 
 __all__ = [
-    "alike_filter",
     "child_scopes",
     "counted_categories",
     "in_page",
@@ -38,11 +37,6 @@ __all__ = [
 ]
 
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
-
-
-def alike_filter(metadata: Mapping[str, object]) -> dict[str, object]:
-    """Return the equality that selects memories with the same metadata, but for times."""
-    return {RECORD: metadata[RECORD]}
 
 
 def scope_filter(prefix: str | None) -> dict[str, str]:
@@ -170,8 +164,4 @@ def scope_info(records: Sequence[MemoryRecord], scope: str) -> ScopeInfo:
 
 def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
     """Return how many records have each category."""
-    counts: dict[str, int] = {}
-    for record in records:
-        for category in record.categories:
-            counts[category] = counts.get(category, 0) + 1
-    return counts
+    return dict(Counter(category for record in records for category in record.categories))

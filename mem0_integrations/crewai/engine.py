@@ -17,9 +17,9 @@ from mem0_integrations.arguments import (
     check_search,
     check_timeout,
 )
-from mem0_integrations.crewai.criteria import alike_filter, recall_filters, selects
+from mem0_integrations.crewai.criteria import recall_filters, selects
 from mem0_integrations.crewai.raw import RawText, messages_of
-from mem0_integrations.crewai.records import is_crew_memory, metadata_of, record_of
+from mem0_integrations.crewai.records import RECORD, is_crew_memory, metadata_of, record_of
 from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
 from mem0_integrations.recall.rendering import facts_of_memories
@@ -185,7 +185,8 @@ class Mem0Engine:
             content,
             scope=scope,
             limit=_NEAREST,
-            filters=alike_filter(metadata),
+            # All but the times.
+            filters={RECORD: metadata[RECORD]},
             timeout=min(left, self.timeout or self.memory.recall_timeout),
             on_error="degrade",
         )

@@ -14,7 +14,7 @@ from crewai.memory.utils import join_scope_paths, normalize_scope_path
 from mem0_integrations.errors import NotSerializableError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
-from mem0_integrations.values import is_uuid, levels_of, storable
+from mem0_integrations.values import is_uuid, levels_of
 
 __all__ = [
     "CATEGORIES",
@@ -157,25 +157,11 @@ def record_template(  # noqa: PLR0917  (CrewAI's order)
     )
 
 
-def changed_record(  # noqa: PLR0917  (CrewAI's order)
-    record: MemoryRecord,
-    content: str | None,
-    scope: str | None,
-    categories: list[str] | None,
-    metadata: dict[str, Any] | None,
-    importance: float | None,
-) -> MemoryRecord:
-    """Return a record with the values that are given, changed just now."""
-    changes = {
-        "content": None if content is None else storable(content),
-        "scope": scope,
-        "categories": categories,
-        "metadata": metadata,
-        "importance": importance,
-        "last_accessed": naive_utc(datetime.now(UTC)),
-    }
-    given = {key: value for key, value in changes.items() if value is not None}
-    return MemoryRecord(**{**record.model_dump(), **given})
+def changed_record(record: MemoryRecord, **changes: object) -> MemoryRecord:
+    """Return a record with those values that are not None, changed just now."""
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
+    now = naive_utc(datetime.now(UTC))
+    return MemoryRecord(**{**record.model_dump(), **given, "last_accessed": now})
 
 
 def naive_utc(time: datetime) -> datetime:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypedDict
+from typing import Final, Literal, TypeVar
 
 from langgraph.store.base import (
     BaseStore,
@@ -42,6 +42,8 @@ from mem0_integrations.messages import last_words
 from mem0_integrations.records import Address, Document
 
 __all__ = ["Mem0Store"]
+
+Found = TypeVar("Found", bound=Item)
 
 _SWEEP_MINUTES: Final = 5.0
 
@@ -162,11 +164,14 @@ class Mem0Store(BaseStore):
             match op:
                 case GetOp():
                     document = got[_address(op)]
-                    results[number] = None if document is None else _item(document)
+                    results[number] = None if document is None else _item(document, Item)
                     read += [document] if document is not None and op.refresh_ttl else []
                 case SearchOp():
                     found = self._searched(op, now)
-                    results[number] = [_search_item(document) for document in found]
+                    results[number] = [
+                        _item(document, partial(SearchItem, score=document.score))
+                        for document in found
+                    ]
                     read += found if op.refresh_ttl else []
                 case ListNamespacesOp():
                     paths = {document.path for document in self._listed(plain_prefix(op), now)}
@@ -267,27 +272,11 @@ def _address(op: GetOp | PutOp) -> Address:
     return op.namespace, op.key
 
 
-def _item(document: Document) -> Item:
-    return Item(**_fields(document))
-
-
-def _search_item(document: Document) -> SearchItem:
-    return SearchItem(**_fields(document), score=document.score)
-
-
-class _Fields(TypedDict):
-    namespace: tuple[str, ...]
-    key: str
-    value: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-
-
-def _fields(document: Document) -> _Fields:
-    return {
-        "namespace": document.path,
-        "key": document.key,
-        "value": dict(document.value),
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
-    }
+def _item(document: Document, kind: Callable[..., Found]) -> Found:
+    return kind(
+        namespace=document.path,
+        key=document.key,
+        value=dict(document.value),
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )

@@ -191,10 +191,11 @@ def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> No
 
     vectors, made = memory.vectors(), str(uuid4())
     now = datetime.now(UTC)
-    vectors.put(Scope(**ANN), [VectorMemory(made, "I|likes|tea", {}, now)])
+    likes, ann = VectorMemory(made, "I|likes|tea", {}, now), Scope(**ANN)
+    vectors.write(ann, lambda memories: memories.put(ann, [likes]), changed=[made])
     assert memory.flush(30)
     assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
-    vectors.delete(Scope(**ANN), [made])
+    vectors.write(ann, lambda memories: memories.delete(ann, [made]), changed=[made])
     assert memory.flush(30)
     assert memory.graph.relations(scope=ANN) == []
 
