@@ -57,14 +57,7 @@ class DocumentAccess:
     def search(
         self, prefix: tuple[str, ...], query: str, limit: int, *, passes: Callable[[Document], bool]
     ) -> builtins.list[Document]:
-        """Return the documents under a prefix that are nearest to a query, nearest first.
-
-        Args:
-            prefix: The labels; none for all documents.
-            query: A text.
-            limit: The most documents.
-            passes: Whether a document is wanted.
-        """
+        """Return the documents under a prefix that pass, at most `limit`, nearest first."""
 
         def found() -> builtins.list[Document]:
             nearest = self._documents.search(prefix, query, limit)

@@ -338,11 +338,10 @@ def _for_mem0(parsed: Sequence[_Parsed], include_tool_messages: bool) -> list[Me
             # the next write.
             source = f"Tool {message.name}" if message.name else "A tool"
             kept.append({"role": "assistant", "content": f"{source} answered: {text}"})
-            continue
-        converted: Mem0Message = {"role": message.role, "content": text}
-        if message.name:
-            converted["name"] = message.name
-        kept.append(converted)
+        elif message.name:
+            kept.append({"role": message.role, "content": text, "name": message.name})
+        else:
+            kept.append({"role": message.role, "content": text})
     return kept
 
 

@@ -55,12 +55,7 @@ def recall_filters(
 ) -> dict[str, object]:
     """Return Mem0's filters for what a recall may find; most are equalities.
 
-    Args:
-        prefix: The scope, or one within it.
-        categories: At least one of these; an empty list is no criterion.
-        source: Who asks: private records are shown to their own source.
-        include_private: Whether all private records are shown.
-        shared: Whether what was said elsewhere is shown, too.
+    Private records are shown to their own source; an empty list of categories is no criterion.
     """
     own: dict[str, object] = {**scope_filter(prefix)}
     path = normalize_scope_path(prefix or "/")
@@ -106,14 +101,10 @@ def selects(
     older_than: datetime | None = None,
     metadata_filter: Mapping[str, object] | None = None,
 ) -> Callable[[MemoryRecord], bool]:
-    """Make a test for records that meet every criterion; no criterion is met by all.
+    """Make a test for records that meet every criterion.
 
-    Args:
-        scope_prefix: The scope, or one within it.
-        categories: At least one of these; an empty list is no criterion.
-        record_ids: One of these; no record meets an empty list.
-        older_than: Created before that time.
-        metadata_filter: All of these values; None is also met by an absent key.
+    An empty list of categories is met by all records, one of ids by none; a value of metadata that
+    is None is also met by an absent key.
     """
     ids = None if record_ids is None else set(map(str, record_ids))
     time = None if older_than is None else naive_utc(older_than)

@@ -13,7 +13,7 @@ from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus, is_replay
 from crewai.events.types.task_events import TaskCompletedEvent
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.raw import MOST_EXPLANATION
+from mem0_integrations.crewai.engine import MAX_EXPLANATION
 from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import BackendError, InvalidInputError, ScopeError
 from mem0_integrations.messages import Mem0Message, Turn
@@ -133,7 +133,7 @@ class _TaskRun(Run):
 def _turn_of(event: TaskCompletedEvent, infer: bool) -> Turn | None:
     """Return a task as a turn; Mem0 learns above all from what the user says in one."""
     output = event.output
-    task = storable(f"Task: {output.description}"[:MOST_EXPLANATION] + f"\nAgent: {output.agent}")
+    task = storable(f"Task: {output.description}"[:MAX_EXPLANATION] + f"\nAgent: {output.agent}")
     result = storable(output.raw)
     if not result.strip():
         return None

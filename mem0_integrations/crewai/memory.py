@@ -25,8 +25,7 @@ from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.arguments import OnError
-from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
-from mem0_integrations.crewai.raw import RawText
+from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine, RawText
 from mem0_integrations.crewai.record_storage import RecordStorage
 from mem0_integrations.crewai.records import changed_record, record_template
 from mem0_integrations.crewai.storage import Mem0Storage

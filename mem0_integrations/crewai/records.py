@@ -76,10 +76,8 @@ def metadata_of(
 ) -> dict[str, object]:
     """Return the metadata in which a memory keeps what CrewAI knows of a record.
 
-    Args:
-        record: The record.
-        named: Whether the record keeps its id; otherwise it gets that of the memory.
-        scoped: Whether it lies in its scope; otherwise in all, as what was said elsewhere does.
+    A record that is not `named` gets the id of the memory; one that is not `scoped` lies in all
+    scopes, as what was said elsewhere does.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
@@ -117,11 +115,9 @@ def metadata_of(
 
 
 def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
-    """Return a memory as CrewAI's record; times are naive UTC, as CrewAI computes with them.
+    """Return a memory as CrewAI's record, in a scope if it was said elsewhere.
 
-    Args:
-        memory: The memory.
-        scope: The scope in which it is shown if it was said elsewhere.
+    Times are naive UTC, as CrewAI computes with them.
     """
     packed, accessed = memory.metadata.get(RECORD), memory.metadata.get(LAST_ACCESSED)
     elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
