@@ -32,11 +32,7 @@ def _unheard(event: Event) -> None:
 class Run:
     """The run of a framework in which memory is read or written.
 
-    Attributes:
-        scope: Whose memories.
-        thread_id: The conversation, if there is one.
-        checkpoint_id: The checkpoint that a node of LangGraph runs on.
-        emit: Writes to the custom stream of LangGraph.
+    Its `checkpoint_id` is that of a node of LangGraph, to whose custom stream `emit` writes.
     """
 
     scope: Scope

@@ -35,11 +35,7 @@ class Shared:
 
 
 class CrewEmbedder(Shared):
-    """Mem0's own embedder, as CrewAI calls one.
-
-    Args:
-        memory: The memory whose embedder it is.
-    """
+    """The embedder of a memory, as CrewAI calls one."""
 
     def __init__(self, memory: AgentMemory) -> None:
         self._vectors = memory.vectors()

@@ -18,8 +18,14 @@ from mem0_integrations.arguments import (
     check_timeout,
 )
 from mem0_integrations.crewai.criteria import recall_filters, selects
-from mem0_integrations.crewai.records import RECORD, is_crew_memory, metadata_of, record_of
-from mem0_integrations.crewai.user import UserId, scope_of_user
+from mem0_integrations.crewai.records import (
+    RECORD,
+    UserId,
+    is_crew_memory,
+    metadata_of,
+    record_of,
+    scope_of_user,
+)
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
 from mem0_integrations.recall.rendering import facts_of_memories
 from mem0_integrations.scope import Scope

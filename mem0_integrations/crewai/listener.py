@@ -14,7 +14,7 @@ from crewai.events.types.task_events import TaskCompletedEvent
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.engine import MAX_EXPLANATION
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.crewai.records import UserId, check_user, scope_of_user
 from mem0_integrations.errors import BackendError, InvalidInputError, ScopeError
 from mem0_integrations.messages import Mem0Message, Turn
 from mem0_integrations.turns import Run, TurnWriter

@@ -27,9 +27,8 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.arguments import OnError
 from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine, RawText
 from mem0_integrations.crewai.record_storage import RecordStorage
-from mem0_integrations.crewai.records import changed_record, record_template
+from mem0_integrations.crewai.records import UserId, changed_record, record_template
 from mem0_integrations.crewai.storage import Mem0Storage
-from mem0_integrations.crewai.user import UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable

@@ -24,14 +24,16 @@ from mem0_integrations.crewai.criteria import (
 from mem0_integrations.crewai.embedder import Shared
 from mem0_integrations.crewai.records import (
     LAST_ACCESSED,
+    UserId,
+    check_user,
     full_metadata,
     is_crew_memory,
     memory_ids_of,
     metadata_of,
     naive_utc,
     record_of,
+    scope_of_user,
 )
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, MemoryNotFoundError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope

@@ -1,17 +1,17 @@
-"""CrewAI's memory records as Mem0's memories: what is kept where. Pure."""
+"""CrewAI's memory records as Mem0's memories: whose they are, and what is kept where. Pure."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from crewai.memory.types import MemoryRecord
 from crewai.memory.utils import join_scope_paths, normalize_scope_path
 
-from mem0_integrations.errors import NotSerializableError
+from mem0_integrations.errors import NotSerializableError, ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import is_uuid, levels_of
@@ -24,7 +24,9 @@ __all__ = [
     "PRIVATE_TO",
     "PUBLIC",
     "RECORD",
+    "UserId",
     "changed_record",
+    "check_user",
     "full_metadata",
     "is_crew_memory",
     "levels",
@@ -35,6 +37,7 @@ __all__ = [
     "quoted",
     "record_of",
     "record_template",
+    "scope_of_user",
 ]
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
@@ -48,6 +51,27 @@ PUBLIC: Final = ""
 # compared here.
 LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
 _NAMESPACE: Final = uuid.UUID("a2a9f4f1-62a0-5c7e-8d54-3f0f3a0f8a3b")
+
+UserId: TypeAlias = str | Callable[[], str]
+
+
+def check_user(user_id: UserId) -> None:
+    """Check an id; a function is asked later. Raises `ScopeError`."""
+    if not callable(user_id):
+        scope_of_user(user_id)
+
+
+def scope_of_user(user_id: UserId) -> Scope:
+    """Return whose memories are meant, now.
+
+    Raises:
+        ScopeError: It is not an id, or a `ContextVar` that was never set.
+    """
+    try:
+        found = user_id() if callable(user_id) else user_id
+    except LookupError as error:
+        raise ScopeError(f"user_id= did not find whose memories are meant: {error!r}.") from error
+    return Scope(user_id=found)
 
 
 def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:

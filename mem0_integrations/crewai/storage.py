@@ -17,9 +17,9 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.criteria import selects
 from mem0_integrations.crewai.embedder import SPEC, CrewEmbedder, embedder_config
 from mem0_integrations.crewai.record_storage import RecordStorage
-from mem0_integrations.crewai.records import record_of
-from mem0_integrations.crewai.user import UserId
+from mem0_integrations.crewai.records import UserId, record_of
 from mem0_integrations.records import Memory, VectorMemory
+from mem0_integrations.requests import Change
 from mem0_integrations.scope import Scope
 
 __all__ = ["Mem0Storage", "register"]
@@ -68,6 +68,7 @@ class Mem0Storage(RecordStorage):
 
     def __init__(self, memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> None:
         self._vectors = memory.vectors()
+        self._dimension = self._vectors.ask(lambda memories: memories.dimension)
         super().__init__(memory, user_id=user_id, shared=shared)
         self.embedder = CrewEmbedder(memory)
 
@@ -110,8 +111,8 @@ class Mem0Storage(RecordStorage):
         return [(record, score) for record, score in found if score >= min_score]
 
     def _check_vector(self, vector: Sequence[float]) -> None:
-        if len(vector) != self._vectors.dimension:
-            raise EmbeddingDimensionMismatchError(self._vectors.dimension, len(vector))
+        if len(vector) != self._dimension:
+            raise EmbeddingDimensionMismatchError(self._dimension, len(vector))
 
     def _get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
         return self._vectors.ask(lambda memories: memories.get(scope, ids))
@@ -120,14 +121,17 @@ class Mem0Storage(RecordStorage):
         return self._vectors.ask(lambda memories: memories.list(scope, equals))
 
     def _store(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
-        ids = [memory.id for memory in memories]
-        self._vectors.write(scope, lambda stored: stored.put(scope, memories), changed=ids)
+        change = Change(scope, memory_ids=tuple(memory.id for memory in memories))
+        self._vectors.write(lambda stored: stored.put(scope, memories), [scope], changes=[change])
 
     def _amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
-        self._vectors.write(scope, lambda memories: memories.amend(scope, metadata))
+        self._vectors.write(lambda memories: memories.amend(scope, metadata), [scope])
 
     def _remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        return self._vectors.write(scope, lambda memories: memories.delete(scope, ids), changed=ids)
+        change = Change(scope, memory_ids=tuple(ids))
+        return self._vectors.write(
+            lambda memories: memories.delete(scope, ids), [scope], changes=[change]
+        )
 
 
 def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> dict[str, Any]:
@@ -170,12 +174,7 @@ def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> d
 
 @dataclass(frozen=True, slots=True)
 class _Factory:
-    """CrewAI's factory for storages.
-
-    Attributes:
-        storage: What is asked for on behalf of Mem0.
-        before: The factory for all else.
-    """
+    """CrewAI's factory for storages, which leaves all but Mem0's to the one before."""
 
     storage: Mem0Storage
     before: Callable[[str], StorageBackend | None] | None

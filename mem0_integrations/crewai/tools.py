@@ -11,7 +11,7 @@ from crewai.tools.tool_failure import ToolFailure
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.crewai.records import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
     ToolCall,

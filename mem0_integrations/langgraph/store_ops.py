@@ -207,25 +207,21 @@ def _checked_put(op: PutOp) -> PutOp:
     try:
         # A copy: what the application changes afterwards is not what it has put.
         value = json.loads(json.dumps(dict(op.value)))
-        keys_changed = not _same_keys(op.value, value)
+        keys_kept = _has_text_keys(op.value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"The value of {op.key!r} cannot be stored as JSON: {error}."
         ) from None
-    if keys_changed:
+    if not keys_kept:
         raise InvalidInputError(f"The value of {op.key!r} has keys that are not strings.")
     return op._replace(value=value)
 
 
-def _same_keys(given: object, stored: object) -> bool:
-    """Tell whether JSON kept the keys of a value: it turns 1 and "1" into one and the same."""
-    if isinstance(given, Mapping) and isinstance(stored, dict):
-        return given.keys() == stored.keys() and all(
-            _same_keys(item, stored[key]) for key, item in given.items()
-        )
-    if isinstance(given, list | tuple) and isinstance(stored, list):
-        return all(map(_same_keys, given, stored))
-    return True
+def _has_text_keys(value: object) -> bool:
+    """Tell whether JSON keeps the keys of a value: it turns 1 and "1" into one and the same."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _has_text_keys(one) for key, one in value.items())
+    return not isinstance(value, list | tuple) or all(map(_has_text_keys, value))
 
 
 def _check_key(key: object) -> None:

@@ -188,14 +188,16 @@ def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> No
     from uuid import uuid4
 
     from mem0_integrations.records import VectorMemory
+    from mem0_integrations.requests import Change
 
     vectors, made = memory.vectors(), str(uuid4())
     now = datetime.now(UTC)
     likes, ann = VectorMemory(made, "I|likes|tea", {}, now), Scope(**ANN)
-    vectors.write(ann, lambda memories: memories.put(ann, [likes]), changed=[made])
+    change = Change(ann, memory_ids=(made,))
+    vectors.write(lambda memories: memories.put(ann, [likes]), [ann], changes=[change])
     assert memory.flush(30)
     assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
-    vectors.write(ann, lambda memories: memories.delete(ann, [made]), changed=[made])
+    vectors.write(lambda memories: memories.delete(ann, [made]), [ann], changes=[change])
     assert memory.flush(30)
     assert memory.graph.relations(scope=ANN) == []
 

@@ -1,0 +1,54 @@
+"""The parts of a Mem0 that adapters ask: its documents, and its memories with their vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Generic, TypeAlias, TypeVar
+
+from mem0_integrations.backends.base import Documents
+from mem0_integrations.changes.access import Access
+from mem0_integrations.requests import Change
+from mem0_integrations.scope import Scope
+
+__all__ = ["DocumentPart", "Documents", "Part"]
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+class Part(Generic[P]):
+    """A part of a Mem0, asked with retries and not when the memory is closed. Asking it blocks.
+
+    Args:
+        part: What lies behind the door.
+        access: The door.
+    """
+
+    def __init__(self, part: P, access: Access) -> None:
+        self._part = part
+        self._access = access
+
+    def ask(self, ask: Callable[[P], T]) -> T:
+        """Read or delete something; what is read lazily is read to its end within `ask`."""
+        return self._access.run(partial(ask, self._part))
+
+    def write(
+        self,
+        ask: Callable[[P], T],
+        scopes: Iterable[Scope | None],
+        *,
+        changes: Sequence[Change] = (),
+    ) -> T:
+        """Write something, but not while a scope of it is being forgotten.
+
+        Args:
+            ask: Writes it.
+            scopes: Whose it is.
+            changes: What followers are told of.
+        """
+        with self._access.held(*scopes), self._access.following(*changes):
+            return self._access.run(partial(ask, self._part))
+
+
+DocumentPart: TypeAlias = Part[Documents]
