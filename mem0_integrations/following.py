@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from mem0_integrations.records import ForgetResult, Memory, MemoryChange, Relation
-from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.records import ForgetResult, Memory, Relation
+from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.scope import Scope, ScopeLike
 
 if TYPE_CHECKING:
     from mem0_integrations.outbox import Outbox
 
-__all__ = ["Follower", "KnowledgeGraph", "MemorySource", "followed", "memories_as_said"]
-
-
-class MemorySource(Protocol):
-    """What a follower can ask about the memories that it follows."""
-
-    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
-        """Return what was stored under an idempotency key."""
-        ...
-
-    def get(self, scope: Scope, memory_id: str) -> Memory | None:
-        """Return a memory of the scope, or None."""
-        ...
-
-    def list(
-        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
-    ) -> builtins.list[Memory]:
-        """Return a page of the scope's memories, newest first."""
-        ...
-
-    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
-        """Return the changes of a memory of the scope, oldest first."""
-        ...
+__all__ = ["Follower", "KnowledgeGraph", "followed", "memories_as_said"]
 
 
 class KnowledgeGraph(ABC):

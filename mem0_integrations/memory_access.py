@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from mem0_integrations.arguments import check_id, check_metadata, check_page, check_text
@@ -244,7 +243,7 @@ class MemoryAccess:
         """
         self._access.require_open()
         return Part(
-            self._backend.memory_documents(kind, self._follow)
+            self._backend.memory_documents(kind, self._access.following)
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
             self._access,
@@ -258,6 +257,3 @@ class MemoryAccess:
         """
         self._access.require_open()
         return Part(self._backend.vector_memories(), self._access)
-
-    def _follow(self, scope: Scope, memory_ids: Sequence[str]) -> AbstractContextManager[None]:
-        return self._access.following(Change(scope, memory_ids=tuple(memory_ids)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from mem0_integrations.backends.base import Documents
 from mem0_integrations.changes.access import Access
 from mem0_integrations.requests import Change
 from mem0_integrations.scope import Scope
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.documents import RowDocuments
 
 __all__ = ["DocumentPart", "Documents", "Part"]
 
@@ -51,4 +53,5 @@ class Part(Generic[P]):
             return self._access.run(partial(ask, self._part))
 
 
+Documents: TypeAlias = "RowDocuments"
 DocumentPart: TypeAlias = Part[Documents]

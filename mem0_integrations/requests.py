@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final, Protocol, Self, TypeAlias
 
 from mem0_integrations.messages import Mem0Message
 from mem0_integrations.recall.ranking import Ranking
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
-__all__ = ["MEM0_THRESHOLD", "AddRequest", "Change", "SearchRequest"]
+__all__ = ["MEM0_THRESHOLD", "AddRequest", "Change", "Changing", "MemorySource", "SearchRequest"]
 
 # The least cosine similarity of a search that does not say.
 MEM0_THRESHOLD: Final = 0.1
@@ -50,6 +53,14 @@ class SearchRequest:
     spans: tuple[tuple[datetime, datetime], ...] = ()
     now: datetime = _EPOCH
     ranking: Ranking = _RANKING
+
+    @property
+    def open_query(self) -> str:
+        """The query where all memories may be shown; nothing where some are hidden.
+
+        Memories that a filter hides must not show through what is known about their names.
+        """
+        return "" if self.filters or self.accept else self.query
 
     @property
     def least_score(self) -> float:
@@ -117,3 +128,29 @@ class Change:
     scope: Scope
     keys: tuple[str, ...] = ()
     memory_ids: tuple[str, ...] = ()
+
+
+Changing: TypeAlias = Callable[[Change], AbstractContextManager[None]]
+"""Held while memories change, so that what follows them takes note."""
+
+
+class MemorySource(Protocol):
+    """Where memories are read one by one. Its methods block, and may be called from any thread."""
+
+    @abstractmethod
+    def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
+        """Return what was stored under an idempotency key."""
+
+    @abstractmethod
+    def get(self, scope: Scope, memory_id: str) -> Memory | None:
+        """Return a memory of the scope, or None."""
+
+    @abstractmethod
+    def list(
+        self, scope: Scope, *, filters: Mapping[str, object] | None, limit: int, offset: int
+    ) -> builtins.list[Memory]:
+        """Return a page of the scope's memories, newest first."""
+
+    @abstractmethod
+    def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
+        """Return the changes of a memory of the scope, oldest first."""

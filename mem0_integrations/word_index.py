@@ -14,14 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from mem0_integrations.backends.dialect import mem0_ids
-from mem0_integrations.backends.versions import has_changed_since
+from mem0_integrations.dialect import mem0_ids
 from mem0_integrations.errors import Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
-from mem0_integrations.following import Follower, MemorySource
+from mem0_integrations.following import Follower
 from mem0_integrations.recall.fusion import Query
+from mem0_integrations.recall.versions import has_changed_since
 from mem0_integrations.records import ForgetResult, Memory
-from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.scope import Scope
 from mem0_integrations.table.matrices import MatrixCache
 from mem0_integrations.table.rows import encoded, unit_vectors

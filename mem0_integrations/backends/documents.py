@@ -18,11 +18,10 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from mem0_integrations.backends.base import Documents
-from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors, deepened
 from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.dialect import mem0_ids
 from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import (
@@ -92,7 +91,7 @@ def body_of(payload: Payload) -> dict[str, Any]:
     return json.loads(body) if isinstance(body, str) else {}
 
 
-class RowDocuments(Documents):
+class RowDocuments:
     """Documents in a collection of their own.
 
     Args:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
 
-from mem0_integrations.backends.base import Follow
-from mem0_integrations.backends.dialect import mem0_ids, scope_of
 from mem0_integrations.backends.documents import RowDocuments, body_of, packed, path_filter
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.dialect import mem0_ids, scope_of
 from mem0_integrations.errors import MemoryNotFoundError, ScopeError
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import Address, Document
+from mem0_integrations.requests import Change, Changing
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 from mem0_integrations.values import RESERVED_METADATA, clipped, is_text, is_uuid, parse_time
 
@@ -36,7 +36,7 @@ class MemoryDocuments(RowDocuments):
         template: Tells whose memories lie under a path.
         note: Takes entries of the history.
         delete: Deletes a memory of a scope, by its id.
-        follow: Held while memories of a scope change; afterwards, where they get ids of their own.
+        changing: Held while memories change; afterwards, where they get ids of their own.
         lock: Held while something is read and then written.
     """
 
@@ -49,14 +49,14 @@ class MemoryDocuments(RowDocuments):
         *,
         note: Callable[[Sequence[Mapping[str, object]]], None],
         delete: Callable[[Scope, str], None],
-        follow: Follow,
+        changing: Changing,
         lock: threading.Lock,
     ) -> None:
         super().__init__(rows, lock)
         self._add_history = note
         self._template = template
         self._delete_memory = delete
-        self._follow = follow
+        self._changing = changing
 
     def _filter(self, prefix: tuple[str, ...]) -> Mapping[str, object]:
         if self._template.covers(prefix):
@@ -144,11 +144,11 @@ class MemoryDocuments(RowDocuments):
 
     def _follow_all(self, rows: Mapping[str, Payload], followed: ExitStack) -> None:
         for scope, ids in self._by_scope(rows):
-            followed.enter_context(self._follow(scope, ids))
+            followed.enter_context(self._changing(Change(scope, memory_ids=tuple(ids))))
 
     def _remove(self, rows: Mapping[str, Payload]) -> None:
         for scope, ids in self._by_scope(rows):
-            with self._follow(scope, ids):
+            with self._changing(Change(scope, memory_ids=tuple(ids))):
                 for row_id in ids:
                     # Meanwhile it may have been deleted, or forgotten.
                     with suppress(MemoryNotFoundError):

@@ -13,8 +13,7 @@ from typing import Final, TypeAlias
 
 from mem0.memory.main import Memory as Mem0
 
-from mem0_integrations.backends.base import Backend, Follow
-from mem0_integrations.backends.dialect import item_of, mem0_ids, memory_of, scope_filters
+from mem0_integrations.backends.base import Backend
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_config import name_of
@@ -25,21 +24,22 @@ from mem0_integrations.backends.rows import StoreRows, deepened
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of
 from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.backends.vector_memories import VectorMemories
-from mem0_integrations.backends.versions import (
-    changes_of,
-    first_top_k,
-    known_at,
-    newest_first,
-    not_found,
-)
+from mem0_integrations.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.learning.extraction import CheckedLLM, Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.recall.fusion import Query
+from mem0_integrations.recall.versions import (
+    changes_of,
+    first_top_k,
+    known_at,
+    newest_first,
+    not_found,
+)
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest, SearchRequest
+from mem0_integrations.requests import AddRequest, Changing, SearchRequest
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import KEY_FIELD, is_uuid
 
@@ -255,14 +255,14 @@ class OSSBackend(Backend):
         rows = StoreRows(store, self._memory.embedding_model)
         return RowDocuments(rows, self._collections.lock(_COLLECTIONS[kind]))
 
-    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> MemoryDocuments:
+    def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
         return MemoryDocuments(
             StoreRows(self._store, self._memory.embedding_model),
             template,
             note=self._memory.db.batch_add_history,
             delete=self.delete,
-            follow=follow,
+            changing=changing,
             lock=self._collections.lock("memories"),
         )
 

@@ -18,20 +18,20 @@ import httpx
 from mem0 import AsyncMemoryClient, MemoryClient
 
 from mem0_integrations.backends import platform_plans as plans
-from mem0_integrations.backends.base import AsyncBackend, Backend, Follow
-from mem0_integrations.backends.dialect import scope_filters
+from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.platform_plans import Call, Pause, PlatformPlan
 from mem0_integrations.backends.platform_rows import PlatformRows
 from mem0_integrations.concurrency import LoopThread, call_within
+from mem0_integrations.dialect import scope_filters
 from mem0_integrations.errors import BackendError, ConfigurationError
 from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest, SearchRequest
+from mem0_integrations.requests import AddRequest, Changing, SearchRequest
 from mem0_integrations.scope import Scope
 
 __all__ = ["PlatformBackend", "open_client"]
@@ -178,7 +178,7 @@ class PlatformBackend(Backend, AsyncBackend):
         """Return documents that are kept beside the memories and never recalled."""
         return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind])
 
-    def memory_documents(self, template: NamespaceTemplate, follow: Follow) -> MemoryDocuments:
+    def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
         rows = PlatformRows(self._run, self._run_all, None)
         return MemoryDocuments(
@@ -187,7 +187,7 @@ class PlatformBackend(Backend, AsyncBackend):
             # The Platform keeps a history of its own.
             note=lambda entries: None,
             delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
-            follow=follow,
+            changing=changing,
             lock=self._locks["memories"],
         )
 

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0.exceptions import MemoryNotFoundError as Mem0NotFoundError
 
-from mem0_integrations.backends.dialect import scope_filters
 from mem0_integrations.backends.platform_dialect import (
     CREATED_FIELD,
     KEY_METADATA,
@@ -29,7 +28,11 @@ from mem0_integrations.backends.platform_dialect import (
     scope_filter,
     scope_metadata,
 )
-from mem0_integrations.backends.versions import (
+from mem0_integrations.dialect import scope_filters
+from mem0_integrations.errors import BackendError, BackendTimeoutError
+from mem0_integrations.filters import compile_filters, record_of, split_equalities
+from mem0_integrations.plans import Plan
+from mem0_integrations.recall.versions import (
     as_of,
     changes_of,
     first_top_k,
@@ -37,9 +40,6 @@ from mem0_integrations.backends.versions import (
     newest_first,
     not_found,
 )
-from mem0_integrations.errors import BackendError, BackendTimeoutError
-from mem0_integrations.filters import compile_filters, record_of, split_equalities
-from mem0_integrations.plans import Plan
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, SearchRequest
 from mem0_integrations.scope import Scope

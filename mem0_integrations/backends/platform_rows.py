@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mem0_integrations.backends.dialect import scope_filters, scope_of
 from mem0_integrations.backends.documents import body_of
 from mem0_integrations.backends.platform_dialect import (
     OWN,
@@ -35,6 +34,7 @@ from mem0_integrations.backends.platform_plans import (
 )
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors
 from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.dialect import scope_filters, scope_of
 from mem0_integrations.scope import SCOPE_KEYS, Scope
 from mem0_integrations.values import PATH_FIELDS, RESERVED_METADATA
 

@@ -12,8 +12,8 @@ from typing import Final
 from mem0.memory.main import Memory as Mem0
 from mem0.utils.lemmatization import lemmatize_for_bm25
 
-from mem0_integrations.backends.dialect import mem0_ids
 from mem0_integrations.backends.stores.base import Store
+from mem0_integrations.dialect import mem0_ids
 from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.records import Memory
 from mem0_integrations.requests import AddRequest

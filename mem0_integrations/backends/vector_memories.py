@@ -10,12 +10,12 @@ from operator import attrgetter
 
 from mem0.memory.main import Memory as Mem0
 
-from mem0_integrations.backends.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import deepened, dimension_of
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.stores.base import Row, Store
+from mem0_integrations.dialect import item_of, mem0_ids, memory_of, scope_filters
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope

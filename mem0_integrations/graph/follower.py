@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, MemorySource, memories_as_said
+from mem0_integrations.following import Follower, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
-from mem0_integrations.recall.refinement import asked_of_graph
 from mem0_integrations.records import ForgetResult, Memory, Relation
-from mem0_integrations.requests import Change, SearchRequest
+from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
@@ -202,7 +201,7 @@ class GraphFollower(Follower):
     def related(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Return the facts that memories support, then those about what the question names."""
         return self.graph.related(
-            asked_of_graph(request),
+            request.open_query,
             memories,
             scope=request.scope,
             as_of=request.as_of,
@@ -212,7 +211,7 @@ class GraphFollower(Follower):
     async def arelated(self, request: SearchRequest, memories: Sequence[Memory]) -> list[Relation]:
         """Async twin of `related`."""
         return await self.graph.arelated(
-            asked_of_graph(request),
+            request.open_query,
             memories,
             scope=request.scope,
             as_of=request.as_of,

@@ -1,4 +1,4 @@
-"""Plans that bring the graph up to date with memories: what to read, then what to write. Pure.
+"""Plans that bring the graph up to date with memories: what to read, then what to write.
 
 A plan first reads what the graph has of the same memories, names and slots, and then writes
 everything in one batch. The digest of a memory is written last of all: where a batch is not a

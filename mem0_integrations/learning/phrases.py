@@ -1,4 +1,4 @@
-"""The words and patterns by which `SentenceExtractor` reads a message.
+"""The words and patterns by which `SentenceExtractor` reads a message. Pure.
 
 Only what says nothing about the user is listed, so a language that is missing here loses no
 facts: at most, a greeting or a question too many is kept. Every pattern is linear in its input.

@@ -1,4 +1,4 @@
-"""What a recall does with what the search found: times, graph, reranker, the best of it. Pure."""
+"""What a recall does with what the search found: times, graph, reranker, the best of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Reranker",
-    "asked_of_graph",
     "best_of",
     "pool_size",
     "reranked",
@@ -73,12 +72,6 @@ def with_times(request: SearchRequest, found: Sequence[Memory]) -> list[Memory]:
         strengths = dict(zip((memory.id for memory in found), scores.tolist(), strict=True))
         memories = with_signal(memories, name, strengths, ranking.weights[name])
     return memories
-
-
-def asked_of_graph(request: SearchRequest) -> str:
-    """Return what the graph is asked about, beside the memories that were found."""
-    # Memories that a filter hides must not show through their facts.
-    return "" if request.filters or request.accept else request.query
 
 
 def with_relations(request: SearchRequest, found: Recall, relations: Iterable[Relation]) -> Recall:
@@ -193,7 +186,7 @@ def _names(request: SearchRequest) -> frozenset[str]:
     from mem0_integrations.names import name_key, named_in, speaker_of
 
     # Whoever speaks is in every other fact: that is no reason to show it.
-    return frozenset(named_in([asked_of_graph(request)]) - {name_key(speaker_of(request.scope))})
+    return frozenset(named_in([request.open_query]) - {name_key(speaker_of(request.scope))})
 
 
 def _is_about(relation: Relation, names: frozenset[str]) -> bool:

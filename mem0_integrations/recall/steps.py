@@ -15,7 +15,6 @@ from typing import Final, TypeAlias
 
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.backends.versions import known_at
 from mem0_integrations.changes.access import Access
 from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
@@ -31,6 +30,7 @@ from mem0_integrations.recall.refinement import (
     with_relations,
     with_times,
 )
+from mem0_integrations.recall.versions import known_at
 from mem0_integrations.records import Memory, Recall
 from mem0_integrations.requests import SearchRequest
 from mem0_integrations.scope import Scope

@@ -473,7 +473,7 @@ async def test_nothing_of_an_item_stays_behind(
     hooked: AgentMemory, calls: Calls, user: str
 ) -> None:
     """Its vectors tell what it said."""
-    items = hooked._backend.documents("item").rows  # type: ignore[attr-defined]
+    items = hooked._backend.documents("item").rows
 
     def rows() -> int:
         return len(items.list(path_filter((user,))))
@@ -812,7 +812,7 @@ def test_prolonging_a_life_brings_no_older_value_back(
     store = Mem0Store(with_vectors)
     store.put((user,), "k", {"n": 1}, ttl=10)
     here = with_vectors._backend.documents("item")
-    rows: Rows = here.rows  # type: ignore[attr-defined]
+    rows: Rows = here.rows
     elsewhere = RowDocuments(rows, threading.Lock())
     merge_payloads = type(rows).merge_payloads
     (old,) = here.get([((user,), "k")])

@@ -13,7 +13,6 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 
 from mem0_integrations import Memory, Ranking, Recall, Relation, Scope
 from mem0_integrations.recall.refinement import (
-    asked_of_graph,
     best_of,
     pool_size,
     reranked,
@@ -166,8 +165,8 @@ def test_where_memories_are_hidden_the_graph_is_not_asked_about_names(
     hidden: dict[str, Any],
 ) -> None:
     """A fact would tell what the memory must not."""
-    assert asked_of_graph(request()) == "Where does Ann live?"
-    assert asked_of_graph(request(**hidden)) == ""
+    assert request().open_query == "Where does Ann live?"
+    assert request(**hidden).open_query == ""
     recall = found(memory("a", 0.5), memory("b", 0.45))
     assert with_relations(request(**hidden), recall, [LIVES]).memories == recall.memories
 

@@ -31,7 +31,7 @@ class _Row:
     """A row of a vector store, as it was put."""
 
     id: str
-    payload: dict[str, object]
+    payload: Payload
     score: float | None = None
 
 
@@ -110,6 +110,8 @@ class GenericStore(Store):
                 top_k=top_k,
                 filters=self._wanted(filters),
             )
+        if not self.flat_payloads and not self._is_l2:
+            return builtins.list(found)
         return [self._row(row.id, row.payload, self._similarity(row.score)) for row in found]
 
     def keyword_search(
@@ -122,6 +124,8 @@ class GenericStore(Store):
             )
         if found is None:
             return None
+        if not self.flat_payloads:
+            return builtins.list(found)
         return [self._row(row.id, row.payload, row.score) for row in found]
 
     def get(self, vector_id: str) -> Row | None:
@@ -235,8 +239,8 @@ class GenericStore(Store):
         return self._packed(filters) if filters else None
 
     def _row(self, row_id: object, payload: Payload | None, score: float | None = None) -> Row:
-        read = unflat(payload or {}) if self.flat_payloads else dict(payload or {})
-        return _Row(str(row_id), read, score)
+        given = payload or {}
+        return _Row(str(row_id), unflat(given) if self.flat_payloads else given, score)
 
     def _scaled(self, vector: Vector) -> builtins.list[float]:
         """Return a vector as the database gets it."""

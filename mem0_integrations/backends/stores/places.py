@@ -1,4 +1,4 @@
-"""Where a vector store is, without credentials. Pure."""
+"""Where a vector store is, without credentials."""
 
 from __future__ import annotations
 

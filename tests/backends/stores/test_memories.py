@@ -256,3 +256,21 @@ def test_what_was_stored_is_there_again(
             store.put(("notes",), str(number), {"n": number})
             assert len(memory.list(scope={"user_id": "u"})) == number + 1
             assert len(store.search(("notes",))) == number + 1
+
+
+def test_words_are_found_beside_it(
+    target: tuple[Any, Path], minilm: MiniLM, memory: AgentMemory, user: str
+) -> None:
+    """An index of words follows what any of them keeps."""
+    config, folder = target
+    opened = config if config == "embedded" else memory._backend._original  # type: ignore[attr-defined]
+    options: dict[str, Any] = {"lexical": None if config == "embedded" else True}
+    with connect(
+        opened, data_dir=folder, embedder=minilm, extractor=SentenceExtractor(), **options
+    ) as with_words:
+        with_words.remember("My zyxgrommet is broken.", scope={"user_id": user})
+        (found,) = with_words.recall("zyxgrommet", scope={"user_id": user}, explain=True).memories
+        assert found.signals is not None
+        assert found.signals["lexical"] > 0
+        with_words.forget({"user_id": user})
+        assert with_words.recall("zyxgrommet", scope={"user_id": user}).memories == ()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mem0_integrations.errors import MemoryNotFoundError
 from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.requests import MemorySource
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import parse_time
-
-if TYPE_CHECKING:
-    from mem0_integrations.backends.base import Backend
 
 __all__ = [
     "as_of",
@@ -88,10 +86,10 @@ def as_of(memory: Memory, time: datetime, changes: Sequence[MemoryChange]) -> Me
     return dataclasses.replace(memory, text=texts[-1])
 
 
-def known_at(backend: Backend, memory: Memory, time: datetime) -> Memory | None:
-    """Return a memory of a backend as it was at a time; None where it was not there yet."""
+def known_at(source: MemorySource, memory: Memory, time: datetime) -> Memory | None:
+    """Return a memory as it was at a time; None where it was not there yet."""
     changed = has_changed_since(memory, time)
-    return as_of(memory, time, backend.history(memory.scope, memory.id) if changed else [])
+    return as_of(memory, time, source.history(memory.scope, memory.id) if changed else [])
 
 
 def not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:

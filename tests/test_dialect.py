@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mem0_integrations import Memory, Scope
-from mem0_integrations.backends.dialect import memory_of, scope_filters
+from mem0_integrations.dialect import memory_of, scope_filters
 from mem0_integrations.filters import record_of
 from mem0_integrations.scope import SCOPE_KEYS
 from mem0_integrations.values import KEY_FIELD, RESERVED_METADATA, parse_time
