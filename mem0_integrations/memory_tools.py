@@ -75,7 +75,6 @@ class ToolOptions:
     timeout: float
 
     def __post_init__(self) -> None:
-        """Check the values."""
         check_search(self.limit, self.threshold, self.filters)
         check_metadata(self.metadata)
         if self.timeout is None:

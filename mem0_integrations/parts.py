@@ -20,33 +20,24 @@ T = TypeVar("T")
 
 
 class Part(Generic[P]):
-    """A part of a Mem0, asked with retries and not when the memory is closed. Asking it blocks.
-
-    Args:
-        part: What lies behind the door.
-        access: The door.
-    """
+    """A part of a Mem0, asked with retries and not when the memory is closed. Asking it blocks."""
 
     def __init__(self, part: P, access: Access) -> None:
         self._part = part
         self._access = access
 
-    def ask(self, ask: Callable[[P], T]) -> T:
-        """Read or delete something; what is read lazily is read to its end within `ask`."""
-        return self._access.run(partial(ask, self._part))
-
-    def write(
+    def ask(
         self,
         ask: Callable[[P], T],
-        scopes: Iterable[Scope | None],
         *,
+        scopes: Iterable[Scope | None] = (),
         changes: Sequence[Change] = (),
     ) -> T:
-        """Write something, but not while a scope of it is being forgotten.
+        """Read or change something.
 
         Args:
-            ask: Writes it.
-            scopes: Whose it is.
+            ask: Does it; what is read lazily is read to its end within it.
+            scopes: Whose memories are written, which waits while one is being forgotten.
             changes: What followers are told of.
         """
         with self._access.held(*scopes), self._access.following(*changes):

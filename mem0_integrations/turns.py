@@ -33,12 +33,14 @@ class Run:
     """The run of a framework in which memory is read or written.
 
     Its `checkpoint_id` is that of a node of LangGraph, to whose custom stream `emit` writes.
+    `origin` says where a memory comes from where there are no such ids.
     """
 
     scope: Scope
     thread_id: str | None = None
     checkpoint_id: str | None = None
     emit: Callable[[Event], None] = _unheard
+    origin: Mapping[str, str | None] | None = None
 
     @classmethod
     def of(
@@ -92,9 +94,12 @@ class Run:
 
     def provenance(self, turn: Turn) -> dict[str, str]:
         """Return the metadata that says where a memory comes from."""
-        ids = (self.thread_id, self.checkpoint_id, turn.human_id)
-        named = zip(("thread_id", "checkpoint_id", "message_id"), ids, strict=True)
-        return {key: value for key, value in named if value is not None}
+        values = self.origin or {
+            "thread_id": self.thread_id,
+            "checkpoint_id": self.checkpoint_id,
+            "message_id": turn.human_id,
+        }
+        return {key: value for key, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +123,6 @@ class TurnWriter:
     on_error: OnError | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         check_timeout("timeout", self.timeout)
         check_on_error(self.on_error)
         object.__setattr__(self, "metadata", check_metadata(self.metadata))

@@ -10,13 +10,7 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.arguments import (
-    MAX_LIMIT,
-    OnError,
-    check_on_error,
-    check_search,
-    check_timeout,
-)
+from mem0_integrations.arguments import MAX_LIMIT, OnError, check_timeout
 from mem0_integrations.crewai.criteria import recall_filters, selects
 from mem0_integrations.crewai.records import (
     RECORD,
@@ -27,6 +21,7 @@ from mem0_integrations.crewai.records import (
     scope_of_user,
 )
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
+from mem0_integrations.options import checked_search
 from mem0_integrations.recall.rendering import facts_of_memories
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
@@ -67,11 +62,8 @@ class Mem0Engine:
     on_error: OnError | None
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        check_search(1, self.threshold, None)
-        check_timeout("timeout", self.timeout)
+        checked_search(threshold=self.threshold, timeout=self.timeout, on_error=self.on_error)
         check_timeout("save_timeout", self.save_timeout)
-        check_on_error(self.on_error)
 
     @property
     def scope(self) -> Scope:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 from crewai import Crew, Task
@@ -97,13 +96,12 @@ class Mem0TaskListener(BaseEventListener):
             crew = getattr(task.agent, "crew", None)
             turn = _turn_of(event, self._writer.infer)
             if turn and not is_replaying() and self._is_wanted(task, crew):
-                run = _TaskRun(
-                    scope_of_user(self._user_id),
-                    crew=getattr(crew, "name", None),
-                    task=task.name,
-                    agent=event.output.agent,
-                )
-                self._writer.remember(run, turn)
+                origin = {
+                    "crewai_crew": getattr(crew, "name", None) or None,
+                    "crewai_task": task.name or None,
+                    "crewai_agent": event.output.agent or None,
+                }
+                self._writer.remember(Run(scope_of_user(self._user_id), origin=origin), turn)
         except ScopeError as error:
             logger.error("A finished task has no scope and was not remembered: %s", error)
         except BackendError:
@@ -115,19 +113,6 @@ class Mem0TaskListener(BaseEventListener):
         if getattr(task.agent, "memory", None) or getattr(crew, "_memory", None):
             return False
         return self._crews is None or getattr(crew, "name", None) in self._crews
-
-
-@dataclass(frozen=True, slots=True)
-class _TaskRun(Run):
-    """The run of a task: where its result comes from."""
-
-    crew: str | None = None
-    task: str | None = None
-    agent: str | None = None
-
-    def provenance(self, turn: Turn) -> dict[str, str]:
-        named = {"crewai_crew": self.crew, "crewai_task": self.task, "crewai_agent": self.agent}
-        return {key: name for key, name in named.items() if name}
 
 
 def _turn_of(event: TaskCompletedEvent, infer: bool) -> Turn | None:

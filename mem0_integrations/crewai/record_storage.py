@@ -47,10 +47,7 @@ _ALL: Final = 1_000_000_000
 class RecordStorage(Shared):
     """Keeps the records of a user as memories, by the operations of `AgentMemory`.
 
-    Args:
-        memory: The memory; it stays open.
-        user_id: Whose memories; see `Mem0Storage`.
-        shared: Whether the crew also sees what the user has said elsewhere.
+    Its arguments are those of `Mem0Storage`.
 
     Raises:
         ScopeError: `user_id` is not an id.

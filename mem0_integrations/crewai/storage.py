@@ -122,15 +122,17 @@ class Mem0Storage(RecordStorage):
 
     def _store(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
         change = Change(scope, memory_ids=tuple(memory.id for memory in memories))
-        self._vectors.write(lambda stored: stored.put(scope, memories), [scope], changes=[change])
+        self._vectors.ask(
+            lambda stored: stored.put(scope, memories), scopes=[scope], changes=[change]
+        )
 
     def _amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
-        self._vectors.write(lambda memories: memories.amend(scope, metadata), [scope])
+        self._vectors.ask(lambda memories: memories.amend(scope, metadata), scopes=[scope])
 
     def _remove(self, scope: Scope, ids: Sequence[str]) -> int:
         change = Change(scope, memory_ids=tuple(ids))
-        return self._vectors.write(
-            lambda memories: memories.delete(scope, ids), [scope], changes=[change]
+        return self._vectors.ask(
+            lambda memories: memories.delete(scope, ids), scopes=[scope], changes=[change]
         )
 
 

@@ -164,7 +164,7 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
             )
             for number, value in enumerate(values)
         ]
-        self._documents.write(lambda documents: documents.put(new), [self._scope])
+        self._documents.ask(lambda documents: documents.put(new), scopes=[self._scope])
 
     def _erase(self, *, in_run: bool) -> None:
         if not in_run:

@@ -180,8 +180,13 @@ class Mem0Store(BaseStore):
         lasting = [document.address for document in read if document.ttl]
         self._homes.ask(lasting, lambda here, documents: documents.prolong(here, now))
         puts = {_address(op): op for op in wanted if isinstance(op, PutOp)}
-        self._homes.put([self._document(op, now) for op in puts.values() if op.value is not None])
-        gone = [address for address, op in puts.items() if op.value is None]
+        new = {at: self._document(op, now) for at, op in puts.items() if op.value is not None}
+        self._homes.ask(
+            new,
+            lambda here, documents: documents.put([new[address] for address in here]),
+            scopes=[document.scope for document in new.values()],
+        )
+        gone = [address for address in puts if address not in new]
         self._homes.ask(gone, lambda here, documents: documents.delete(here))
         return results
 

@@ -12,7 +12,7 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.langgraph.store_ops import checked
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.parts import DocumentPart, Documents
-from mem0_integrations.records import Address, Document
+from mem0_integrations.records import Address
 from mem0_integrations.scope import Scope
 
 __all__ = ["Homes"]
@@ -21,11 +21,7 @@ T = TypeVar("T")
 
 
 class Homes:
-    """Finds the documents that a namespace belongs to.
-
-    Args:
-        memory: The memory.
-        labels: A template for the namespaces whose items are memories; None if none are.
+    """Finds the documents that a namespace belongs to; items under the template are memories.
 
     Raises:
         InvalidInputError: The template is malformed.
@@ -58,27 +54,20 @@ class Homes:
         return [self._of(prefix)]
 
     def ask(
-        self, addresses: Iterable[Address], ask: Callable[[list[Address], Documents], T]
+        self,
+        addresses: Iterable[Address],
+        ask: Callable[[list[Address], Documents], T],
+        *,
+        scopes: Sequence[Scope | None] = (),
     ) -> list[tuple[list[Address], T]]:
         """Ask where addresses lie for those that lie there, each once; return both."""
         wanted = list(dict.fromkeys(addresses))
         lying = [(home, [one for one in wanted if self._of(one[0]) is home]) for home in self]
-        return [(here, home.ask(partial(ask, here))) for home, here in lying if here]
-
-    def put(self, documents: Sequence[Document]) -> None:
-        """Store documents, or replace those at the same addresses."""
-        for home in self:
-            here = [document for document in documents if self._of(document.path) is home]
-            if here:
-                home.write(partial(_put, here), [document.scope for document in here])
+        return [(here, home.ask(partial(ask, here), scopes=scopes)) for home, here in lying if here]
 
     def _of(self, namespace: tuple[str, ...]) -> DocumentPart:
         covered = self._template is not None and self._template.covers(namespace)
         return self._memories if covered and self._memories is not None else self._items
-
-
-def _put(new: Sequence[Document], documents: Documents) -> None:
-    documents.put(new)
 
 
 def _checked_template(memory: AgentMemory, labels: Sequence[str]) -> NamespaceTemplate:

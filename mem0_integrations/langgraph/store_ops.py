@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from langgraph.store.base import (
     GetOp,
@@ -178,7 +178,11 @@ def check_minutes(name: str, minutes: object) -> None:
     Raises:
         InvalidInputError: It is not positive, or too large.
     """
-    if minutes is not None and not (_is_number(minutes) and 0 < minutes <= _MAX_MINUTES):
+    if minutes is not None and not (
+        isinstance(minutes, int | float)
+        and not isinstance(minutes, bool)
+        and 0 < minutes <= _MAX_MINUTES
+    ):
         raise InvalidInputError(
             f"{name} must be a positive number of minutes, at most {_MAX_MINUTES:,.0f}; "
             f"got {minutes!r}."
@@ -243,10 +247,6 @@ def _check_conditions(conditions: Iterable[MatchCondition], max_depth: object) -
             raise InvalidInputError(
                 f"A match type is 'prefix' or 'suffix', not {condition.match_type!r}."
             )
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:

@@ -194,10 +194,10 @@ def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> No
     now = datetime.now(UTC)
     likes, ann = VectorMemory(made, "I|likes|tea", {}, now), Scope(**ANN)
     change = Change(ann, memory_ids=(made,))
-    vectors.write(lambda memories: memories.put(ann, [likes]), [ann], changes=[change])
+    vectors.ask(lambda memories: memories.put(ann, [likes]), scopes=[ann], changes=[change])
     assert memory.flush(30)
     assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
-    vectors.write(lambda memories: memories.delete(ann, [made]), [ann], changes=[change])
+    vectors.ask(lambda memories: memories.delete(ann, [made]), scopes=[ann], changes=[change])
     assert memory.flush(30)
     assert memory.graph.relations(scope=ANN) == []
 

@@ -40,8 +40,8 @@ from mem0_integrations import (
     ScopeError,
     connect,
 )
+from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.langchain import Mem0ChatMessageHistory
-from mem0_integrations.parts import Part
 from tests.stores import MiniLM, Scripted, is_platform, nothing_on_the_loop, open_store
 
 EVERY_KIND: list[BaseMessage] = [
@@ -352,7 +352,7 @@ async def test_the_event_loop_goes_on_meanwhile(anywhere: AgentMemory, user: str
         await asyncio.gather(
             *(session.add(*[HumanMessage(f"{n}") for n in range(25)]) for _ in range(turns))
         )
-    with nothing_on_the_loop(Part, "ask"):
+    with nothing_on_the_loop(RowDocuments, "list", "delete"):
         assert len(await session.read()) == turns * 25
         await session.clear()
 
@@ -432,7 +432,7 @@ class TestUnderRunnableWithMessageHistory:
             elif meanwhile == "cleared":
                 session.open().clear()
             else:
-                monkeypatch.setattr(Part, "ask", fail)
+                monkeypatch.setattr(RowDocuments, "list", fail)
             return AIMessage(f"Answer to {messages[-1].text}")
 
         def fail(*_: object) -> None:
