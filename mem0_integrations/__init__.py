@@ -100,10 +100,10 @@ __getattr__, __dir__ = lazy_names(
     {
         "AgentMemory": "agent_memory",
         "OutboxOptions": "connection",
-        "Ranking": "ranking",
+        "Ranking": "recall.ranking",
         "RetryPolicy": "retry",
         "SentenceExtractor": "learning.extraction",
         "connect": "connection",
-        "recall_text": "rendering",
+        "recall_text": "recall.rendering",
     },
 )

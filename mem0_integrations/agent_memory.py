@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Self
+from typing import Final, NamedTuple, Self, Unpack
 
 from mem0_integrations.arguments import (
     OnError,
@@ -28,6 +28,7 @@ from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
 from mem0_integrations.messages import MessageLike, MessagesLike
+from mem0_integrations.options import ImportOptions, RecallOptions, RememberOptions
 from mem0_integrations.outbox import Outbox
 from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
@@ -47,6 +48,15 @@ _MOST_NEIGHBOURS: Final = 10
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+class _Write(NamedTuple):
+    """What `remember` was asked for."""
+
+    request: AddRequest
+    background: bool
+    timeout: float | None
+    on_error: OnError
 
 
 class AgentMemory(MemoryUpkeep):
@@ -182,7 +192,7 @@ class AgentMemory(MemoryUpkeep):
         """
         request = self._recall_request(
             query,
-            scope,
+            scope=scope,
             limit=limit,
             threshold=threshold,
             filters=filters,
@@ -196,38 +206,9 @@ class AgentMemory(MemoryUpkeep):
         )
         return self._recalling.recall(request)
 
-    async def arecall(
-        self,
-        query: MessagesLike,
-        *,
-        scope: ScopeLike | None = None,
-        limit: int = 5,
-        threshold: float | None = None,
-        filters: Mapping[str, object] | None = None,
-        timeout: float | None = None,
-        as_of: datetime | None = None,
-        accept: Callable[[Memory], bool] | None = None,
-        repeats: bool = False,
-        neighbours: int = 0,
-        explain: bool = False,
-        on_error: OnError | None = None,
-    ) -> Recall:
+    async def arecall(self, query: MessagesLike, **options: Unpack[RecallOptions]) -> Recall:
         """Async twin of `recall`."""
-        request = self._recall_request(
-            query,
-            scope,
-            limit=limit,
-            threshold=threshold,
-            filters=filters,
-            timeout=timeout,
-            as_of=as_of,
-            accept=accept,
-            repeats=repeats,
-            neighbours=neighbours,
-            explain=explain,
-            on_error=on_error,
-        )
-        return await self._recalling.arecall(request)
+        return await self._recalling.arecall(self._recall_request(query, **options))
 
     def remember(
         self,
@@ -277,61 +258,42 @@ class AgentMemory(MemoryUpkeep):
             ...     memory.remember("My name is Priya.", scope={"user_id": "u"}).status
             'stored'
         """
-        on_error = self._checked_on_error(on_error)
-        check_timeout("timeout", timeout)
-        request = self._plan_add(
+        write = self._write(
             messages,
-            scope,
+            scope=scope,
             infer=infer,
             metadata=metadata,
             key=key,
+            background=background,
+            timeout=timeout,
             created_at=created_at,
             include_tool_messages=include_tool_messages,
+            on_error=on_error,
         )
-        if not request.messages:
+        if not write.request.messages:
             return WriteResult("nothing", key=key)
-        receipt = self._accept(request)
-        if background or receipt.done.done():
-            return _reported(receipt.accepted if background else receipt.done.result(), on_error)
+        receipt = self._accept(write.request)
+        if background and not receipt.done.done():
+            return receipt.accepted
         try:
-            return _reported(receipt.done.result(timeout), on_error)
+            return _reported(receipt.done.result(timeout), write.on_error)
         except TimeoutError:
             return receipt.accepted
 
     async def aremember(
-        self,
-        messages: MessagesLike,
-        *,
-        scope: ScopeLike | None = None,
-        infer: bool = True,
-        metadata: Mapping[str, object] | None = None,
-        key: str | None = None,
-        background: bool = False,
-        timeout: float | None = None,
-        created_at: datetime | None = None,
-        include_tool_messages: bool = False,
-        on_error: OnError | None = None,
+        self, messages: MessagesLike, **options: Unpack[RememberOptions]
     ) -> WriteResult:
         """Async twin of `remember`. Cancelling it does not lose a write that was accepted."""
-        on_error = self._checked_on_error(on_error)
-        check_timeout("timeout", timeout)
-        request = self._plan_add(
-            messages,
-            scope,
-            infer=infer,
-            metadata=metadata,
-            key=key,
-            created_at=created_at,
-            include_tool_messages=include_tool_messages,
-        )
-        if not request.messages:
-            return WriteResult("nothing", key=key)
-        receipt = await asyncio.wrap_future(self._accepts.submit(partial(self._accept, request)))
-        if background:
+        write = self._write(messages, **options)
+        if not write.request.messages:
+            return WriteResult("nothing", key=options.get("key"))
+        accepting = self._accepts.submit(partial(self._accept, write.request))
+        receipt = await asyncio.wrap_future(accepting)
+        if write.background:
             return receipt.accepted
         try:
             done = asyncio.wrap_future(receipt.done)
-            return _reported(await asyncio.wait_for(done, timeout), on_error)
+            return _reported(await asyncio.wait_for(done, write.timeout), write.on_error)
         except TimeoutError:
             return receipt.accepted
 
@@ -431,29 +393,10 @@ class AgentMemory(MemoryUpkeep):
         return total
 
     async def aremember_many(
-        self,
-        messages: Iterable[MessageLike],
-        *,
-        scope: ScopeLike | None = None,
-        infer: bool = False,
-        metadata: Mapping[str, object] | None = None,
-        thread_id: str | None = None,
-        batch_size: int = 128,
-        on_progress: Callable[[int], None] | None = None,
+        self, messages: Iterable[MessageLike], **options: Unpack[ImportOptions]
     ) -> BulkResult:
         """Async twin of `remember_many`; `on_progress` is called in another thread."""
-        return await self.in_thread(
-            partial(
-                self.remember_many,
-                messages,
-                scope=scope,
-                infer=infer,
-                metadata=metadata,
-                thread_id=thread_id,
-                batch_size=batch_size,
-                on_progress=on_progress,
-            )
-        )
+        return await self.in_thread(partial(self.remember_many, messages, **options))
 
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
@@ -492,18 +435,18 @@ class AgentMemory(MemoryUpkeep):
     def _recall_request(
         self,
         query: MessagesLike,
-        scope: ScopeLike | None,
         *,
-        limit: int,
-        threshold: float | None,
-        filters: Mapping[str, object] | None,
-        timeout: float | None,
-        as_of: datetime | None,
-        accept: Callable[[Memory], bool] | None,
-        repeats: bool,
-        neighbours: int,
-        explain: bool,
-        on_error: OnError | None,
+        scope: ScopeLike | None = None,
+        limit: int = 5,
+        threshold: float | None = None,
+        filters: Mapping[str, object] | None = None,
+        timeout: float | None = None,
+        as_of: datetime | None = None,
+        accept: Callable[[Memory], bool] | None = None,
+        repeats: bool = False,
+        neighbours: int = 0,
+        explain: bool = False,
+        on_error: OnError | None = None,
     ) -> RecallRequest:
         check_timeout("timeout", timeout)
         check_integer("neighbours", neighbours, 0, _MOST_NEIGHBOURS)
@@ -532,18 +475,23 @@ class AgentMemory(MemoryUpkeep):
         self._recalling.close()
         self._accepts.shutdown()
 
-    def _plan_add(
+    def _write(
         self,
         messages: MessagesLike,
-        scope: ScopeLike | None,
         *,
-        infer: bool,
-        metadata: Mapping[str, object] | None,
-        key: str | None,
-        created_at: datetime | None,
-        include_tool_messages: bool,
-    ) -> AddRequest:
-        return add_request(
+        scope: ScopeLike | None = None,
+        infer: bool = True,
+        metadata: Mapping[str, object] | None = None,
+        key: str | None = None,
+        background: bool = False,
+        timeout: float | None = None,
+        created_at: datetime | None = None,
+        include_tool_messages: bool = False,
+        on_error: OnError | None = None,
+    ) -> _Write:
+        on_error = self._checked_on_error(on_error)
+        check_timeout("timeout", timeout)
+        request = add_request(
             messages,
             self.scope_of(scope),
             infer=infer,
@@ -552,6 +500,7 @@ class AgentMemory(MemoryUpkeep):
             created_at=self._clock() if created_at is None else created_at,
             include_tool_messages=include_tool_messages,
         )
+        return _Write(request, background, timeout, on_error)
 
     def _accept(self, request: AddRequest) -> Receipt:
         self._access.require_open()

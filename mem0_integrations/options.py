@@ -1,4 +1,4 @@
-"""The options of `AgentMemory.recall` and `AgentMemory.remember`, as types. Pure."""
+"""The options of `AgentMemory`'s methods, as types. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mem0_integrations.arguments import OnError, check_on_error, check_search, c
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import ScopeLike
 
-__all__ = ["RecallOptions", "RememberOptions", "SearchOptions", "checked_search"]
+__all__ = ["ImportOptions", "RecallOptions", "RememberOptions", "SearchOptions", "checked_search"]
 
 
 class SearchOptions(TypedDict, total=False):
@@ -46,6 +46,17 @@ class RememberOptions(TypedDict, total=False):
     created_at: datetime | None
     include_tool_messages: bool
     on_error: OnError | None
+
+
+class ImportOptions(TypedDict, total=False):
+    """What `AgentMemory.remember_many` takes beside the messages."""
+
+    scope: ScopeLike | None
+    infer: bool
+    metadata: Mapping[str, object] | None
+    thread_id: str | None
+    batch_size: int
+    on_progress: Callable[[int], None] | None
 
 
 def checked_search(

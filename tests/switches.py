@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +88,13 @@ class Parts:
 
     def reset(self) -> None:
         self.__init__()  # type: ignore[misc]
+
+    def around(self, insert: Callable[[], Any]) -> Any:
+        """Insert, with the switches before and after it."""
+        self.store()
+        result = insert()
+        self.stored()
+        return result
 
 
 class SwitchedEmbeddings(Embeddings):
@@ -167,13 +175,28 @@ class SwitchedEngine(GraphEngine):
 
 def switch_inserts(store: Any, parts: Parts) -> None:
     """Put a switch before and after what a real vector store inserts, as a subclass of its own."""
+    if hasattr(collection := getattr(store, "collection", None), "upsert"):
+        # Chroma's, in which the package writes several rows at once.
+        store.collection = _Switched(collection, parts)
+        return
     kind = type(store)
 
     def insert(self: Any, *args: Any, **options: Any) -> Any:
-        parts.store()
-        result = kind.insert(self, *args, **options)
-        parts.stored()
-        return result
+        return parts.around(partial(kind.insert, self, *args, **options))
 
     # Of the same name: it is to be served as what it is.
     store.__class__ = type(kind.__name__, (kind,), {"insert": insert})
+
+
+class _Switched:
+    """A collection of Chroma's with a switch before and after what it stores."""
+
+    def __init__(self, collection: Any, parts: Parts) -> None:
+        self._collection = collection
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._collection, name)
+        if name not in ("add", "upsert"):
+            return method
+        return lambda **given: self._parts.around(partial(method, **given))

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any, Unpack, get_type_hints
 
 import pytest
 
 from mem0_integrations import AgentMemory, InvalidInputError
-from mem0_integrations.options import RecallOptions, RememberOptions, checked_search
+from mem0_integrations.options import ImportOptions, RecallOptions, RememberOptions, checked_search
 
 
 @pytest.mark.parametrize(
-    ("options", "methods"),
+    ("options", "method", "twin"),
     [
-        (RecallOptions, (AgentMemory.recall, AgentMemory.arecall)),
-        (RememberOptions, (AgentMemory.remember, AgentMemory.aremember)),
+        (RecallOptions, AgentMemory.recall, AgentMemory.arecall),
+        (RememberOptions, AgentMemory.remember, AgentMemory.aremember),
+        (ImportOptions, AgentMemory.remember_many, AgentMemory.aremember_many),
     ],
 )
 def test_options_are_the_keywords_of_the_methods(
-    options: type[Any], methods: tuple[Callable[..., object], ...]
+    options: type[Any], method: Callable[..., object], twin: Callable[..., object]
 ) -> None:
     """A parameter with another name or type would be found only when somebody is failed by it."""
-    for method in methods:
-        parameters = inspect.signature(method).parameters.values()
-        named = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
-        hints = get_type_hints(method)
-        assert get_type_hints(options) == {name: hints[name] for name in named}
+    parameters = inspect.signature(method).parameters.values()
+    named = [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    hints = get_type_hints(method)
+    assert get_type_hints(options) == {name: hints[name] for name in named}
+    assert get_type_hints(twin)["options"] == Unpack[options]
+
+
+async def test_a_typo_in_an_option_is_refused(shared: AgentMemory, user: str) -> None:
+    """Swallowed, it would leave a scope or a limit out."""
+    scope = {"user_id": user}
+    with pytest.raises(TypeError, match="limti"):
+        await shared.arecall("tea", scope=scope, limti=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="kye"):
+        await shared.aremember("I like tea.", scope=scope, kye="1")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="batch"):
+        await shared.aremember_many(["I like tea."], scope=scope, batch=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
