@@ -240,14 +240,9 @@ class Mem0CrewMemory(Memory):
         if self.read_only:
             return record
         inner = None if scope is None else join_scope_paths(self.root_scope, scope)
-        updated = changed_record(
-            record,
-            content=None if content is None else storable(content),
-            scope=inner,
-            categories=categories,
-            metadata=metadata,
-            importance=importance,
-        )
+        changes = {"scope": inner, "categories": categories, "metadata": metadata}
+        text = None if content is None else storable(content)
+        updated = changed_record(record, content=text, importance=importance, **changes)
         self._storage.update(updated)
         return updated
 
