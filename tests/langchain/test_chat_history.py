@@ -505,7 +505,7 @@ class TestUnderRunnableWithMessageHistory:
         def fail(*_: object) -> None:
             raise BackendError("The disk is full.")
 
-        monkeypatch.setattr(history._documents, "put", fail)
+        monkeypatch.setattr(RowDocuments, "put", fail)
         hello: RunnableLambda[Any, str] = RunnableLambda(lambda _: "Hi!")
         wrapped = RunnableWithMessageHistory(hello, lambda _: history)
         config: RunnableConfig = {"configurable": {"session_id": "1"}}
