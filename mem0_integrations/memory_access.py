@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mem0_integrations.arguments import check_id, check_metadata, check_page, check_text
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.outbox import Outbox
+from mem0_integrations.parts import DocumentPart, Part
 from mem0_integrations.records import DocumentKind, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
-from mem0_integrations.vectors import VectorAccess
+
+if TYPE_CHECKING:
+    from mem0_integrations.backends.vector_memories import VectorMemories
 
 __all__ = ["MemoryAccess"]
 
@@ -232,7 +234,7 @@ class MemoryAccess:
         """
         return await self._access.in_thread(call, timeout=timeout)
 
-    def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentAccess:
+    def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentPart:
         """Return documents, for the adapters: exact data that is never inferred from.
 
         Args:
@@ -240,18 +242,18 @@ class MemoryAccess:
                 themselves, a template that tells whose lie under a path.
         """
         self._access.require_open()
-        return DocumentAccess(
+        return Part(
             self._backend.memory_documents(kind, self._access.following)
             if isinstance(kind, NamespaceTemplate)
             else self._backend.documents(kind),
             self._access,
         )
 
-    def vectors(self) -> VectorAccess:
+    def vectors(self) -> Part[VectorMemories]:
         """Return the memories with their vectors, for the adapters of frameworks that embed.
 
         Raises:
             ConfigurationError: This Mem0 does not show its vectors.
         """
         self._access.require_open()
-        return VectorAccess(self._backend.vector_memories(), self._access)
+        return Part(self._backend.vector_memories(), self._access)

@@ -61,15 +61,7 @@ _WAIT_FOR_WRITE: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class ToolOptions:
-    """What the application has decided for its tools.
-
-    Args:
-        limit: Maximum number of memories in an answer.
-        threshold: Minimum score of what a search finds, in [0, 1].
-        filters: Mem0's metadata filters; memories that they exclude do not exist for the tools.
-        infer: Whether to extract statements from what is added.
-        metadata: The application's own metadata for each memory that is added.
-        timeout: Maximum time of a call, in seconds.
+    """What the application has decided for its tools; see `create_memory_tools`.
 
     Raises:
         InvalidInputError: A value is malformed.
@@ -83,7 +75,6 @@ class ToolOptions:
     timeout: float
 
     def __post_init__(self) -> None:
-        """Check the values."""
         check_search(self.limit, self.threshold, self.filters)
         check_metadata(self.metadata)
         if self.timeout is None:
@@ -93,14 +84,7 @@ class ToolOptions:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a plan needs to know about its call.
-
-    Attributes:
-        options: The application's options.
-        scope: Whose memories.
-        thread_id: The conversation, if known.
-        id: The id of the call, if it has one; the same when the call is repeated.
-    """
+    """What a plan needs to know about its call; its `id` is the same when it is repeated."""
 
     options: ToolOptions
     scope: Scope
@@ -110,13 +94,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A method of `AgentMemory` to call; its async twin has an `a` before its name.
-
-    Attributes:
-        method: The name.
-        arguments: What it is called with.
-        of_graph: Whether it is a method of the memory's graph.
-    """
+    """A method of `AgentMemory`, or of its graph; its async twin has an `a` before its name."""
 
     method: str
     arguments: Mapping[str, object]
@@ -132,14 +110,7 @@ _Answer: TypeAlias = Plan[Step, Any, str]
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool: its description and arguments for the model, and its plan.
-
-    Attributes:
-        name: What the model calls it by.
-        description: When to use it.
-        arguments: The schema of its arguments, which are those of `plan`.
-        plan: Makes the plan for a call.
-    """
+    """A tool: what the model is told of it, the schema of its arguments, and its plan."""
 
     name: str
     description: str
@@ -150,14 +121,7 @@ class ToolSpec:
 def answer(
     memory: AgentMemory, spec: ToolSpec, call: ToolCall, /, *args: object, **kwargs: object
 ) -> str:
-    """Carry out a call of a tool and return the answer for the model.
-
-    Args:
-        memory: The memory.
-        spec: The tool.
-        call: What the application knows about the call.
-        args: The arguments that the model gave.
-        kwargs: The same, by name.
+    """Carry out a call of a tool, with the model's arguments; return the answer for the model.
 
     Raises:
         TimeoutError: It took longer than the application allows.
@@ -185,12 +149,7 @@ async def aanswer(
 def specs_of(
     include: Sequence[ToolName] | None, memory: AgentMemory, options: ToolOptions
 ) -> list[ToolSpec]:
-    """Return the tools that an application asks for, each once.
-
-    Args:
-        include: Their names; None for all that the memory supports.
-        memory: The memory.
-        options: What the application has decided.
+    """Return the tools that an application asks for, each once; None for all there are.
 
     Raises:
         InvalidInputError: There is no such tool, or none at all.
@@ -266,13 +225,12 @@ class _Add(_Arguments):
     text: Annotated[str, Field(description="One statement that is clear on its own.")]
 
 
-class _Update(_Arguments):
-    memory_id: Annotated[str, Field(description="The id that the memory is shown with.")]
-    text: Annotated[str, Field(description="What the memory shall say instead.")]
-
-
 class _Delete(_Arguments):
     memory_id: Annotated[str, Field(description="The id that the memory is shown with.")]
+
+
+class _Update(_Delete):
+    text: Annotated[str, Field(description="What the memory shall say instead.")]
 
 
 class _List(_Arguments):
@@ -367,18 +325,14 @@ def _list(call: ToolCall, page: int = 1) -> _Answer:
 def _graph(call: ToolCall, entity: str, other: str | None = None) -> _Answer:
     # A model need not know by which name the application calls the user.
     speaker = speaker_of(call.scope)
-    source = named(entity, speaker)
+    asked: dict[str, object] = {"scope": call.scope}
     if other is None:
-        step = Step(
-            "relations",
-            {"entity": source, "scope": call.scope, "depth": 2, "limit": call.options.limit},
-            of_graph=True,
-        )
+        method, unknown = "relations", "Nothing is known about this."
+        asked |= {"entity": named(entity, speaker), "depth": 2, "limit": call.options.limit}
     else:
-        ends = {"source": source, "target": named(other, speaker)}
-        step = Step("path", {**ends, "scope": call.scope}, of_graph=True)
-    relations: list[Relation] = yield step
-    unknown = "Nothing is known about this." if other is None else "Nothing connects the two."
+        method, unknown = "path", "Nothing connects the two."
+        asked |= {"source": named(entity, speaker), "target": named(other, speaker)}
+    relations: list[Relation] = yield Step(method, asked, of_graph=True)
     return _listed(Recall(relations=tuple(relations))) or unknown
 
 

@@ -38,22 +38,14 @@ __all__ = [
 MAX_MESSAGE_LENGTH: Final = 100_000
 MAX_QUERY_LENGTH: Final = 2_000
 
-_ROLES: Final = {
-    "human": "user",
-    "user": "user",
-    "ai": "assistant",
-    "assistant": "assistant",
-    "AIMessageChunk": "assistant",
-    "HumanMessageChunk": "user",
-    "SystemMessageChunk": "system",
-    "ToolMessageChunk": "tool",
-    "FunctionMessageChunk": "tool",
-    "system": "system",
-    "developer": "system",
-    "tool": "tool",
-    "function": "tool",
-    "remove": "remove",
+_KINDS: Final = {
+    "user": ("user", "human", "HumanMessageChunk"),
+    "assistant": ("assistant", "ai", "AIMessageChunk"),
+    "system": ("system", "developer", "SystemMessageChunk"),
+    "tool": ("tool", "function", "ToolMessageChunk", "FunctionMessageChunk"),
+    "remove": ("remove",),
 }
+_ROLES: Final = {kind: role for role, kinds in _KINDS.items() for kind in kinds}
 _TEXT_BLOCKS: Final = ("text", "input_text", "output_text", "text-plain")
 
 
@@ -346,11 +338,10 @@ def _for_mem0(parsed: Sequence[_Parsed], include_tool_messages: bool) -> list[Me
             # the next write.
             source = f"Tool {message.name}" if message.name else "A tool"
             kept.append({"role": "assistant", "content": f"{source} answered: {text}"})
-            continue
-        converted: Mem0Message = {"role": message.role, "content": text}
-        if message.name:
-            converted["name"] = message.name
-        kept.append(converted)
+        elif message.name:
+            kept.append({"role": message.role, "content": text, "name": message.name})
+        else:
+            kept.append({"role": message.role, "content": text})
     return kept
 
 
@@ -381,18 +372,17 @@ def _role_of(message: ChatMessage) -> str:
     return kind if kind in _ROLES else getattr(message, "role", kind)
 
 
-def _is_pair(value: object) -> bool:
+def _is_pair(value: object) -> TypeGuard[tuple[str, str]]:
     match value:
-        case (str(role), str()):
-            return isinstance(value, tuple) and role in _ROLES
-        case _:
-            return False
+        case (str(role), str()) if isinstance(value, tuple):
+            return role in _ROLES
+    return False
 
 
 def _parse(message: object, index: int) -> _Parsed:
     if isinstance(message, str):
         return _Parsed("user", message, None, None)
-    if isinstance(message, tuple) and _is_pair(message):
+    if _is_pair(message):
         return _Parsed(_ROLES[message[0]], message[1], None, None)
     if isinstance(message, Mapping):
         fields: Mapping[str, object] = message

@@ -33,7 +33,6 @@ class NamespaceTemplate:
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Check the labels."""
         found = [label for label in self.labels if label in _PLACEHOLDERS]
         unknown = [label for label in self.labels if {"{", "}"} & set(str(label))]
         if not found or len(set(found)) < len(found) or len(unknown) > len(found):

@@ -32,17 +32,15 @@ def _unheard(event: Event) -> None:
 class Run:
     """The run of a framework in which memory is read or written.
 
-    Attributes:
-        scope: Whose memories.
-        thread_id: The conversation, if there is one.
-        checkpoint_id: The checkpoint that a node of LangGraph runs on.
-        emit: Writes to the custom stream of LangGraph.
+    Its `checkpoint_id` is that of a node of LangGraph, to whose custom stream `emit` writes.
+    `origin` says where a memory comes from where there are no such ids.
     """
 
     scope: Scope
     thread_id: str | None = None
     checkpoint_id: str | None = None
     emit: Callable[[Event], None] = _unheard
+    origin: Mapping[str, str | None] | None = None
 
     @classmethod
     def of(
@@ -53,13 +51,7 @@ class Run:
         *,
         thread_id: str | None = None,
     ) -> Run:
-        """Read it from the config of a run.
-
-        Args:
-            config: A `RunnableConfig` of LangChain's.
-            scope: Whose memories; otherwise it is found in the run, or is that of the memory.
-            memory: The memory.
-            thread_id: The conversation; by default `thread_id` or `session_id` of the config.
+        """Read it from a `RunnableConfig`, whose `session_id` may name the conversation, too.
 
         Raises:
             ScopeError: There is no scope.
@@ -102,7 +94,7 @@ class Run:
 
     def provenance(self, turn: Turn) -> dict[str, str]:
         """Return the metadata that says where a memory comes from."""
-        values = {
+        values = self.origin or {
             "thread_id": self.thread_id,
             "checkpoint_id": self.checkpoint_id,
             "message_id": turn.human_id,
@@ -114,16 +106,8 @@ class Run:
 class TurnWriter:
     """Remembers turns in the way that an application has chosen, and tells what became of them.
 
-    Args:
-        memory: The memory.
-        infer: Whether to extract statements; otherwise each message is kept as it is.
-        metadata: Values of the application for each memory.
-        background: Whether to return at once; the turn is on disk by then.
-        timeout: Seconds to wait for a write in the foreground.
-        include_tool_messages: Whether to learn from what tools answered, too.
-        whole: Whether a conversation is handed over as a whole each time, so that a message
-            without an id is known by its position.
-        on_error: `degrade` or `raise`; by default, as the memory does.
+    Its options are those of `AgentMemory.remember`, and `whole`: whether a conversation is handed
+    over as a whole each time, so that a message without an id is known by its position.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -139,17 +123,12 @@ class TurnWriter:
     on_error: OnError | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
         check_timeout("timeout", self.timeout)
         check_on_error(self.on_error)
         object.__setattr__(self, "metadata", check_metadata(self.metadata))
 
     def remember(self, run: Run, said: Turn | Iterable[MessageLike]) -> bool:
-        """Remember a turn.
-
-        Args:
-            run: Where it was said.
-            said: The turn, or a conversation whose last turn it is.
+        """Remember a turn, or the last one of a conversation.
 
         Returns:
             False if the turn was not accepted but may be accepted later; otherwise True.

@@ -49,10 +49,7 @@ ROOMS: dict[str, set[str]] = {
 }
 ROOMS["connection"] |= {"following", "backends", "changes", "recall"}
 ROOMS["cli"] |= {"langgraph", "backends"}
-CORE = {
-    *("agent_memory", "documents", "memory_access", "memory_tools", "memory_upkeep", "turns"),
-    "vectors",
-}
+CORE = {"agent_memory", "memory_access", "memory_tools", "memory_upkeep", "parts", "turns"}
 OF_MODULES = {
     **dict.fromkeys(PURE, "pure"),
     **dict.fromkeys(TOOLS, "tools"),

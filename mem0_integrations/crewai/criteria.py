@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -16,7 +17,6 @@ from mem0_integrations.crewai.records import (
     PATH,
     PRIVATE_TO,
     PUBLIC,
-    RECORD,
     levels,
     naive_utc,
     parts_of,
@@ -25,7 +25,6 @@ from mem0_integrations.crewai.records import (
 from mem0_integrations.records import Memory
 
 __all__ = [
-    "alike_filter",
     "child_scopes",
     "counted_categories",
     "in_page",
@@ -38,11 +37,6 @@ __all__ = [
 ]
 
 _EARLIEST: Final = datetime.fromtimestamp(0, UTC)
-
-
-def alike_filter(metadata: Mapping[str, object]) -> dict[str, object]:
-    """Return the equality that selects memories with the same metadata, but for times."""
-    return {RECORD: metadata[RECORD]}
 
 
 def scope_filter(prefix: str | None) -> dict[str, str]:
@@ -61,12 +55,7 @@ def recall_filters(
 ) -> dict[str, object]:
     """Return Mem0's filters for what a recall may find; most are equalities.
 
-    Args:
-        prefix: The scope, or one within it.
-        categories: At least one of these; an empty list is no criterion.
-        source: Who asks: private records are shown to their own source.
-        include_private: Whether all private records are shown.
-        shared: Whether what was said elsewhere is shown, too.
+    Private records are shown to their own source; an empty list of categories is no criterion.
     """
     own: dict[str, object] = {**scope_filter(prefix)}
     path = normalize_scope_path(prefix or "/")
@@ -112,14 +101,10 @@ def selects(
     older_than: datetime | None = None,
     metadata_filter: Mapping[str, object] | None = None,
 ) -> Callable[[MemoryRecord], bool]:
-    """Make a test for records that meet every criterion; no criterion is met by all.
+    """Make a test for records that meet every criterion.
 
-    Args:
-        scope_prefix: The scope, or one within it.
-        categories: At least one of these; an empty list is no criterion.
-        record_ids: One of these; no record meets an empty list.
-        older_than: Created before that time.
-        metadata_filter: All of these values; None is also met by an absent key.
+    An empty list of categories is met by all records, one of ids by none; a value of metadata that
+    is None is also met by an absent key.
     """
     ids = None if record_ids is None else set(map(str, record_ids))
     time = None if older_than is None else naive_utc(older_than)
@@ -170,8 +155,4 @@ def scope_info(records: Sequence[MemoryRecord], scope: str) -> ScopeInfo:
 
 def counted_categories(records: Iterable[MemoryRecord]) -> dict[str, int]:
     """Return how many records have each category."""
-    counts: dict[str, int] = {}
-    for record in records:
-        for category in record.categories:
-            counts[category] = counts.get(category, 0) + 1
-    return counts
+    return dict(Counter(category for record in records for category in record.categories))

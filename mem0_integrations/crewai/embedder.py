@@ -18,17 +18,13 @@ SPEC: Final = "mem0"
 """What a storage or an embedder of Mem0's is called in CrewAI's configuration."""
 
 
-def _as_spec(*_: object) -> str:
-    return SPEC
-
-
 class Shared:
     """Stays the same object in a copy or a dump of a crew; in a dump to JSON it is a word."""
 
     __pydantic_serializer__: ClassVar[SchemaSerializer] = SchemaSerializer(
         core_schema.any_schema(
             serialization=core_schema.plain_serializer_function_ser_schema(
-                _as_spec, when_used="json"
+                lambda _: SPEC, when_used="json"
             )
         )
     )
@@ -39,18 +35,15 @@ class Shared:
 
 
 class CrewEmbedder(Shared):
-    """Mem0's own embedder, as CrewAI calls one.
-
-    Args:
-        memory: The memory whose embedder it is.
-    """
+    """The embedder of a memory, as CrewAI calls one."""
 
     def __init__(self, memory: AgentMemory) -> None:
         self._vectors = memory.vectors()
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of texts."""
-        return self._vectors.embed([storable(text) for text in texts]) if texts else []
+        read = [storable(text) for text in texts]
+        return self._vectors.ask(lambda memories: memories.embed(read)) if texts else []
 
 
 def embedder_config(embedder: CrewEmbedder) -> dict[str, Any]:

@@ -10,23 +10,23 @@ from typing import Final
 from crewai.memory.types import MemoryMatch, MemoryRecord
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.arguments import (
-    MAX_LIMIT,
-    OnError,
-    check_on_error,
-    check_search,
-    check_timeout,
+from mem0_integrations.arguments import MAX_LIMIT, OnError, check_timeout
+from mem0_integrations.crewai.criteria import recall_filters, selects
+from mem0_integrations.crewai.records import (
+    RECORD,
+    UserId,
+    is_crew_memory,
+    metadata_of,
+    record_of,
+    scope_of_user,
 )
-from mem0_integrations.crewai.criteria import alike_filter, recall_filters, selects
-from mem0_integrations.crewai.raw import RawText, messages_of
-from mem0_integrations.crewai.records import is_crew_memory, metadata_of, record_of
-from mem0_integrations.crewai.user import UserId, scope_of_user
 from mem0_integrations.errors import NOT_ACCEPTED, BackendError
+from mem0_integrations.options import checked_search
 from mem0_integrations.recall.rendering import facts_of_memories
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
 
-__all__ = ["NOT_SAVED", "Mem0Engine"]
+__all__ = ["MAX_EXPLANATION", "NOT_SAVED", "Mem0Engine", "RawText", "messages_of"]
 
 NOT_SAVED: Final = (BackendError, *NOT_ACCEPTED)
 # Among so many is looked for what says the same.
@@ -34,21 +34,19 @@ _NEAREST: Final = 5
 # The key of the metadata that shows what a graph adds.
 _FACTS: Final = "relations"
 _LEAST_SECONDS: Final = 0.001
+MAX_EXPLANATION: Final = 10_000
+"""Characters of a task, which may hold whole documents and only explains its result."""
+
+
+class RawText(str):
+    """A text of which what is worth keeping has still to be extracted."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Mem0Engine:
-    """Saves and searches the memories of the current user.
-
-    Args:
-        memory: The memory.
-        user_id: Whose memories; see `Mem0Storage`.
-        shared: Whether what was said elsewhere is found, too.
-        infer: Whether Mem0 extracts from a `RawText`; otherwise it is kept as it is.
-        threshold: Minimum score in [0, 1] of what is found.
-        timeout: Seconds that a search may take.
-        save_timeout: Seconds that a save is waited for; after that it goes on.
-        on_error: What a failure does; a save raises in any case.
+    """Saves and searches the memories of the current user; see `Mem0CrewMemory`.
 
     Raises:
         InvalidInputError: An argument is malformed.
@@ -64,11 +62,8 @@ class Mem0Engine:
     on_error: OnError | None
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        check_search(1, self.threshold, None)
-        check_timeout("timeout", self.timeout)
+        checked_search(threshold=self.threshold, timeout=self.timeout, on_error=self.on_error)
         check_timeout("save_timeout", self.save_timeout)
-        check_on_error(self.on_error)
 
     @property
     def scope(self) -> Scope:
@@ -83,13 +78,10 @@ class Mem0Engine:
     def save(self, scope: Scope, contents: Sequence[str], like: MemoryRecord) -> list[MemoryRecord]:
         """Store texts one after the other, each of which is known afterwards or was before.
 
-        Args:
-            scope: Whose memories they become.
-            contents: The texts; of a `RawText`, what is worth keeping.
-            like: A record with everything but the content.
+        Of a `RawText`, what is worth keeping is stored.
 
         Returns:
-            What is stored. What is still under way is missing.
+            What is stored, like a record. What is still under way is missing.
 
         Raises:
             NotSerializableError: The metadata is not JSON; nothing was stored.
@@ -185,12 +177,46 @@ class Mem0Engine:
             content,
             scope=scope,
             limit=_NEAREST,
-            filters=alike_filter(metadata),
+            # All but the times.
+            filters={RECORD: metadata[RECORD]},
             timeout=min(left, self.timeout or self.memory.recall_timeout),
             on_error="degrade",
         )
         alike = (memory for memory in found.memories if memory.text == content.strip())
         return next(map(record_of, alike), None)
+
+
+def messages_of(raw: str) -> list[tuple[str, str]]:
+    r"""Return a raw text as messages, (role, text), so that Mem0 learns from what matters in it.
+
+    A finished task: its result is what is learned, and the task only explains it. A kickoff of
+    one agent: what the user said, and what the agent answered. Of anything else, all is learned.
+
+    Example:
+        >>> messages_of("Input: I like tea.\nAgent: Waiter\nResult: Noted.")
+        [('user', 'I like tea.'), ('assistant', 'Noted.')]
+    """
+    # An agent without native tool calls writes its thoughts before the answer.
+    if parts := _split(raw, "Task: ", "\nAgent: ", "\nExpected result: ", "\nResult: "):
+        answer = parts[-1].rpartition("Final Answer:")[2]
+        task = raw.removesuffix(f"\nResult: {parts[-1]}")[:MAX_EXPLANATION]
+        return [("assistant", task), ("user", answer)] if answer.strip() else [("user", raw)]
+    if parts := _split(raw, "Input: ", "\nAgent: ", "\nResult: "):
+        return [("user", parts[0]), ("assistant", parts[-1].rpartition("Final Answer:")[2])]
+    return [("user", raw)]
+
+
+def _split(text: str, start: str, *marks: str) -> list[str]:
+    """Return what lies between the marks, each at its first place; nothing if one is missing."""
+    if not text.startswith(start):
+        return []
+    parts, rest = [], text.removeprefix(start)
+    for mark in marks:
+        part, found, rest = rest.partition(mark)
+        if not found:
+            return []
+        parts.append(part)
+    return [*parts, rest]
 
 
 def _with(record: MemoryRecord, facts: list[str] | None) -> MemoryRecord:

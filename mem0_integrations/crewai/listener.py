@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from crewai import Crew, Task
@@ -14,8 +12,8 @@ from crewai.events.event_bus import CrewAIEventsBus, crewai_event_bus, is_replay
 from crewai.events.types.task_events import TaskCompletedEvent
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.raw import MOST_EXPLANATION
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.crewai.engine import MAX_EXPLANATION
+from mem0_integrations.crewai.records import UserId, check_user, scope_of_user
 from mem0_integrations.errors import BackendError, InvalidInputError, ScopeError
 from mem0_integrations.messages import Mem0Message, Turn
 from mem0_integrations.turns import Run, TurnWriter
@@ -89,12 +87,7 @@ class Mem0TaskListener(BaseEventListener):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _completed(self, task: Task, event: TaskCompletedEvent) -> None:
@@ -103,13 +96,12 @@ class Mem0TaskListener(BaseEventListener):
             crew = getattr(task.agent, "crew", None)
             turn = _turn_of(event, self._writer.infer)
             if turn and not is_replaying() and self._is_wanted(task, crew):
-                run = _TaskRun(
-                    scope_of_user(self._user_id),
-                    crew=getattr(crew, "name", None),
-                    task=task.name,
-                    agent=event.output.agent,
-                )
-                self._writer.remember(run, turn)
+                origin = {
+                    "crewai_crew": getattr(crew, "name", None) or None,
+                    "crewai_task": task.name or None,
+                    "crewai_agent": event.output.agent or None,
+                }
+                self._writer.remember(Run(scope_of_user(self._user_id), origin=origin), turn)
         except ScopeError as error:
             logger.error("A finished task has no scope and was not remembered: %s", error)
         except BackendError:
@@ -123,23 +115,10 @@ class Mem0TaskListener(BaseEventListener):
         return self._crews is None or getattr(crew, "name", None) in self._crews
 
 
-@dataclass(frozen=True, slots=True)
-class _TaskRun(Run):
-    """The run of a task: where its result comes from."""
-
-    crew: str | None = None
-    task: str | None = None
-    agent: str | None = None
-
-    def provenance(self, turn: Turn) -> dict[str, str]:
-        named = {"crewai_crew": self.crew, "crewai_task": self.task, "crewai_agent": self.agent}
-        return {key: name for key, name in named.items() if name}
-
-
 def _turn_of(event: TaskCompletedEvent, infer: bool) -> Turn | None:
     """Return a task as a turn; Mem0 learns above all from what the user says in one."""
     output = event.output
-    task = storable(f"Task: {output.description}"[:MOST_EXPLANATION] + f"\nAgent: {output.agent}")
+    task = storable(f"Task: {output.description}"[:MAX_EXPLANATION] + f"\nAgent: {output.agent}")
     result = storable(output.raw)
     if not result.strip():
         return None

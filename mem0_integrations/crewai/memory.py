@@ -25,13 +25,10 @@ from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.arguments import OnError
-from mem0_integrations.crewai.core_access import CoreAccess
-from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine
-from mem0_integrations.crewai.raw import RawText
+from mem0_integrations.crewai.engine import NOT_SAVED, Mem0Engine, RawText
 from mem0_integrations.crewai.record_storage import RecordStorage
-from mem0_integrations.crewai.records import changed_record, record_template
+from mem0_integrations.crewai.records import UserId, changed_record, record_template
 from mem0_integrations.crewai.storage import Mem0Storage
-from mem0_integrations.crewai.user import UserId
 from mem0_integrations.errors import ConfigurationError, InvalidInputError
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
@@ -122,7 +119,7 @@ class Mem0CrewMemory(Memory):
             save_timeout=save_timeout,
             on_error=on_error,
         )
-        records = RecordStorage(memory, CoreAccess(memory), user_id=user_id, shared=shared)
+        records = RecordStorage(memory, user_id=user_id, shared=shared)
         # Of no use here, but to the `Memory` that CrewAI makes of a copy.
         spare: dict[str, Any] = {"storage": records} | ({} if llm is None else {"llm": llm})
         with suppress(ConfigurationError):
@@ -243,7 +240,9 @@ class Mem0CrewMemory(Memory):
         if self.read_only:
             return record
         inner = None if scope is None else join_scope_paths(self.root_scope, scope)
-        updated = changed_record(record, content, inner, categories, metadata, importance)
+        changes = {"scope": inner, "categories": categories, "metadata": metadata}
+        text = None if content is None else storable(content)
+        updated = changed_record(record, content=text, importance=importance, **changes)
         self._storage.update(updated)
         return updated
 

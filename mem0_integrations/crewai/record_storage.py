@@ -1,17 +1,17 @@
-"""CrewAI's `StorageBackend` on a Mem0, except for what takes vectors."""
+"""CrewAI's `StorageBackend` on any Mem0, except for what takes vectors."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self
 
 from crewai.memory.types import MemoryRecord, ScopeInfo
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.core_access import CoreAccess, no_vectors
 from mem0_integrations.crewai.criteria import (
     child_scopes,
     counted_categories,
@@ -24,44 +24,38 @@ from mem0_integrations.crewai.criteria import (
 from mem0_integrations.crewai.embedder import Shared
 from mem0_integrations.crewai.records import (
     LAST_ACCESSED,
+    UserId,
+    check_user,
     full_metadata,
     is_crew_memory,
     memory_ids_of,
     metadata_of,
     naive_utc,
     record_of,
+    scope_of_user,
 )
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.errors import ConfigurationError, MemoryNotFoundError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
-from mem0_integrations.vectors import VectorAccess
 
-__all__ = ["RecordAccess", "RecordStorage"]
+__all__ = ["RecordStorage"]
 
-RecordAccess: TypeAlias = VectorAccess | CoreAccess
-"""How the memories are read and written that hold a crew's records."""
+_ALL: Final = 1_000_000_000
 
 
 class RecordStorage(Shared):
-    """Keeps the records of a user as memories.
+    """Keeps the records of a user as memories, by the operations of `AgentMemory`.
 
-    Args:
-        memory: The memory; it stays open.
-        access: How its memories are read and written.
-        user_id: Whose memories; see `Mem0Storage`.
-        shared: Whether the crew also sees what the user has said elsewhere.
+    Its arguments are those of `Mem0Storage`.
 
     Raises:
         ScopeError: `user_id` is not an id.
     """
 
-    def __init__(
-        self, memory: AgentMemory, access: RecordAccess, *, user_id: UserId, shared: bool
-    ) -> None:
+    def __init__(self, memory: AgentMemory, *, user_id: UserId, shared: bool) -> None:
         check_user(user_id)
         self._memory = memory
-        self._access = access
         self._user_id = user_id
         self._shared = shared
 
@@ -94,7 +88,7 @@ class RecordStorage(Shared):
 
     def search(self, *args: Any, **criteria: Any) -> list[tuple[MemoryRecord, float]]:
         """Refuse: that takes vectors."""
-        raise no_vectors()
+        raise _no_vectors()
 
     def delete(
         self,
@@ -116,11 +110,11 @@ class RecordStorage(Shared):
         if record_ids is not None:
             candidates = list(self._found(scope, record_ids).values())
         else:
-            candidates = self._access.list(scope, scope_filter(scope_prefix))
+            candidates = self._list(scope, scope_filter(scope_prefix))
         doomed = [
             memory.id for memory in candidates if passes(record_of(memory, scope_prefix or "/"))
         ]
-        return self._access.delete(scope, doomed) if doomed else 0
+        return self._remove(scope, doomed) if doomed else 0
 
     def get_record(self, record_id: str) -> MemoryRecord | None:
         """Return a record of the user, or None."""
@@ -159,7 +153,7 @@ class RecordStorage(Shared):
         scope = self._scope
         now = {LAST_ACCESSED: naive_utc(datetime.now(UTC)).isoformat()}
         own = filter(is_crew_memory, self._found(scope, record_ids).values())
-        self._access.amend(scope, {memory.id: now for memory in own})
+        self._amend(scope, {memory.id: now for memory in own})
 
     def close(self) -> None:
         """Do nothing: the memory belongs to the application that connected it."""
@@ -187,7 +181,7 @@ class RecordStorage(Shared):
         return bound
 
     def _check_vector(self, vector: Sequence[float]) -> None:
-        raise no_vectors()
+        raise _no_vectors()
 
     def _put(
         self, scope: Scope, records: Sequence[MemoryRecord], known: Mapping[str, Memory]
@@ -213,7 +207,7 @@ class RecordStorage(Shared):
                 )
             )
         if new:
-            self._access.put(scope, new)
+            self._store(scope, new)
 
     def _shows(self, memory: Memory) -> bool:
         return self._shared or is_crew_memory(memory)
@@ -228,7 +222,7 @@ class RecordStorage(Shared):
             for record_id in record_ids
             for memory_id in memory_ids_of(scope, record_id)
         }
-        found = self._access.get(scope, list(wanted))
+        found = self._get(scope, list(wanted))
         shown = filter(self._shows, found.values())
         return {
             wanted[memory.id]: memory
@@ -240,5 +234,49 @@ class RecordStorage(Shared):
         return [record_of(memory, prefix or "/") for memory in self._memories(prefix)]
 
     def _memories(self, prefix: str | None) -> list[Memory]:
-        memories = self._access.list(self._scope, self._equals(prefix))
+        memories = self._list(self._scope, self._equals(prefix))
         return [memory for memory in memories if self._shows(memory) and lies_under(memory, prefix)]
+
+    # What follows takes a call for each memory; where there are vectors, one for all of them.
+
+    def _get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        found = (self._memory.get(memory_id, scope=scope) for memory_id in ids)
+        return {memory.id: memory for memory in found if memory is not None}
+
+    def _list(self, scope: Scope, equals: Mapping[str, str]) -> list[Memory]:
+        return self._memory.list(scope=scope, filters=equals, limit=_ALL)
+
+    def _store(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
+        """Change memories of the scope; refuse new ones."""
+        for memory in memories:
+            known = self._memory.get(memory.id, scope=scope)
+            if known is None:
+                raise _no_vectors()
+            text = None if known.text == memory.text else memory.text
+            before = full_metadata(known)
+            changed = {
+                key: value
+                for key, value in memory.metadata.items()
+                if key not in before or before[key] != value
+            }
+            self._memory.update(memory.id, scope=scope, text=text, metadata=changed)
+
+    def _amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
+        for memory_id, changed in metadata.items():
+            with suppress(MemoryNotFoundError):
+                self._memory.update(memory_id, scope=scope, metadata=changed)
+
+    def _remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        deleted = 0
+        for memory_id in ids:
+            with suppress(MemoryNotFoundError):
+                self._memory.delete(memory_id, scope=scope)
+                deleted += 1
+        return deleted
+
+
+def _no_vectors() -> ConfigurationError:
+    return ConfigurationError(
+        "This Mem0 does not show its vectors, which CrewAI's own memory engine needs. Give "
+        "Mem0CrewMemory to the crew, not to an agent: the copy of an agent loses its kind."
+    )

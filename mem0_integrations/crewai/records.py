@@ -1,20 +1,20 @@
-"""CrewAI's memory records as Mem0's memories: what is kept where. Pure."""
+"""CrewAI's memory records as Mem0's memories: whose they are, and what is kept where. Pure."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from crewai.memory.types import MemoryRecord
 from crewai.memory.utils import join_scope_paths, normalize_scope_path
 
-from mem0_integrations.errors import NotSerializableError
+from mem0_integrations.errors import NotSerializableError, ScopeError
 from mem0_integrations.records import Memory
 from mem0_integrations.scope import Scope
-from mem0_integrations.values import is_uuid, levels_of, storable
+from mem0_integrations.values import is_uuid, levels_of
 
 __all__ = [
     "CATEGORIES",
@@ -24,7 +24,9 @@ __all__ = [
     "PRIVATE_TO",
     "PUBLIC",
     "RECORD",
+    "UserId",
     "changed_record",
+    "check_user",
     "full_metadata",
     "is_crew_memory",
     "levels",
@@ -35,6 +37,7 @@ __all__ = [
     "quoted",
     "record_of",
     "record_template",
+    "scope_of_user",
 ]
 
 LAST_ACCESSED: Final = "crewai_last_accessed"
@@ -48,6 +51,27 @@ PUBLIC: Final = ""
 # compared here.
 LEVELS: Final = tuple(f"crewai_scope_{depth}" for depth in range(7))
 _NAMESPACE: Final = uuid.UUID("a2a9f4f1-62a0-5c7e-8d54-3f0f3a0f8a3b")
+
+UserId: TypeAlias = str | Callable[[], str]
+
+
+def check_user(user_id: UserId) -> None:
+    """Check an id; a function is asked later. Raises `ScopeError`."""
+    if not callable(user_id):
+        scope_of_user(user_id)
+
+
+def scope_of_user(user_id: UserId) -> Scope:
+    """Return whose memories are meant, now.
+
+    Raises:
+        ScopeError: It is not an id, or a `ContextVar` that was never set.
+    """
+    try:
+        found = user_id() if callable(user_id) else user_id
+    except LookupError as error:
+        raise ScopeError(f"user_id= did not find whose memories are meant: {error!r}.") from error
+    return Scope(user_id=found)
 
 
 def memory_ids_of(scope: Scope, record_id: str) -> tuple[str, ...]:
@@ -76,10 +100,8 @@ def metadata_of(
 ) -> dict[str, object]:
     """Return the metadata in which a memory keeps what CrewAI knows of a record.
 
-    Args:
-        record: The record.
-        named: Whether the record keeps its id; otherwise it gets that of the memory.
-        scoped: Whether it lies in its scope; otherwise in all, as what was said elsewhere does.
+    A record that is not `named` gets the id of the memory; one that is not `scoped` lies in all
+    scopes, as what was said elsewhere does.
 
     Raises:
         NotSerializableError: The record's own metadata is not JSON.
@@ -117,11 +139,9 @@ def metadata_of(
 
 
 def record_of(memory: Memory, scope: str = "/") -> MemoryRecord:
-    """Return a memory as CrewAI's record; times are naive UTC, as CrewAI computes with them.
+    """Return a memory as CrewAI's record, in a scope if it was said elsewhere.
 
-    Args:
-        memory: The memory.
-        scope: The scope in which it is shown if it was said elsewhere.
+    Times are naive UTC, as CrewAI computes with them.
     """
     packed, accessed = memory.metadata.get(RECORD), memory.metadata.get(LAST_ACCESSED)
     elsewhere = {"scope": normalize_scope_path(scope), "categories": list(memory.categories)}
@@ -157,25 +177,11 @@ def record_template(  # noqa: PLR0917  (CrewAI's order)
     )
 
 
-def changed_record(  # noqa: PLR0917  (CrewAI's order)
-    record: MemoryRecord,
-    content: str | None,
-    scope: str | None,
-    categories: list[str] | None,
-    metadata: dict[str, Any] | None,
-    importance: float | None,
-) -> MemoryRecord:
-    """Return a record with the values that are given, changed just now."""
-    changes = {
-        "content": None if content is None else storable(content),
-        "scope": scope,
-        "categories": categories,
-        "metadata": metadata,
-        "importance": importance,
-        "last_accessed": naive_utc(datetime.now(UTC)),
-    }
-    given = {key: value for key, value in changes.items() if value is not None}
-    return MemoryRecord(**{**record.model_dump(), **given})
+def changed_record(record: MemoryRecord, **changes: object) -> MemoryRecord:
+    """Return a record with those values that are not None, changed just now."""
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value is not None}
+    now = naive_utc(datetime.now(UTC))
+    return MemoryRecord(**{**record.model_dump(), **given, "last_accessed": now})
 
 
 def naive_utc(time: datetime) -> datetime:

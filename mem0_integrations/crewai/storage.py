@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from crewai.memory.storage import factory as storage_factory
@@ -16,8 +17,10 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.criteria import selects
 from mem0_integrations.crewai.embedder import SPEC, CrewEmbedder, embedder_config
 from mem0_integrations.crewai.record_storage import RecordStorage
-from mem0_integrations.crewai.records import record_of
-from mem0_integrations.crewai.user import UserId
+from mem0_integrations.crewai.records import UserId, record_of
+from mem0_integrations.records import Memory, VectorMemory
+from mem0_integrations.requests import Change
+from mem0_integrations.scope import Scope
 
 __all__ = ["Mem0Storage", "register"]
 
@@ -65,7 +68,8 @@ class Mem0Storage(RecordStorage):
 
     def __init__(self, memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> None:
         self._vectors = memory.vectors()
-        super().__init__(memory, self._vectors, user_id=user_id, shared=shared)
+        self._dimension = self._vectors.ask(lambda memories: memories.dimension)
+        super().__init__(memory, user_id=user_id, shared=shared)
         self.embedder = CrewEmbedder(memory)
 
     def memory(self, **options: Any) -> CrewMemory:
@@ -96,21 +100,40 @@ class Mem0Storage(RecordStorage):
         test = selects(
             scope_prefix=scope_prefix, categories=categories, metadata_filter=metadata_filter
         )
-        found = self._vectors.search(
-            self._scope,
-            query_embedding,
-            self._equals(scope_prefix),
-            limit,
-            passes=lambda memory: (
-                self._shows(memory) and test(record_of(memory, scope_prefix or "/"))
-            ),
-        )
-        scored = [(record_of(memory, scope_prefix or "/"), memory.score or 0.0) for memory in found]
-        return [(record, score) for record, score in scored if score >= min_score]
+        asked = (self._scope, query_embedding, self._equals(scope_prefix), limit)
+
+        def passing(memories: Iterable[Memory]) -> Iterator[tuple[MemoryRecord, float]]:
+            for memory in filter(self._shows, memories):
+                if test(record := record_of(memory, scope_prefix or "/")):
+                    yield record, memory.score or 0.0
+
+        found = self._vectors.ask(lambda stored: [*islice(passing(stored.search(*asked)), limit)])
+        return [(record, score) for record, score in found if score >= min_score]
 
     def _check_vector(self, vector: Sequence[float]) -> None:
-        if len(vector) != self._vectors.dimension:
-            raise EmbeddingDimensionMismatchError(self._vectors.dimension, len(vector))
+        if len(vector) != self._dimension:
+            raise EmbeddingDimensionMismatchError(self._dimension, len(vector))
+
+    def _get(self, scope: Scope, ids: Sequence[str]) -> dict[str, Memory]:
+        return self._vectors.ask(lambda memories: memories.get(scope, ids))
+
+    def _list(self, scope: Scope, equals: Mapping[str, str]) -> list[Memory]:
+        return self._vectors.ask(lambda memories: memories.list(scope, equals))
+
+    def _store(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
+        change = Change(scope, memory_ids=tuple(memory.id for memory in memories))
+        self._vectors.ask(
+            lambda stored: stored.put(scope, memories), scopes=[scope], changes=[change]
+        )
+
+    def _amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
+        self._vectors.ask(lambda memories: memories.amend(scope, metadata), scopes=[scope])
+
+    def _remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        change = Change(scope, memory_ids=tuple(ids))
+        return self._vectors.ask(
+            lambda memories: memories.delete(scope, ids), scopes=[scope], changes=[change]
+        )
 
 
 def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> dict[str, Any]:
@@ -153,12 +176,7 @@ def register(memory: AgentMemory, *, user_id: UserId, shared: bool = False) -> d
 
 @dataclass(frozen=True, slots=True)
 class _Factory:
-    """CrewAI's factory for storages.
-
-    Attributes:
-        storage: What is asked for on behalf of Mem0.
-        before: The factory for all else.
-    """
+    """CrewAI's factory for storages, which leaves all but Mem0's to the one before."""
 
     storage: Mem0Storage
     before: Callable[[str], StorageBackend | None] | None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeAlias
 
 from crewai.tools import BaseTool
 from crewai.tools.tool_failure import ToolFailure
 from pydantic import PrivateAttr
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.user import UserId, check_user, scope_of_user
+from mem0_integrations.crewai.records import UserId, check_user, scope_of_user
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.memory_tools import (
     ToolCall,
@@ -25,6 +25,8 @@ from mem0_integrations.memory_tools import (
 )
 
 __all__ = ["create_memory_tools"]
+
+_Asked: TypeAlias = tuple[AgentMemory, ToolSpec, ToolCall]
 
 
 def create_memory_tools(
@@ -83,7 +85,7 @@ def create_memory_tools(
     check_user(user_id)
     return [
         _MemoryTool(
-            _Work(memory, user_id, options, spec),
+            partial(_asked, memory, spec, options, user_id),
             name=spec.name,
             description=spec.description,
             args_schema=spec.arguments,
@@ -93,17 +95,8 @@ def create_memory_tools(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What a tool works with."""
-
-    memory: AgentMemory
-    user_id: UserId
-    options: ToolOptions
-    spec: ToolSpec
-
-    def call(self) -> ToolCall:
-        return ToolCall(options=self.options, scope=scope_of_user(self.user_id))
+def _asked(memory: AgentMemory, spec: ToolSpec, options: ToolOptions, user_id: UserId) -> _Asked:
+    return memory, spec, ToolCall(options=options, scope=scope_of_user(user_id))
 
 
 def _never(arguments: object = None, result: object = None) -> bool:
@@ -115,30 +108,30 @@ class _MemoryTool(BaseTool):
     """A memory tool for CrewAI."""
 
     # Not a field, because CrewAI dumps the tools of a crew to JSON.
-    _work: _Work | None = PrivateAttr(default=None)
+    _asked: Callable[[], _Asked] | None = PrivateAttr(default=None)
 
-    def __init__(self, work: _Work | None = None, **fields: Any) -> None:
+    def __init__(self, asked: Callable[[], _Asked] | None = None, **fields: Any) -> None:
         super().__init__(**fields)
-        self._work = work
+        self._asked = asked
 
     def _run(self, *args: object, **kwargs: object) -> str | ToolFailure:
-        work = self._known_work()
+        asked = self._require_memory()
         try:
-            return answer(work.memory, work.spec, work.call(), *args, **kwargs)
+            return answer(*asked(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
     async def _arun(self, *args: object, **kwargs: object) -> str | ToolFailure:
-        work = self._known_work()
+        asked = self._require_memory()
         try:
-            return await aanswer(work.memory, work.spec, work.call(), *args, **kwargs)
+            return await aanswer(*asked(), *args, **kwargs)
         except (Mem0IntegrationsError, TimeoutError) as error:
             return ToolFailure(message=answered(self.name, error))
 
-    def _known_work(self) -> _Work:
-        if self._work is None:
+    def _require_memory(self) -> Callable[[], _Asked]:
+        if self._asked is None:
             raise ConfigurationError(
                 "A memory tool that was restored from a checkpoint has no memory; give the agent "
                 "new tools of create_memory_tools()."
             )
-        return self._work
+        return self._asked

@@ -138,10 +138,10 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
     def _read(self, *, in_run: bool) -> list[BaseMessage]:
         if in_run and self._shown is not None:
             return self._shown.copy()
-        documents = sorted(self._documents.list(self._path), key=lambda document: document.key)
+        documents = sorted(self._listed(), key=lambda document: document.key)
         if documents:
             # What is added after this was read comes after it, whatever the clock says.
-            self._last_seen = max(self._last_seen, _time_of(documents[-1].key))
+            self._last_seen = max(self._last_seen, int(documents[-1].key.partition("-")[0]))
         messages = messages_from_dict([dict(document.value) for document in documents])
         if in_run:
             self._shown = messages.copy()
@@ -152,25 +152,28 @@ class Mem0ChatMessageHistory(BaseChatMessageHistory):
         time, writer, now = _next_time(self._last_seen), uuid.uuid4().hex, datetime.now(UTC)
         # A run adds once, at its end.
         self._shown = None
-        self._documents.put(
-            [
-                Document(
-                    path=self._path,
-                    # Sorts by time, and what was added together stays together.
-                    key=f"{time:020}-{writer}-{number:08}",
-                    value=value,
-                    scope=self._scope,
-                    created_at=now,
-                    updated_at=now,
-                )
-                for number, value in enumerate(values)
-            ]
-        )
+        new = [
+            Document(
+                path=self._path,
+                # Sorts by time, and what was added together stays together.
+                key=f"{time:020}-{writer}-{number:08}",
+                value=value,
+                scope=self._scope,
+                created_at=now,
+                updated_at=now,
+            )
+            for number, value in enumerate(values)
+        ]
+        self._documents.ask(lambda documents: documents.put(new), scopes=[self._scope])
 
     def _erase(self, *, in_run: bool) -> None:
         if not in_run:
             self._shown = None
-        self._documents.delete([found.address for found in self._documents.list(self._path)])
+        doomed = [document.address for document in self._listed()]
+        self._documents.ask(lambda documents: documents.delete(doomed))
+
+    def _listed(self) -> list[Document]:
+        return self._documents.ask(lambda documents: documents.list(self._path))
 
     @contextmanager
     def _reported(self, messages: Sequence[BaseMessage]) -> Iterator[None]:
@@ -197,10 +200,6 @@ def _next_time(after: int) -> int:
     with _clock:
         _last_time = max(time.time_ns(), _last_time + 1, after + 1)
         return _last_time
-
-
-def _time_of(key: str) -> int:
-    return int(key.partition("-")[0])
 
 
 def _value_of(message: BaseMessage) -> dict[str, object]:

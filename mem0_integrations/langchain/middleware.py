@@ -250,13 +250,6 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def _informed(
         self, request: ModelRequest[Any], update: Mapping[str, Any] | None
     ) -> ModelRequest[Any]:
-        self._check_tools(request)
-        memories = self._thread(update or request.state)["memories"]
-        if not memories:
-            return request
-        return request.override(system_message=_appended(request.system_message, memories))
-
-    def _check_tools(self, request: ModelRequest[Any]) -> None:
         # Of several tools with one name, LangChain takes the last: with another scope, perhaps.
         if others := replaced(self.tools, request.tools):
             raise InvalidInputError(
@@ -264,6 +257,10 @@ class Mem0Middleware(AgentMiddleware[AgentState[Any], Any, Any]):
                 f"Mem0Middleware only; for another scope, rename tools of create_memory_tools and "
                 f"pass them to create_agent."
             )
+        memories = self._thread(update or request.state)["memories"]
+        if not memories:
+            return request
+        return request.override(system_message=_appended(request.system_message, memories))
 
     def _unsaved(
         self, state: Mapping[str, Any]

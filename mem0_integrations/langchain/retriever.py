@@ -209,13 +209,14 @@ class Mem0Retriever(BaseRetriever):
         limit = self.k if k is None else k
         threshold = self.score_threshold if score_threshold is None else score_threshold
         checked_search(_NAMES, limit=limit, threshold=threshold, filters=filters)
+        both = [given for given in (self.filters, filters) if given]
         return {
             "scope": resolve_scope(
                 self.scope, request or _request_of(None), self.memory.default_scope
             ),
             "limit": limit,
             "threshold": threshold,
-            "filters": _both(self.filters, filters),
+            "filters": {"AND": both} if len(both) > 1 else next(iter(both), None),
             "timeout": self.timeout,
             "on_error": self.on_error,
         }
@@ -224,12 +225,6 @@ class Mem0Retriever(BaseRetriever):
 def _request_of(config: RunnableConfig | None) -> ScopeRequest:
     # Within a chain or a graph, what its configuration says holds here too.
     return ScopeRequest.of_run(ensure_config(config))
-
-
-def _both(
-    own: Mapping[str, object] | None, given: Mapping[str, object] | None
-) -> Mapping[str, object] | None:
-    return {"AND": [own, given]} if own and given else own or given
 
 
 def _document(memory: Memory) -> Document:

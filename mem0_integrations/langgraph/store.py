@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypedDict
+from itertools import islice
+from typing import Final, Literal, TypeVar
 
 from langgraph.store.base import (
     BaseStore,
@@ -42,6 +43,8 @@ from mem0_integrations.messages import last_words
 from mem0_integrations.records import Address, Document
 
 __all__ = ["Mem0Store"]
+
+Found = TypeVar("Found", bound=Item)
 
 _SWEEP_MINUTES: Final = 5.0
 
@@ -133,7 +136,7 @@ class Mem0Store(BaseStore):
     def sweep_ttl(self) -> int:
         """Delete the items that have expired; returns how many."""
         now = datetime.now(UTC)
-        return sum(documents.sweep(now) for documents in self._homes)
+        return sum(home.ask(lambda documents: documents.sweep(now)) for home in self._homes)
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Delete what has expired every few minutes, in a thread.
@@ -162,17 +165,29 @@ class Mem0Store(BaseStore):
             match op:
                 case GetOp():
                     document = got[_address(op)]
-                    results[number] = None if document is None else _item(document)
+                    results[number] = None if document is None else _item(document, Item)
                     read += [document] if document is not None and op.refresh_ttl else []
                 case SearchOp():
                     found = self._searched(op, now)
-                    results[number] = [_search_item(document) for document in found]
+                    results[number] = [
+                        _item(document, partial(SearchItem, score=document.score))
+                        for document in found
+                    ]
                     read += found if op.refresh_ttl else []
                 case ListNamespacesOp():
                     paths = {document.path for document in self._listed(plain_prefix(op), now)}
                     results[number] = listed_namespaces(paths, op)
-        self._prolong([document.address for document in read if document.ttl], now)
-        self._write({_address(op): op for op in wanted if isinstance(op, PutOp)}, now)
+        lasting = [document.address for document in read if document.ttl]
+        self._homes.ask(lasting, lambda here, documents: documents.prolong(here, now))
+        puts = {_address(op): op for op in wanted if isinstance(op, PutOp)}
+        new = {at: self._document(op, now) for at, op in puts.items() if op.value is not None}
+        self._homes.ask(
+            new,
+            lambda here, documents: documents.put([new[address] for address in here]),
+            scopes=[document.scope for document in new.values()],
+        )
+        gone = [address for address in puts if address not in new]
+        self._homes.ask(gone, lambda here, documents: documents.delete(here))
         return results
 
     def _checked(self, op: Op) -> Op:
@@ -194,8 +209,9 @@ class Mem0Store(BaseStore):
 
     def _got(self, ops: Sequence[GetOp], now: datetime) -> dict[Address, Document | None]:
         found: dict[Address, Document | None] = {}
-        for home, addresses in self._homes.grouped(map(_address, ops)):
-            for address, document in zip(addresses, home.get(addresses), strict=True):
+        asked = self._homes.ask(map(_address, ops), lambda here, documents: documents.get(here))
+        for addresses, documents in asked:
+            for address, document in zip(addresses, documents, strict=True):
                 visible = document is not None and self._is_visible(document, now)
                 found[address] = document if visible else None
         return found
@@ -204,7 +220,7 @@ class Mem0Store(BaseStore):
         return [
             document
             for home in self._homes.under(prefix)
-            for document in home.list(prefix)
+            for document in home.ask(lambda documents: documents.list(prefix))
             if self._is_visible(document, now)
         ]
 
@@ -217,7 +233,9 @@ class Mem0Store(BaseStore):
         query = last_words(op.query) if op.query else None
         if query is not None and self._fields is not None and op.limit:
             for home in self._homes.under(prefix):
-                ranked += home.search(prefix, query, end, passes=passes)
+                ranked += home.ask(
+                    lambda found: [*islice(filter(passes, found.search(prefix, query, end)), end)]
+                )
             ranked.sort(key=lambda document: -(document.score or 0.0))
         if len(ranked) < end:
             # Those that have no text to be searched by come last, as without a query.
@@ -227,18 +245,6 @@ class Mem0Store(BaseStore):
             listed.sort(key=lambda document: document.updated_at, reverse=True)
             ranked += [document for document in listed if document.address not in scored]
         return ranked[op.offset : end]
-
-    def _prolong(self, addresses: Sequence[Address], now: datetime) -> None:
-        for home, here in self._homes.grouped(addresses):
-            home.prolong(here, now)
-
-    def _write(self, puts: Mapping[Address, PutOp], now: datetime) -> None:
-        for home, addresses in self._homes.grouped(puts):
-            here = [puts[address] for address in addresses]
-            if new := [self._document(op, now) for op in here if op.value is not None]:
-                home.put(new)
-            if gone := [_address(op) for op in here if op.value is None]:
-                home.delete(gone)
 
     def _document(self, op: PutOp, now: datetime) -> Document:
         value = op.value or {}
@@ -267,27 +273,11 @@ def _address(op: GetOp | PutOp) -> Address:
     return op.namespace, op.key
 
 
-def _item(document: Document) -> Item:
-    return Item(**_fields(document))
-
-
-def _search_item(document: Document) -> SearchItem:
-    return SearchItem(**_fields(document), score=document.score)
-
-
-class _Fields(TypedDict):
-    namespace: tuple[str, ...]
-    key: str
-    value: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-
-
-def _fields(document: Document) -> _Fields:
-    return {
-        "namespace": document.path,
-        "key": document.key,
-        "value": dict(document.value),
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
-    }
+def _item(document: Document, kind: Callable[..., Found]) -> Found:
+    return kind(
+        namespace=document.path,
+        key=document.key,
+        value=dict(document.value),
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )

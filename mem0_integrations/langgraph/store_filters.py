@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from mem0_integrations.errors import InvalidInputError
 
 __all__ = ["check_filter", "passes_filter"]
 
-_Ordered = TypeVar("_Ordered", float, str)
-
-_COMPARISONS: Final[Mapping[str, Callable[[object, object], bool]]] = {
-    "$eq": lambda found, wanted: found == wanted,
-    "$ne": lambda found, wanted: found != wanted,
-    "$gt": lambda found, wanted: _order(found, wanted) == 1,
-    "$gte": lambda found, wanted: _order(found, wanted) in (0, 1),
-    "$lt": lambda found, wanted: _order(found, wanted) == -1,
-    "$lte": lambda found, wanted: _order(found, wanted) in (0, -1),
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$eq": operator.eq,
+    "$ne": operator.ne,
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
 }
 
 
@@ -67,7 +66,7 @@ def _check_condition(wanted: object) -> None:
 def _matches(found: object, wanted: object) -> bool:
     if isinstance(wanted, Mapping):
         if any(map(_is_operator, wanted)):
-            return all(_COMPARISONS[key](found, operand) for key, operand in wanted.items())
+            return all(_compares(key, found, operand) for key, operand in wanted.items())
         return isinstance(found, Mapping) and all(
             _matches(found.get(key), condition) for key, condition in wanted.items()
         )
@@ -80,21 +79,15 @@ def _matches(found: object, wanted: object) -> bool:
     return found == wanted
 
 
-def _order(found: object, wanted: object) -> int | None:
-    """Return which of two is greater, as 1, 0 or -1; None if they do not compare."""
+def _compares(name: str, found: object, wanted: object) -> bool:
+    comparison = _COMPARISONS[name]
+    if name in ("$eq", "$ne"):
+        return comparison(found, wanted)
     left, right = _as_number(found), _as_number(wanted)
     if left is not None and right is not None:
-        return _sign(left, right)
-    if isinstance(found, str) and isinstance(wanted, str):
-        return _sign(found, wanted)
-    return None
-
-
-def _sign(left: _Ordered, right: _Ordered) -> int | None:
-    if left == right:
-        return 0
-    # Not a number is neither above nor below another.
-    return 1 if left > right else -1 if left < right else None
+        return comparison(left, right)
+    # What cannot be put in order does not match.
+    return isinstance(found, str) and isinstance(wanted, str) and comparison(found, wanted)
 
 
 def _as_number(value: object) -> float | None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from langgraph.store.base import PutOp
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.documents import DocumentAccess
 from mem0_integrations.langgraph.store_ops import checked
 from mem0_integrations.namespaces import NamespaceTemplate
+from mem0_integrations.parts import DocumentPart, Documents
 from mem0_integrations.records import Address
 from mem0_integrations.scope import Scope
 
 __all__ = ["Homes"]
 
+T = TypeVar("T")
+
 
 class Homes:
-    """Finds the documents that a namespace belongs to.
-
-    Args:
-        memory: The memory.
-        labels: A template for the namespaces whose items are memories; None if none are.
+    """Finds the documents that a namespace belongs to; items under the template are memories.
 
     Raises:
         InvalidInputError: The template is malformed.
@@ -32,7 +32,7 @@ class Homes:
         self._memories = None if self._template is None else memory.documents(self._template)
         self._items = memory.documents("item")
 
-    def __iter__(self) -> Iterator[DocumentAccess]:
+    def __iter__(self) -> Iterator[DocumentPart]:
         yield self._items
         if self._memories is not None:
             yield self._memories
@@ -47,23 +47,25 @@ class Homes:
             return None
         return self._template.scope_of(namespace)
 
-    def under(self, prefix: tuple[str, ...]) -> list[DocumentAccess]:
+    def under(self, prefix: tuple[str, ...]) -> list[DocumentPart]:
         """Return where items under a prefix may lie."""
         if self._of(prefix) is self._items and self._template and self._template.meets(prefix):
             return [*self]
         return [self._of(prefix)]
 
-    def grouped(
-        self, addresses: Iterable[Address]
-    ) -> Iterator[tuple[DocumentAccess, list[Address]]]:
-        """Yield where addresses lie, with those that lie there, each once."""
+    def ask(
+        self,
+        addresses: Iterable[Address],
+        ask: Callable[[list[Address], Documents], T],
+        *,
+        scopes: Sequence[Scope | None] = (),
+    ) -> list[tuple[list[Address], T]]:
+        """Ask where addresses lie for those that lie there, each once; return both."""
         wanted = list(dict.fromkeys(addresses))
-        for home in self:
-            here = [address for address in wanted if self._of(address[0]) is home]
-            if here:
-                yield home, here
+        lying = [(home, [one for one in wanted if self._of(one[0]) is home]) for home in self]
+        return [(here, home.ask(partial(ask, here), scopes=scopes)) for home, here in lying if here]
 
-    def _of(self, namespace: tuple[str, ...]) -> DocumentAccess:
+    def _of(self, namespace: tuple[str, ...]) -> DocumentPart:
         covered = self._template is not None and self._template.covers(namespace)
         return self._memories if covered and self._memories is not None else self._items
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, TypeGuard
+from typing import Final
 
 from langgraph.store.base import (
     GetOp,
@@ -178,7 +178,11 @@ def check_minutes(name: str, minutes: object) -> None:
     Raises:
         InvalidInputError: It is not positive, or too large.
     """
-    if minutes is not None and not (_is_number(minutes) and 0 < minutes <= _MAX_MINUTES):
+    if minutes is not None and not (
+        isinstance(minutes, int | float)
+        and not isinstance(minutes, bool)
+        and 0 < minutes <= _MAX_MINUTES
+    ):
         raise InvalidInputError(
             f"{name} must be a positive number of minutes, at most {_MAX_MINUTES:,.0f}; "
             f"got {minutes!r}."
@@ -207,25 +211,21 @@ def _checked_put(op: PutOp) -> PutOp:
     try:
         # A copy: what the application changes afterwards is not what it has put.
         value = json.loads(json.dumps(dict(op.value)))
-        keys_changed = not _same_keys(op.value, value)
+        keys_kept = _has_text_keys(op.value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(
             f"The value of {op.key!r} cannot be stored as JSON: {error}."
         ) from None
-    if keys_changed:
+    if not keys_kept:
         raise InvalidInputError(f"The value of {op.key!r} has keys that are not strings.")
     return op._replace(value=value)
 
 
-def _same_keys(given: object, stored: object) -> bool:
-    """Tell whether JSON kept the keys of a value: it turns 1 and "1" into one and the same."""
-    if isinstance(given, Mapping) and isinstance(stored, dict):
-        return given.keys() == stored.keys() and all(
-            _same_keys(item, stored[key]) for key, item in given.items()
-        )
-    if isinstance(given, list | tuple) and isinstance(stored, list):
-        return all(map(_same_keys, given, stored))
-    return True
+def _has_text_keys(value: object) -> bool:
+    """Tell whether JSON keeps the keys of a value: it turns 1 and "1" into one and the same."""
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _has_text_keys(one) for key, one in value.items())
+    return not isinstance(value, list | tuple) or all(map(_has_text_keys, value))
 
 
 def _check_key(key: object) -> None:
@@ -247,10 +247,6 @@ def _check_conditions(conditions: Iterable[MatchCondition], max_depth: object) -
             raise InvalidInputError(
                 f"A match type is 'prefix' or 'suffix', not {condition.match_type!r}."
             )
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _meets(namespace: tuple[str, ...], condition: MatchCondition) -> bool:

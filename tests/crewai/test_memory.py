@@ -35,7 +35,7 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage
-from mem0_integrations.crewai.raw import messages_of
+from mem0_integrations.crewai.engine import messages_of
 from mem0_integrations.errors import NotSerializableError
 
 # First: it sets the environment that CrewAI reads when it is imported.

@@ -188,13 +188,16 @@ def test_vectors_that_a_framework_stores_are_followed(memory: AgentMemory) -> No
     from uuid import uuid4
 
     from mem0_integrations.records import VectorMemory
+    from mem0_integrations.requests import Change
 
     vectors, made = memory.vectors(), str(uuid4())
     now = datetime.now(UTC)
-    vectors.put(Scope(**ANN), [VectorMemory(made, "I|likes|tea", {}, now)])
+    likes, ann = VectorMemory(made, "I|likes|tea", {}, now), Scope(**ANN)
+    change = Change(ann, memory_ids=(made,))
+    vectors.ask(lambda memories: memories.put(ann, [likes]), scopes=[ann], changes=[change])
     assert memory.flush(30)
     assert told(memory.graph.relations(scope=ANN)) == {("ann", "likes", "tea")}
-    vectors.delete(Scope(**ANN), [made])
+    vectors.ask(lambda memories: memories.delete(ann, [made]), scopes=[ann], changes=[change])
     assert memory.flush(30)
     assert memory.graph.relations(scope=ANN) == []
 

@@ -40,7 +40,7 @@ from mem0_integrations import (
     ScopeError,
     connect,
 )
-from mem0_integrations.documents import DocumentAccess
+from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from tests.stores import MiniLM, Scripted, is_platform, nothing_on_the_loop, open_store
 
@@ -352,7 +352,7 @@ async def test_the_event_loop_goes_on_meanwhile(anywhere: AgentMemory, user: str
         await asyncio.gather(
             *(session.add(*[HumanMessage(f"{n}") for n in range(25)]) for _ in range(turns))
         )
-    with nothing_on_the_loop(DocumentAccess, "list", "delete"):
+    with nothing_on_the_loop(RowDocuments, "list", "delete"):
         assert len(await session.read()) == turns * 25
         await session.clear()
 
@@ -432,7 +432,7 @@ class TestUnderRunnableWithMessageHistory:
             elif meanwhile == "cleared":
                 session.open().clear()
             else:
-                monkeypatch.setattr(DocumentAccess, "list", fail)
+                monkeypatch.setattr(RowDocuments, "list", fail)
             return AIMessage(f"Answer to {messages[-1].text}")
 
         def fail(*_: object) -> None:
@@ -505,7 +505,7 @@ class TestUnderRunnableWithMessageHistory:
         def fail(*_: object) -> None:
             raise BackendError("The disk is full.")
 
-        monkeypatch.setattr(history._documents, "put", fail)
+        monkeypatch.setattr(RowDocuments, "put", fail)
         hello: RunnableLambda[Any, str] = RunnableLambda(lambda _: "Hi!")
         wrapped = RunnableWithMessageHistory(hello, lambda _: history)
         config: RunnableConfig = {"configurable": {"session_id": "1"}}

@@ -745,7 +745,7 @@ def test_the_sweeper_goes_on_after_a_failure(
     sweeping: Mem0Store, user: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     """A store that was away comes back."""
-    items = sweeping._homes._items
+    items = sweeping._homes._items._part
     sweep = items.sweep
     failures = [BackendError("away"), BackendError("away")]
 
@@ -789,7 +789,7 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
     """Memories are deleted and forgotten in other ways, too."""
     for key in ("a", "b"):
         sweeping.put(("memories", user), key, {"text": f"{key}"}, ttl=1e-6)
-    documents: Any = sweeping._homes._memories._documents  # type: ignore[union-attr]
+    documents: Any = sweeping._homes._memories._part  # type: ignore[union-attr]
     remove = documents._remove
 
     def deleted_before(rows: Any) -> None:

@@ -174,7 +174,9 @@ def test_a_transcript_is_kept_in_order(memory: AgentMemory, user: str) -> None:
 def test_crewai_keeps_its_records(memory: AgentMemory, user: str) -> None:
     """CrewAI's own engine brings vectors of its own, and asks by paths and categories."""
     storage = Mem0Storage(memory, user_id=user)
-    (tea, bees) = storage_vectors = memory.vectors().embed(["Prefers tea.", "Keeps bees."])
+    (tea, bees) = storage_vectors = memory.vectors().ask(
+        lambda memories: memories.embed(["Prefers tea.", "Keeps bees."])
+    )
     records = [
         MemoryRecord(
             content=content,
