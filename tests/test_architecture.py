@@ -21,7 +21,7 @@ PURE = {
     "recall.words",
 }
 # What an application of any kind could use: threads, files, retries.
-TOOLS = {"concurrency", "data_folder", "lazy", "resources", "retry", "sqlite"}
+TOOLS = {"concurrency", "data_folder", "lazy_imports", "resources", "retry", "sqlite"}
 # From the lowest room to the highest: a room knows rooms below it, of these only those named.
 ROOMS: dict[str, set[str]] = {
     "pure": set(),
