@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mem0_integrations.backends.stores.base import Store
+from mem0_integrations.backends.stores.base import Payloads, RowIds, Store
 from mem0_integrations.errors import (
     DimensionMismatchError,
     InvalidFilterError,
@@ -102,10 +102,7 @@ class SQLiteVectorStore(Store):
             raise InvalidInputError(f"distance: only 'cosine' is available, got {distance!r}")
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Store memories, all or none; one with a known id is replaced.
 

@@ -11,10 +11,12 @@ from mem0.vector_stores.base import VectorStoreBase
 
 from mem0_integrations.recall.fusion import Query
 
-__all__ = ["Item", "Payload", "Ranked", "Row", "Store", "Vector"]
+__all__ = ["Item", "Payload", "Payloads", "Ranked", "Row", "RowIds", "Store", "Vector"]
 
 Payload: TypeAlias = Mapping[str, object]
 Vector: TypeAlias = Sequence[float]
+Payloads: TypeAlias = Sequence[Payload] | None
+RowIds: TypeAlias = Sequence[str] | None
 Item: TypeAlias = tuple[str, dict[str, object]]
 """An id and a payload."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.base import Payload, Payloads, Row, RowIds, Vector
 from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["ChromaStore"]
@@ -30,10 +30,7 @@ class ChromaStore(GenericStore):
         self._is_l2 = space in (None, "l2")
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Insert rows, or replace those with the same ids."""
         given = dict(zip(ids or (), payloads or (), strict=True))

@@ -10,7 +10,7 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import save_index
-from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.base import Payload, Payloads, Row, RowIds, Vector
 from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["FAISSStore"]
@@ -31,10 +31,7 @@ class FAISSStore(GenericStore):
         self._is_l2 = store.distance_strategy.lower() == "euclidean"
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Insert rows, or replace those with the same ids."""
         with self._turns:

@@ -16,7 +16,7 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import copied_settings, entities_name, settings_of
-from mem0_integrations.backends.stores.base import Payload, Row, Store, Vector
+from mem0_integrations.backends.stores.base import Payload, Payloads, Row, RowIds, Store, Vector
 from mem0_integrations.backends.stores.payloads import flat, unflat
 from mem0_integrations.backends.stores.places import store_place
 from mem0_integrations.errors import DimensionMismatchError
@@ -87,10 +87,7 @@ class GenericStore(Store):
     # Mem0's own pipeline calls these.
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Insert rows; a known id is refused or replaced, but not doubled."""
         rows = [self._packed(payload) for payload in payloads or [{}] * len(vectors)]

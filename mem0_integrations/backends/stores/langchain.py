@@ -12,7 +12,7 @@ from mem0.memory.main import Memory
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.base import Payload, Payloads, Row, RowIds, Vector
 from mem0_integrations.backends.stores.generic import GenericStore
 from mem0_integrations.errors import ConfigurationError
 
@@ -43,10 +43,7 @@ class LangChainStore(GenericStore):
         self._prefix = ""
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Insert rows, or replace those with the same ids; no text is embedded again."""
         for row_id, payload, vector in zip(ids or (), payloads or (), vectors, strict=True):

@@ -9,7 +9,7 @@ from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import condition
-from mem0_integrations.backends.stores.base import Payload, Row, Vector
+from mem0_integrations.backends.stores.base import Payload, Payloads, Row, RowIds, Vector
 from mem0_integrations.backends.stores.generic import GenericStore
 
 __all__ = ["MilvusStore"]
@@ -33,10 +33,7 @@ class MilvusStore(GenericStore):
         self._is_l2 = str(store.metric_type) == "L2"
 
     def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
+        self, vectors: Sequence[Vector], payloads: Payloads = None, ids: RowIds = None
     ) -> None:
         """Insert rows, or replace those with the same ids."""
         self.delete_many([row.id for row in self.get_many(ids or ())])
