@@ -667,7 +667,8 @@ async def test_a_hanging_store_is_answered_within_the_time_budget(
     """A dead store must not hold the conversation up."""
     released = threading.Event()
     spoil(hooked, monkeypatch, lambda: released.wait(GRACE))
-    tool = tools_of(hooked, user, timeout=0.2)[name]
+    # A write has to be accepted within it, however busy the machine is.
+    tool = tools_of(hooked, user, timeout=3.0 if name == "add" else 0.2)[name]
     began = time.monotonic()
     try:
         answer = await call(tool, ARGUMENTS[name])
@@ -685,7 +686,7 @@ async def test_a_write_that_takes_long_is_reported_as_such_and_goes_on(
     released = threading.Event()
     hook(lambda: released.wait(GRACE))
     try:
-        answer = await call(tools_of(hooked, user, timeout=0.2)["add"], {"text": "Tea."})
+        answer = await call(tools_of(hooked, user, timeout=3.0)["add"], {"text": "Tea."})
         assert answer.startswith("Accepted: it will be stored")
         assert hooked.list(scope={"user_id": user}) == []
     finally:
