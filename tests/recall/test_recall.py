@@ -565,11 +565,11 @@ async def test_a_reranker_that_hangs_only_costs_its_order(
         return documents[::-1]
 
     memory, scope = connected(reranker=Reranker(rank=hang)), {"user_id": user}
-    options = {"scope": scope, "threshold": 0.0, "timeout": 0.6}
+    options = {"scope": scope, "threshold": 0.0, "timeout": 3.0}
     try:
         began = time.monotonic()
         found = await call(memory, "fruit", on_error="degrade", **options)
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 3.0
         assert texts_of(found.memories) == fruit
         assert "The reranker could not be read. BackendTimeoutError" in str(found.degraded)
         with pytest.raises(BackendTimeoutError):
@@ -589,7 +589,7 @@ async def test_rerankers_that_hang_do_not_stop_later_recalls(
         return documents
 
     memory, scope = connected(reranker=Reranker(rank=hang)), {"user_id": user}
-    options: dict[str, Any] = {"scope": scope, "threshold": 0.0, "timeout": 0.6}
+    options: dict[str, Any] = {"scope": scope, "threshold": 0.0, "timeout": 3.0}
     try:
         await asyncio.gather(*(memory.arecall("fruit", **options) for _ in range(8)))
         assert texts_of((await memory.arecall("fruit", **options)).memories) == fruit
