@@ -102,8 +102,12 @@ class MemoryDocuments(RowDocuments):
         metadata = {key: value for key, value in payload.items() if key not in RESERVED_METADATA}
         put = super()._read(row_id, payload, score)
         if put is not None:
+            before = body_of(payload).get("text")
+            if before is None:
+                # On the Platform, transcripts and items lie among the memories of all.
+                return None
             # It may have been changed as a memory since then.
-            value = _with_text({**put.value, **metadata}, body_of(payload)["text"], text)
+            value = _with_text({**put.value, **metadata}, before, text)
             return Document(
                 path=put.path,
                 key=put.key,
