@@ -41,6 +41,7 @@ _UPDATE_VECTOR: Final = (
 )
 # SQLite takes a limited number of values in a statement.
 _BATCH: Final = 500
+_MOSTLY: Final = 2
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -111,7 +112,11 @@ class Table:
                 similarities = self._known_similarities(connection, matrix, near)
             else:
                 similarities = _similarities(matrix, near)
-            found = full_text.rows_with(connection, query.words, selection.ids)
+            (last,) = connection.execute("SELECT max(seq) FROM memories").fetchone()
+            # Where nearly all rows are the owner's, to look for the owner only costs time.
+            mostly_own = _MOSTLY * len(matrix.seqs) >= (last or 0)
+            owner = frozenset() if mostly_own else selection.ids
+            found = full_text.rows_with(connection, query.words, owner)
             signals = query.signals(
                 similarities,
                 [_indices(matrix.seqs, rows) for rows in found],
