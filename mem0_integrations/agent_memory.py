@@ -159,8 +159,8 @@ class AgentMemory(MemoryUpkeep):
             query: A text, or messages: the last thing that the user said is searched for. Of
                 a text longer than 2,000 characters, the end.
             scope: Whose memories; else the scope of `connect`.
-            limit: The most memories, 1 to 1,000.
-            threshold: The least score in [0, 1] before a graph or a reranker is asked; None for
+            limit: Maximum number of memories, 1 to 1,000.
+            threshold: Minimum score in [0, 1] before a graph or a reranker is asked; None for
                 what a similarity of 0.1, Mem0's default, counts.
             filters: Mem0's metadata filters, for example `{"topic": {"in": ["order"]}}`.
             timeout: Seconds; else `recall_timeout` of `connect`.
@@ -176,7 +176,7 @@ class AgentMemory(MemoryUpkeep):
             on_error: `degrade` or `raise`; else as connected.
 
         Returns:
-            The memories, the best first; or a `Recall` whose `degraded` says why memory could
+            The memories, best first; or a `Recall` whose `degraded` says why memory could
             not be read.
 
         Raises:

@@ -96,7 +96,7 @@ def check_search(
     """Check what is the same for every recall of an adapter.
 
     Args:
-        limit: The most memories.
+        limit: Maximum number of memories.
         threshold: The least score.
         filters: Mem0's metadata filters.
         names: What the adapter calls the first two.
@@ -310,7 +310,7 @@ def check_integer(name: str, value: object, least: int, most: int | None) -> Non
     """Check a whole number.
 
     Raises:
-        InvalidInputError: It is none, or out of range.
+        InvalidInputError: It is not an integer, or out of range.
     """
     if (
         not isinstance(value, int)
@@ -330,7 +330,7 @@ def aware(name: str, time: datetime) -> datetime:
     """Return a time as UTC.
 
     Raises:
-        InvalidInputError: It has no time zone, or is none that can be kept.
+        InvalidInputError: It has no time zone, or cannot be kept.
     """
     if not isinstance(time, datetime):
         raise InvalidInputError(f"{name} must be a datetime, not {type(time).__name__}.")

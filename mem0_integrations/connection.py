@@ -73,8 +73,8 @@ class OutboxOptions:
     Args:
         path: The SQLite file; else one in the data folder, for each store its own. That of a
             graph lies beside it, as `graph-<its name>`.
-        workers: The most writes that are delivered at the same time, for different scopes.
-        max_queued: The most writes that may wait.
+        workers: Maximum number of writes that are delivered at the same time, for different scopes.
+        max_queued: Maximum number of writes that may wait.
         when_full: What a write does then: `block` until there is room, or `raise`.
         delivery_timeout: Seconds after which a delivery counts as failed and is retried.
 

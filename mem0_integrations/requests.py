@@ -32,7 +32,7 @@ class SearchRequest:
         query: The text.
         scope: Whose memories.
         limit: How many memories will be taken, more or less.
-        threshold: The least score in [0, 1]; None for Mem0's own default.
+        threshold: Minimum score in [0, 1]; None for Mem0's own default.
         filters: Mem0's metadata filters, checked already.
         as_of: Only what was known at that time (aware UTC).
         accept: Which of them `AgentMemory` takes; None for all. A backend yields them all.

@@ -67,7 +67,7 @@ class RetryPolicy:
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Args:
-        attempts: The most attempts, the first included.
+        attempts: Maximum number of attempts, the first included.
         base: Seconds; the longest first delay.
         cap: Seconds; the longest delay.
         deadline: Seconds from the first attempt after which no further one starts.

@@ -113,7 +113,7 @@ def levels_of(fields: Sequence[str], path: Sequence[str]) -> dict[str, tuple[str
 
 
 def parse_time(value: object) -> datetime | None:
-    """Read an ISO 8601 time as aware UTC; a time without a zone is UTC; None if it is none."""
+    """Read an ISO 8601 time as aware UTC; without a zone it is UTC; else None."""
     if not isinstance(value, str):
         return None
     try:

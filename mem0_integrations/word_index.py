@@ -46,7 +46,7 @@ _FILLED: Final = "filled"
 class IndexedSource(MemorySource, Protocol):
     """What the index asks about the memories that it follows."""
 
-    def everybodys(self) -> Iterator[Memory]:
+    def all_memories(self) -> Iterator[Memory]:
         """Yield the memories of all scopes."""
         ...
 
@@ -157,7 +157,7 @@ class WordIndex(Follower):
             # Rows cannot be taken out of a damaged index.
             self._words.reindex()
             self._words.delete_selected(_ALL)
-            memories = self._source.everybodys()
+            memories = self._source.all_memories()
             while batch := list(islice(memories, _BATCH)):
                 self._put(batch)
                 count += len(batch)

@@ -32,7 +32,7 @@ class Backend(MemorySource, ABC):
 
     @abstractmethod
     def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, nearest first, as many as are taken."""
+        """Yield the memories of the scope, nearest first, as many as needed."""
 
     @abstractmethod
     def add(self, request: AddRequest) -> list[Memory]:
@@ -113,7 +113,7 @@ class AsyncBackend(ABC):
 
     @abstractmethod
     def asearch(self, request: SearchRequest) -> AsyncIterator[builtins.list[Memory]]:
-        """Yield the memories of the scope in pages, nearest first, as many as are taken."""
+        """Yield the memories of the scope in pages, nearest first, as many as needed."""
 
     @abstractmethod
     async def alist(

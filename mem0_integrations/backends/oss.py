@@ -105,7 +105,7 @@ class OSSBackend(Backend):
         mem0_ids(scope)
 
     def search(self, request: SearchRequest) -> Iterator[Memory]:
-        """Yield the memories of the scope, nearest first, as many as are taken."""
+        """Yield the memories of the scope, nearest first, as many as needed."""
         pushed, rest = split_equalities(request.filters) if request.filters else ({}, None)
         filters: dict[str, object] = {**pushed, **mem0_ids(request.scope)}
         selective = rest is not None or request.as_of is not None
@@ -276,7 +276,7 @@ class OSSBackend(Backend):
         with translated("reindex"):
             return self._store.reindex()
 
-    def everybodys(self) -> Iterator[Memory]:
+    def all_memories(self) -> Iterator[Memory]:
         """Yield all memories of the store, whosever they are."""
         with translated("list"):
             rows = self._store.every({})

@@ -104,7 +104,7 @@ class VectorMemories:
     def search(
         self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
     ) -> Iterator[Memory]:
-        """Yield the memories of a scope nearest to a vector, as many as are taken.
+        """Yield the memories of a scope nearest to a vector, as many as needed.
 
         Args:
             scope: Whose.

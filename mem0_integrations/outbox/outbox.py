@@ -83,8 +83,8 @@ class Outbox(Generic[R]):
         deliver: Carries a write out, or returns what an earlier attempt has stored.
         undo: Takes back what was stored for a write that was erased meanwhile.
         retry: How failures are retried.
-        workers: The most writes that are delivered at the same time.
-        max_queued: The most writes that wait; from then on `accept` waits too, or raises.
+        workers: Maximum number of writes that are delivered at the same time.
+        max_queued: Maximum number of writes that wait; from then on `accept` waits too, or raises.
         when_full: `block` or `raise`.
         delivery_timeout: Seconds after which a delivery counts as failed.
         synchronous: What accepting a write waits for: `FULL`, or `NORMAL` for writes that may be

@@ -101,7 +101,7 @@ def distinct(memories: Iterable[Memory], limit: int) -> list[Memory]:
 
     Args:
         memories: What was found, best first; no more is taken than needed.
-        limit: The most memories.
+        limit: Maximum number of memories.
 
     Returns:
         The memories that are kept, best first.

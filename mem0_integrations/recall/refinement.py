@@ -36,7 +36,7 @@ class Reranker(Protocol):
     """What LangChain's `BaseDocumentCompressor` can do: a cross-encoder, or a service."""
 
     def compress_documents(self, documents: Sequence[Document], query: str) -> Sequence[Document]:
-        """Return documents, the best first, perhaps without some of them."""
+        """Return documents, best first, perhaps without some of them."""
         ...
 
 
@@ -134,9 +134,9 @@ def best_of(
 
     Args:
         request: What was asked.
-        found: What was found, the best first.
-        limit: The most memories.
-        most_relations: The most facts.
+        found: What was found, best first.
+        limit: Maximum number of memories.
+        most_relations: Maximum number of facts.
         explain: Whether the memories say what found them.
     """
     memories = found.memories[:limit]

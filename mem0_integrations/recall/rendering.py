@@ -59,8 +59,8 @@ def recall_text(
 
     Args:
         recall: What was recalled.
-        token_budget: The most tokens that the block may have. The nearest memories are kept
-            until the next would not fit, whole memories only; they are shown newest first.
+        token_budget: Maximum number of tokens of the block. The nearest memories are kept until
+            the next would not fit, whole memories only; they are shown newest first.
         count_tokens: Counts the tokens of a text.
         with_ids: Whether each memory is shown with its id, for a model that may change it.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -288,6 +290,30 @@ def test_a_failure_that_passes_is_not_seen(
     assert texts_of(memory.recall("tea").memories) == [TEA]
     between.before = first(2, "/v3/memories/add/", status)
     assert memory.remember("I like coffee.").status == "stored"
+
+
+@pytest.mark.parametrize("change", ["update", "delete"])
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_a_change_is_tried_again(
+    memory: AgentMemory, between: Network, change: str, lost: str
+) -> None:
+    """A delete as an update is; one whose answer was lost has been done."""
+    [stored] = memory.remember(TEA).memories
+    path = f"/v1/memories/{stored.id}/"
+    if lost == "request":
+        between.before = first(2, path, 503)
+    else:
+        # That of a look before the change, and then that of the change.
+        asks = itertools.count(1)
+        between.loses_answer = lambda asked: asked == path and next(asks) in (1, 3)
+    if change == "update":
+        memory.update(stored.id, text="I like coffee.")
+        assert texts_of(memory.list()) == ["I like coffee."]
+    else:
+        memory.delete(stored.id)
+        assert memory.list() == []
+    with pytest.raises(MemoryNotFoundError):
+        memory.delete(str(uuid.UUID(int=1)))
 
 
 @pytest.mark.parametrize("asked", ["1", "date"])

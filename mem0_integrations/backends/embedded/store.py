@@ -134,7 +134,7 @@ class SQLiteVectorStore(Store):
         Args:
             query: The text that was embedded; not used.
             vectors: The query's vector, of length `dimension`.
-            top_k: The most results wanted.
+            top_k: Maximum number of results.
             filters: Ids and conditions on the payload; None searches the whole collection.
 
         Returns:
@@ -155,7 +155,7 @@ class SQLiteVectorStore(Store):
         Args:
             query: What is asked, and what each signal counts.
             vector: Its vector, of length `dimension`.
-            top_k: The most results wanted.
+            top_k: Maximum number of results.
             filters: Ids and conditions on the payload.
 
         Returns:
@@ -176,7 +176,7 @@ class SQLiteVectorStore(Store):
         Args:
             query: What is asked, and what each signal counts.
             near: How near to it memories are, in [0, 1], by their ids; the others are not.
-            top_k: The most results wanted.
+            top_k: Maximum number of results.
             filters: Ids and conditions on the payload.
 
         Returns:
@@ -192,7 +192,7 @@ class SQLiteVectorStore(Store):
 
         Args:
             query: The words.
-            top_k: The most results wanted.
+            top_k: Maximum number of results.
             filters: Ids and conditions on the payload.
         """
 
@@ -230,7 +230,7 @@ class SQLiteVectorStore(Store):
 
         Args:
             filters: Ids and conditions on the payload; None lists the whole collection.
-            top_k: The most results wanted; None lists all.
+            top_k: Maximum number of results; None lists all.
 
         Returns:
             A list with one list of records, as from Mem0's other stores.
