@@ -152,7 +152,8 @@ class MemoryDocuments(RowDocuments):
 
     def _remove(self, rows: Mapping[str, Payload]) -> None:
         for scope, ids in self._by_scope(rows):
-            with self._changing(Change(scope, memory_ids=tuple(ids))):
+            memory_ids = tuple(self.rows.memory_ids(ids, mem0_ids(scope)))
+            with self._changing(Change(scope, memory_ids=memory_ids)):
                 for row_id in ids:
                     # Meanwhile it may have been deleted, or forgotten.
                     with suppress(MemoryNotFoundError):

@@ -130,15 +130,13 @@ class PlatformRows(Rows):
             ]
         )
 
-    def delete_many(self, ids: Sequence[str], equals: Payload | None = None) -> None:
-        """Delete the rows with these ids, where there are any.
+    def memory_ids(self, ids: Sequence[str], equals: Payload) -> Sequence[str]:
+        """Return the ids that the Platform gave the memories of rows, where they are there."""
+        return [row.memory_id for row in self._found([(row_id, equals) for row_id in ids])]
 
-        Args:
-            ids: The ids.
-            equals: Equalities that they are known to meet.
-        """
-        doomed = self._found([(row_id, equals or {}) for row_id in ids])
-        self._run(delete_many([row.memory_id for row in doomed]))
+    def delete_many(self, ids: Sequence[str], equals: Payload | None = None) -> None:
+        """Delete the rows with these ids, where there are any that meet equalities."""
+        self._run(delete_many(self.memory_ids(ids, equals or {})))
 
     def compact(self) -> None:
         """Do nothing: what it keeps of deleted data is the Platform's own affair."""

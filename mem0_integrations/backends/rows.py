@@ -45,6 +45,10 @@ class Rows(ABC):
             wanted: The ids, and equalities that a row is known to meet.
         """
 
+    def memory_ids(self, ids: Sequence[str], equals: Payload) -> Sequence[str]:
+        """Return the ids of the memories that rows are; the equalities are known to be met."""
+        return ids
+
     @abstractmethod
     def list(self, equals: Payload) -> Sequence[Row]:
         """Return all rows that equalities select."""

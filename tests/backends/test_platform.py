@@ -250,6 +250,9 @@ def test_a_graph_follows_it(key: str, url: str, tmp_path: Path) -> None:
         store.put(("memories", "ann"), "work", {"text": "I work at Acme."})
         assert memory.flush(30)
         assert {fact.target for fact in memory.graph.relations(scope=ANN)} == {"Oslo", "Acme"}
+        store.delete(("memories", "ann"), "work")
+        assert memory.flush(30)
+        assert {fact.target for fact in memory.graph.relations(scope=ANN)} == {"Oslo"}
         assert memory.forget(ANN).relations == 2
 
 
