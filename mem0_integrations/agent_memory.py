@@ -34,7 +34,7 @@ from mem0_integrations.outbox.ledger import Status
 from mem0_integrations.outbox.outbox import Receipt
 from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.recall.refinement import Reranker
-from mem0_integrations.recall.steps import Recalling, RecallRequest
+from mem0_integrations.recall.steps import Recaller, RecallRequest
 from mem0_integrations.records import BulkResult, ForgetResult, Memory, Recall, WriteResult
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
@@ -116,7 +116,7 @@ class AgentMemory(MemoryUpkeep):
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._recalling = Recalling(self._access, size=backend.concurrency, reranker=reranker)
+        self._recaller = Recaller(self._access, size=backend.concurrency, reranker=reranker)
         # Apart, so that a full outbox holds up nothing else.
         self._accepts = WorkerPool(backend.concurrency)
 
@@ -204,11 +204,11 @@ class AgentMemory(MemoryUpkeep):
             explain=explain,
             on_error=on_error,
         )
-        return self._recalling.recall(request)
+        return self._recaller.recall(request)
 
     async def arecall(self, query: MessagesLike, **options: Unpack[RecallOptions]) -> Recall:
         """Async twin of `recall`."""
-        return await self._recalling.arecall(self._recall_request(query, **options))
+        return await self._recaller.arecall(self._recall_request(query, **options))
 
     def remember(
         self,
@@ -463,7 +463,7 @@ class AgentMemory(MemoryUpkeep):
             now=self._clock(),
             ranking=self._ranking,
         )
-        return self._recalling.request(
+        return self._recaller.request(
             search,
             neighbours=neighbours,
             explain=explain,
@@ -472,7 +472,7 @@ class AgentMemory(MemoryUpkeep):
         )
 
     def _stop(self) -> None:
-        self._recalling.close()
+        self._recaller.close()
         self._accepts.shutdown()
 
     def _write(

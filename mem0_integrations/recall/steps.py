@@ -35,7 +35,7 @@ from mem0_integrations.records import Memory, Recall
 from mem0_integrations.requests import SearchRequest
 from mem0_integrations.scope import Scope
 
-__all__ = ["RecallRequest", "Recalling"]
+__all__ = ["RecallRequest", "Recaller"]
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class _Step:
 _Plan: TypeAlias = Plan[_Step, Recall, Recall]
 
 
-class Recalling:
+class Recaller:
     """Carries recalls out.
 
     Args:

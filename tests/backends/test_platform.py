@@ -266,7 +266,7 @@ async def test_a_graph_takes_no_recall_off_the_loop(
         written = await memory.aremember("I live in Oslo.")
         assert await memory.aflush(30)
         monkeypatch.setattr(platform.PlatformBackend, "_run", _off_the_loop)
-        for pool in (memory._access._pool, memory._recalling._searches):
+        for pool in (memory._access._pool, memory._recaller._searches):
             monkeypatch.setattr(pool, "submit", _off_the_loop)
         recall = await memory.arecall("Where is home?")
         assert [memory.id for memory in recall.memories] == [written.memories[0].id]
