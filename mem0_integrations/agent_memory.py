@@ -23,7 +23,7 @@ from mem0_integrations.arguments import (
 )
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import deliver
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.concurrency import WorkerPool, result_of
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
@@ -276,7 +276,7 @@ class AgentMemory(MemoryUpkeep):
         if background and not receipt.done.done():
             return receipt.accepted
         try:
-            return _reported(receipt.done.result(timeout), write.on_error)
+            return _reported(result_of(receipt.done, timeout), write.on_error)
         except TimeoutError:
             return receipt.accepted
 

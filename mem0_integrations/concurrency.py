@@ -15,7 +15,15 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
-__all__ = ["NATIVE_CODE", "LoopThread", "WorkerPool", "begin", "call_within", "timed_out"]
+__all__ = [
+    "NATIVE_CODE",
+    "LoopThread",
+    "WorkerPool",
+    "begin",
+    "call_within",
+    "result_of",
+    "timed_out",
+]
 
 T = TypeVar("T")
 
@@ -171,11 +179,31 @@ def call_within(seconds: float, call: Callable[[], T]) -> T:
     """
     future = begin(call)
     try:
-        return future.result(seconds)
+        return result_of(future, seconds)
     except TimeoutError:
         if future.done():
             raise
         raise timed_out(seconds) from None
+
+
+def result_of(future: Future[T], timeout: float | None) -> T:
+    """Wait as `future.result` does, but be woken once: its condition wakes a thread twice.
+
+    Args:
+        future: The future.
+        timeout: Seconds to wait; None to wait without an end.
+
+    Raises:
+        TimeoutError: It was not done in time.
+        Exception: What the future ends with.
+    """
+    done: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
+    future.add_done_callback(done.put)
+    try:
+        done.get(timeout=None if timeout is None else max(0.0, timeout))
+    except queue.Empty:
+        raise TimeoutError from None
+    return future.result()
 
 
 def begin(call: Callable[[], T]) -> Future[T]:

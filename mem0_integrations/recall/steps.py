@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.concurrency import WorkerPool, begin, call_within, timed_out
+from mem0_integrations.concurrency import WorkerPool, begin, call_within, result_of, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
@@ -144,7 +144,7 @@ class Recaller:
                 return call_within(request.left, step.call)
             future = self._searches.submit(step.call)
             try:
-                return future.result(request.budget)
+                return result_of(future, request.budget)
             except BaseException:
                 future.cancel()
                 raise
