@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Hashable
@@ -50,4 +51,6 @@ class SharedResources(Generic[T]):
     def _abandon(self) -> None:
         """Drop all resources without closing them: they are those of another process."""
         self._lock = threading.Lock()
-        self._users.clear()
+        # Never freed, not even at the end: native code waits for its threads before it goes.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._users))
+        self._users = {}
