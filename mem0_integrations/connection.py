@@ -21,8 +21,8 @@ from mem0_integrations.arguments import OnError, check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes import delivery
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.following import Follower
+from mem0_integrations.errors import ConfigurationError, StorageError
+from mem0_integrations.following import Follower, LostFollower
 from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
@@ -337,12 +337,14 @@ def _open_all(
     target, graph = split_graph(target, graph)
     with ExitStack() as undo:
         own = None
+        closing = undo.enter_context(ExitStack())
         if graph is not None and graph is not False:
-            from mem0_integrations.graph.follower import GraphFollower, open_graph
+            from mem0_integrations.graph.follower import OpenedGraph, follow, try_to_open
 
             # First, so that a mistake in its settings shows before anything else is made.
-            own = open_graph(graph, folder)
-            undo.callback(own.close)
+            own = try_to_open(graph, folder)
+            if isinstance(own, OpenedGraph):
+                closing.callback(own.close)
         opened = _open(target, folder, **parts)
         undo.callback(opened.close, None)
         if options.path:
@@ -350,7 +352,8 @@ def _open_all(
             opened = dataclasses.replace(opened, outbox_path=given)
         make_folder(opened.outbox_path.parent)
         if own is not None:
-            follower = GraphFollower(
+            closing.pop_all()
+            follower = follow(
                 own,
                 opened.backend,
                 opened.backend.models(),
@@ -415,11 +418,15 @@ def _open(
     if lexical:
         from mem0_integrations.word_index import WordIndex
 
+        words: Follower
         try:
-            opened = opened.followed_by(WordIndex(backend, words_of(folder, store)))
+            words = WordIndex(backend, words_of(folder, store))
+        except StorageError as error:
+            words = LostFollower(WordIndex, "words", error)
         except BaseException:
             backend.close()
             raise
+        opened = opened.followed_by(words)
     return opened
 
 

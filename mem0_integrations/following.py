@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Required, TypedDict, Unpack
 
+from mem0_integrations.errors import Mem0IntegrationsError, StorageError
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
+from mem0_integrations.retry import is_retryable
 from mem0_integrations.scope import Scope, ScopeLike
 
 if TYPE_CHECKING:
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Follower",
     "KnowledgeGraph",
+    "LostFollower",
     "RelatedOptions",
     "RelationsOptions",
     "followed",
     "memories_as_said",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 class RelatedOptions(TypedDict, total=False):
@@ -83,6 +89,31 @@ class KnowledgeGraph(ABC):
         """Async twin of `path`."""
 
 
+class _LostGraph(KnowledgeGraph):
+    """Raises whenever it is asked."""
+
+    def __init__(self, failure: Mem0IntegrationsError) -> None:
+        self._failure = failure
+
+    def relations(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+    async def arelations(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+    def history(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+    async def ahistory(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+    def path(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+    async def apath(self, *_: object, **__: object) -> NoReturn:
+        raise self._failure
+
+
 class Follower(ABC):
     """Something that is made of the memories, lies beside them, and follows their changes.
 
@@ -104,6 +135,9 @@ class Follower(ABC):
 
     outbox: Outbox[Any] | None = None
     """Where changes wait for it, if they do."""
+
+    failure: Mem0IntegrationsError | None = None
+    """Why it cannot be used any more, or has not been told of a change: a file is damaged."""
 
     @abstractmethod
     def following(self, change: Change) -> AbstractContextManager[None]:
@@ -173,13 +207,80 @@ class Follower(ABC):
         """
 
 
+class LostFollower(Follower):
+    """Stands for a follower that cannot be opened: the memories go on without it.
+
+    Args:
+        kind: The follower's class.
+        part: What it calls itself where it describes itself.
+        failure: Why it cannot be opened.
+    """
+
+    def __init__(self, kind: type[Follower], part: str, failure: Mem0IntegrationsError) -> None:
+        self.name = kind.name
+        self.ranks = kind.ranks
+        self.failure = self._reason = failure
+        self._part = part
+        if not self.ranks:
+            self.most_relations = 1
+            self.graph = _LostGraph(failure)
+        logger.error("%s cannot be used: %s", self.name, failure)
+
+    def following(self, change: Change) -> AbstractContextManager[None]:
+        """Do nothing: what there is by then is read when it is made again."""
+        return nullcontext()
+
+    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
+        """Let memories be taken back, of which it was never told."""
+        undo()
+
+    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
+        """Let the memories be erased; then say that its own files may still have them.
+
+        Raises:
+            StorageError: Always.
+        """
+        forget()
+        raise StorageError(
+            f"The memories of {scope} are forgotten, but the files of the {self._part} may still "
+            f"have what they say. Mend or delete these, connect(), and call forget() again. "
+            f"{self._reason}"
+        ) from self._reason
+
+    def rebuild(self, scope: Scope) -> int:
+        """Refuse: there is nothing to write to."""
+        raise self._reason
+
+    def reindex(self) -> int:
+        """Refuse, if this is what a search reads."""
+        if self.ranks:
+            raise self._reason
+        return 0
+
+    def describe(self) -> dict[str, str]:
+        """Say that it cannot be used."""
+        return {self._part: f"cannot be used: {type(self._reason).__name__}"}
+
+    def close(self, timeout: float | None) -> None:
+        """Do nothing."""
+
+
 @contextmanager
 def followed(followers: Sequence[Follower], *changes: Change) -> Iterator[None]:
-    """Let followers note changes before the block, and look at them after it."""
+    """Let followers note changes before the block, and look at them after it.
+
+    One whose file is damaged holds nothing up: from then on it is left out of recalls.
+    """
     with ExitStack() as noted:
         for change in changes:
             for follower in followers:
-                noted.enter_context(follower.following(change))
+                try:
+                    noted.enter_context(follower.following(change))
+                except StorageError as error:
+                    if is_retryable(error, idempotent=True):
+                        raise
+                    follower.failure = error
+                    logger.error("%s misses changes: %s", follower.name, error)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from mem0.configs.base import MemoryConfig
 
 from mem0_integrations.backends.stores import adapter_of
+from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file, make_folder
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM
+from mem0_integrations.sqlite import check_file
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -43,12 +46,28 @@ def memory_from_config(
         ConfigurationError: Mem0 cannot be built from it.
     """
     parsed = parsed_config(config, folder, llm=llm, embedder=embedder, extractor=extractor)
+    _make_private(parsed, folder)
     try:
         return memory_class(parsed)
     except Mem0IntegrationsError:
         raise
     except Exception as error:
+        if isinstance(error, sqlite3.Error):
+            check_file(Path(parsed.history_db_path))
         raise _cannot_be_built(error) from error
+
+
+def _make_private(config: MemoryConfig, folder: Path) -> None:
+    """Close what Mem0 and its store are going to write to others than its owner."""
+    history = Path(config.history_db_path)
+    store = getattr(config.vector_store.config, "path", None)
+    if history.parent.is_dir() and history.name != ":memory:":
+        make_file(history)
+    # What was made elsewhere may be shared with other programs.
+    if history.parent == folder:
+        keep_private(history, SQLITE_FILES)
+    if store is not None and Path(store).parent == folder and not Path(store).is_file():
+        keep_private(make_folder(Path(store)))
 
 
 def parsed_config(

@@ -6,14 +6,22 @@ import dataclasses
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, RelatedOptions, memories_as_said
+from mem0_integrations.errors import (
+    BackendError,
+    ConfigurationError,
+    CorruptFileError,
+    ExtractionError,
+    FolderLockedError,
+    Mem0IntegrationsError,
+    StorageError,
+)
+from mem0_integrations.following import Follower, LostFollower, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
@@ -26,7 +34,15 @@ from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
-__all__ = ["GraphFollower", "GraphLike", "OpenedGraph", "SyncRequest", "open_graph"]
+__all__ = [
+    "GraphFollower",
+    "GraphLike",
+    "OpenedGraph",
+    "SyncRequest",
+    "follow",
+    "open_graph",
+    "try_to_open",
+]
 
 GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
 
@@ -75,6 +91,21 @@ class OpenedGraph:
     close: Callable[[], None]
 
 
+def try_to_open(given: GraphLike, folder: Path) -> OpenedGraph | Mem0IntegrationsError:
+    """Open a graph as `open_graph`; where its files cannot be used, return why.
+
+    Raises:
+        FolderLockedError: Another process has it.
+        ConfigurationError: There is no way from `given` to a graph.
+    """
+    try:
+        return open_graph(given, folder)
+    except FolderLockedError:
+        raise
+    except (BackendError, StorageError) as error:
+        return error
+
+
 def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     """Make a graph of what `connect` was given.
 
@@ -98,6 +129,46 @@ def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     path = embedded_path(store, folder)
     shared = _EMBEDDED.acquire(path, partial(graph_from_config, store, folder))
     return OpenedGraph(shared, partial(_EMBEDDED.release, path, None))
+
+
+def follow(
+    opened: OpenedGraph | Mem0IntegrationsError,
+    source: MemorySource,
+    models: Models,
+    *,
+    outbox_path: Path,
+    workers: int,
+) -> Follower:
+    """Let a graph follow memories; where its files are damaged, they go on without it.
+
+    Args:
+        opened: The graph, which is closed with its follower, or why it cannot be opened.
+        source: The memories.
+        models: Those of Mem0.
+        outbox_path: The file for what the graph has yet to look at.
+        workers: Maximum number of scopes that are looked at at the same time.
+    """
+    if isinstance(opened, OpenedGraph):
+        try:
+            return GraphFollower(opened, source, models, outbox_path=outbox_path, workers=workers)
+        except StorageError as error:
+            opened.close()
+            opened = error
+        except BaseException:
+            opened.close()
+            raise
+    return LostFollower(GraphFollower, "graph", opened)
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    try:
+        yield
+    except CorruptFileError as error:
+        raise CorruptFileError(
+            f"{error} Then connect() again, and let rebuild_graph() make the graph of each scope "
+            f"again: it misses what it was not told of."
+        ) from error
 
 
 _RETRY: Final = PatientRetry(base=1.0, cap=60.0)
@@ -136,32 +207,38 @@ class GraphFollower(Follower):
         own = PatternRelationExtractor() if llm is None else ModelRelationExtractor(llm)
         self.graph.complete(extractor=own, embedder=models.embedder)
         self._outbox_path = outbox_path
-        self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
-            outbox_path,
-            partial(
-                Outbox,
+        with _saying_what_to_do():
+            self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
                 outbox_path,
-                load=SyncRequest.load,
-                deliver=self._look,
-                undo=lambda _: None,
-                retry=_RETRY,
-                workers=workers,
-                # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
-                synchronous="NORMAL",
-                start_delay=_START_DELAY,
-            ),
-        )
+                partial(
+                    Outbox,
+                    outbox_path,
+                    load=SyncRequest.load,
+                    deliver=self._look,
+                    undo=lambda _: None,
+                    retry=_RETRY,
+                    workers=workers,
+                    # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
+                    synchronous="NORMAL",
+                    start_delay=_START_DELAY,
+                ),
+            )
 
     @contextmanager
     def following(self, change: Change) -> Iterator[None]:
         """Let the graph look at memories when the block has ended, however it ends."""
         request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
-        with self.outbox.promising(request, self._look):
+        with ExitStack() as promised:
+            with _saying_what_to_do():
+                promised.enter_context(self.outbox.promising(request, self._look))
             yield
         if not self.outbox.delivers:
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
-            self.outbox.accept(again, self._look)
+            try:
+                self.outbox.accept(again, self._look)
+            except CorruptFileError as error:
+                self.failure = error
 
     def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
         """Make the graph again from what is left when memories are taken back."""
@@ -172,7 +249,9 @@ class GraphFollower(Follower):
 
     def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
         """Erase the memories of a scope, then their graph: it follows from them."""
-        with self.outbox.forgetting(scope):
+        with ExitStack() as forgetting:
+            with _saying_what_to_do():
+                forgetting.enter_context(self.outbox.forgetting(scope))
             result = forget()
             facts = self.graph.forget(scope)
         return dataclasses.replace(result, relations=facts)
