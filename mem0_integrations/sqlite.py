@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file
 from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
 
-__all__ = ["Database", "Synchronous", "check_file", "is_corrupt", "sqlite_errors"]
+__all__ = ["Database", "Synchronous", "check_file", "is_corrupt", "sqlite_errors", "words_error"]
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
@@ -59,13 +59,19 @@ def check_file(path: Path) -> None:
         raise _damaged(path, found)
 
 
+def words_error(error: sqlite3.Error, path: Path) -> StorageError:
+    """Return an error of SQLite about the index of the words in a file as our own."""
+    if not is_corrupt(error):
+        return _ours(error, path)
+    return CorruptFileError(
+        f"The index of the words in {path} is damaged ({error}); the memories are not. Make it "
+        f"again with `mem0-integrations doctor --reindex`."
+    )
+
+
 def _ours(error: sqlite3.Error, path: Path) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_CORRUPT_VTAB:
-        return CorruptFileError(
-            f"The index of the words in {path} is damaged ({error}); the memories are not. Make "
-            f"it again with `mem0-integrations doctor --reindex`."
-        )
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT_VTAB:
+        return words_error(error, path)
     if is_corrupt(error):
         return _damaged(path, error)
     return StorageError(
