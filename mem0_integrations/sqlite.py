@@ -19,6 +19,8 @@ Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
 _BUSY_TIMEOUT: Final = 30.0
 _IN_MEMORY: Final = ":memory:"
+# The tables of the index of the words begin with this.
+_WORDS: Final = "memories_text"
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -50,18 +52,30 @@ def check_file(path: Path) -> None:
     """
     if not path.exists():
         return
-    with (
-        sqlite_errors(path),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
-    ):
-        ((found,), *_) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-    if found != "ok":
-        raise _damaged(path, found)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with sqlite_errors(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        tables = [name for (name,) in names]
+        for table in tables:
+            if not table.startswith(_WORDS) and (found := _integrity(connection, table)):
+                raise _damaged(path, found)
+        try:
+            found = _integrity(connection, "1")
+        except sqlite3.DatabaseError as error:
+            raise words_error(error, path) from error
+        if found:
+            raise words_error(found, path) if _WORDS in tables else _damaged(path, found)
 
 
-def words_error(error: sqlite3.Error, path: Path) -> StorageError:
-    """Return an error of SQLite about the index of the words in a file as our own."""
-    if not is_corrupt(error):
+def _integrity(connection: sqlite3.Connection, what: str) -> str | None:
+    """Return what is wrong with a table, or with everything; None if nothing is."""
+    ((found,), *_) = connection.execute(f"PRAGMA integrity_check({what})").fetchall()
+    return None if found == "ok" else str(found)
+
+
+def words_error(error: sqlite3.Error | str, path: Path) -> StorageError:
+    """Return what SQLite says of the index of the words in a file as an error of our own."""
+    if isinstance(error, sqlite3.Error) and not is_corrupt(error):
         return _ours(error, path)
     return CorruptFileError(
         f"The index of the words in {path} is damaged ({error}); the memories are not. Make it "

@@ -17,6 +17,7 @@ import filelock
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.concurrency import call_within
+from mem0_integrations.data_folder import file_lock
 from mem0_integrations.errors import (
     BackendTimeoutError,
     ClosedError,
@@ -136,7 +137,7 @@ class Outbox(Generic[R]):
         self._lanes = Lanes()
         self._waiting: dict[int, _Waiting[R]] = {}
         self._closed = False
-        self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+        self._process_lock = file_lock(path.with_name(f"{path.name}.lock"))
         self._look_for_writes()
         jobs = [self._watch, *[self._work] * workers]
         for number, job in enumerate(jobs):

@@ -148,7 +148,7 @@ class EmbeddedEngine(GraphEngine):
                 f"server: connect(graph=...) with Neo4j."
             ) from error
         except self._kglite.FileFormatError as error:
-            raise self._damaged(str(error)) from error
+            raise self._damaged(type(error).__name__) from error
         except self._kglite.KgError as error:
             if self._closed:
                 raise ClosedError("The graph is closed; connect() again.") from error
@@ -160,7 +160,7 @@ class EmbeddedEngine(GraphEngine):
             ) from error
         except OSError as error:
             if error.errno is None:
-                raise self._damaged(str(error)) from error
+                raise self._damaged("its log cannot be read") from error
             with storage_errors(self._path):
                 raise
 
