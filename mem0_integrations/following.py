@@ -6,10 +6,10 @@ import dataclasses
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn, Required, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from mem0_integrations.errors import Mem0IntegrationsError, StorageError
 from mem0_integrations.records import ForgetResult, Memory, Relation
@@ -89,31 +89,6 @@ class KnowledgeGraph(ABC):
         """Async twin of `path`."""
 
 
-class _LostGraph(KnowledgeGraph):
-    """Raises whenever it is asked."""
-
-    def __init__(self, failure: Mem0IntegrationsError) -> None:
-        self._failure = failure
-
-    def relations(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-    async def arelations(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-    def history(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-    async def ahistory(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-    def path(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-    async def apath(self, *_: object, **__: object) -> NoReturn:
-        raise self._failure
-
-
 class Follower(ABC):
     """Something that is made of the memories, lies beside them, and follows their changes.
 
@@ -144,25 +119,27 @@ class Follower(ABC):
         """Note a change durably before it happens; look at it when the block ends, in any way."""
 
     @abstractmethod
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Let memories be taken back whose scope was forgotten, and leave no trace of them.
-
-        Args:
-            memories: The memories.
-            undo: Takes them back.
-        """
-
-    @abstractmethod
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Let the memories of a scope be erased, and erase what was made of them.
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Let memories be erased, and erase what was made of them; again, where it broke off.
 
         Args:
             scope: Whose.
+            filters: Which of its memories; None for everything.
             forget: Erases the memories.
 
         Returns:
-            What was erased, this follower's share included.
+            What was erased, this follower's share included; `pending` says what is still to be.
         """
+
+    def left_over(self, result: ForgetResult, failure: Mem0IntegrationsError) -> ForgetResult:
+        """Say in a result that a damaged file may still have something of what was erased."""
+        pending = (
+            f"{self.name} may still have something of it. When its file is mended or deleted, "
+            f"connect() and call forget() again. {failure}"
+        )
+        return dataclasses.replace(result, pending=pending)
 
     @abstractmethod
     def rebuild(self, scope: Scope) -> int:
@@ -208,47 +185,50 @@ class Follower(ABC):
 
 
 class LostFollower(Follower):
-    """Stands for a follower that cannot be opened: the memories go on without it.
+    """Stands for a follower whose files are damaged: the memories go on without it.
 
     Args:
         kind: The follower's class.
         part: What it calls itself where it describes itself.
-        failure: Why it cannot be opened.
+        failure: Why it cannot be used.
+        graph: The knowledge graph that it keeps, if that can be used.
+        erase: Erases what was made of the memories of a scope, as far as that can be done.
+        close: Releases what could be opened.
     """
 
-    def __init__(self, kind: type[Follower], part: str, failure: Mem0IntegrationsError) -> None:
+    def __init__(
+        self,
+        kind: type[Follower],
+        part: str,
+        failure: Mem0IntegrationsError,
+        *,
+        graph: KnowledgeGraph | None = None,
+        erase: Callable[[Scope], int] = lambda _: 0,
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
         self.name = kind.name
         self.ranks = kind.ranks
+        self.most_relations = 0 if graph is None else 1
+        self.graph = graph
         self.failure = self._reason = failure
         self._part = part
-        if not self.ranks:
-            self.most_relations = 1
-            self.graph = _LostGraph(failure)
+        self._erase = erase
+        self._close = close
         logger.error("%s cannot be used: %s", self.name, failure)
 
     def following(self, change: Change) -> AbstractContextManager[None]:
-        """Do nothing: what there is by then is read when it is made again."""
+        """Do nothing: what is there by then is read when it is made again."""
         return nullcontext()
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Let memories be taken back, of which it was never told."""
-        undo()
-
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Let the memories be erased; then say that its own files may still have them.
-
-        Raises:
-            StorageError: Always.
-        """
-        forget()
-        raise StorageError(
-            f"The memories of {scope} are forgotten, but the files of the {self._part} may still "
-            f"have what they say. Mend or delete these, connect(), and call forget() again. "
-            f"{self._reason}"
-        ) from self._reason
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Let memories be erased, and say that the damaged file may still have something."""
+        result = dataclasses.replace(forget(), relations=self._erase(scope))
+        return self.left_over(result, self._reason)
 
     def rebuild(self, scope: Scope) -> int:
-        """Refuse: there is nothing to write to."""
+        """Refuse: what changes meanwhile would not be followed."""
         raise self._reason
 
     def reindex(self) -> int:
@@ -262,7 +242,8 @@ class LostFollower(Follower):
         return {self._part: f"cannot be used: {type(self._reason).__name__}"}
 
     def close(self, timeout: float | None) -> None:
-        """Do nothing."""
+        """Release what could be opened."""
+        self._close()
 
 
 @contextmanager

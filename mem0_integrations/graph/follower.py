@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,16 +19,16 @@ from mem0_integrations.errors import (
     CorruptFileError,
     ExtractionError,
     FolderLockedError,
-    Mem0IntegrationsError,
     StorageError,
 )
 from mem0_integrations.following import Follower, LostFollower, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
+from mem0_integrations.graph.engines.base import LostEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import Models
-from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.outbox import OUTBOXES, Attempt, Outbox
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.resources import SharedResources
@@ -41,8 +42,10 @@ __all__ = [
     "SyncRequest",
     "follow",
     "open_graph",
-    "try_to_open",
+    "open_or_replace",
 ]
+
+logger = logging.getLogger(__name__)
 
 GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
 
@@ -88,11 +91,11 @@ class OpenedGraph:
     """A graph, and how to close what was opened for it."""
 
     memory: GraphMemory
-    close: Callable[[], None]
+    close: Callable[[], object]
 
 
-def try_to_open(given: GraphLike, folder: Path) -> OpenedGraph | Mem0IntegrationsError:
-    """Open a graph as `open_graph`; where its files cannot be used, return why.
+def open_or_replace(given: GraphLike, folder: Path) -> OpenedGraph:
+    """Open a graph as `open_graph`; in place of one whose file is damaged, one that is down.
 
     Raises:
         FolderLockedError: Another process has it.
@@ -103,7 +106,9 @@ def try_to_open(given: GraphLike, folder: Path) -> OpenedGraph | Mem0Integration
     except FolderLockedError:
         raise
     except (BackendError, StorageError) as error:
-        return error
+        logger.error("The graph cannot be used: %s", error)
+        memory = GraphMemory(LostEngine(error))
+        return OpenedGraph(memory, memory.close)
 
 
 def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
@@ -132,32 +137,27 @@ def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
 
 
 def follow(
-    opened: OpenedGraph | Mem0IntegrationsError,
-    source: MemorySource,
-    models: Models,
-    *,
-    outbox_path: Path,
-    workers: int,
+    opened: OpenedGraph, source: MemorySource, models: Models, *, outbox_path: Path, workers: int
 ) -> Follower:
-    """Let a graph follow memories; where its files are damaged, they go on without it.
+    """Let a graph follow memories; where its outbox is damaged, they go on without it.
 
     Args:
-        opened: The graph, which is closed with its follower, or why it cannot be opened.
+        opened: The graph, which is closed with its follower.
         source: The memories.
-        models: Those of Mem0.
+        models: Those of Mem0, for what the graph has none of its own.
         outbox_path: The file for what the graph has yet to look at.
         workers: Maximum number of scopes that are looked at at the same time.
     """
-    if isinstance(opened, OpenedGraph):
-        try:
-            return GraphFollower(opened, source, models, outbox_path=outbox_path, workers=workers)
-        except StorageError as error:
-            opened.close()
-            opened = error
-        except BaseException:
-            opened.close()
-            raise
-    return LostFollower(GraphFollower, "graph", opened)
+    try:
+        return GraphFollower(opened, source, models, outbox_path=outbox_path, workers=workers)
+    except StorageError as error:
+        graph = opened.memory
+        return LostFollower(
+            GraphFollower, "graph", error, graph=graph, erase=graph.forget, close=opened.close
+        )
+    except BaseException:
+        opened.close()
+        raise
 
 
 @contextmanager
@@ -214,8 +214,7 @@ class GraphFollower(Follower):
                     Outbox,
                     outbox_path,
                     load=SyncRequest.load,
-                    deliver=self._look,
-                    undo=lambda _: None,
+                    delivery=self,
                     retry=_RETRY,
                     workers=workers,
                     # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
@@ -230,31 +229,54 @@ class GraphFollower(Follower):
         request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
         with ExitStack() as promised:
             with _saying_what_to_do():
-                promised.enter_context(self.outbox.promising(request, self._look))
+                promised.enter_context(self.outbox.promising(request, self))
             yield
         if not self.outbox.delivers:
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
             try:
-                self.outbox.accept(again, self._look)
+                self.outbox.accept(again, self)
             except CorruptFileError as error:
                 self.failure = error
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Make the graph again from what is left when memories are taken back."""
-        undo()
-        for scope in {memory.scope for memory in memories}:
-            # Not only taken back: nothing of what was forgotten may stay in its history.
-            self.rebuild(scope)
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Erase memories, then what the graph has of them: a graph that is down holds nothing up.
 
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Erase the memories of a scope, then their graph: it follows from them."""
-        with ExitStack() as forgetting:
-            with _saying_what_to_do():
-                forgetting.enter_context(self.outbox.forgetting(scope))
-            result = forget()
-            facts = self.graph.forget(scope)
+        That the graph is to forget is on disk from then on, until it has.
+        """
+        result = forget()
+        try:
+            facts = self.outbox.forget(scope, self, filters=filters).relations
+        except Exception as error:
+            if isinstance(error, CorruptFileError):
+                # That it is to be erased cannot be noted.
+                self.graph.forget(scope)
+            pending = (
+                f"{self.name} could not be erased yet: {type(error).__name__}: {error} It is tried "
+                f"again until it is."
+            )
+            return dataclasses.replace(result, pending=pending)
         return dataclasses.replace(result, relations=facts)
+
+    def deliver(self, request: SyncRequest, attempt: Attempt) -> list[Memory]:
+        """Let the graph say what the memories of a request say now, whatever that is."""
+        # What was read may be another's past by the time that it is written.
+        with attempt.applying():
+            return self._look(request)
+
+    def find(self, request: SyncRequest) -> list[Memory]:
+        """Return nothing: nobody waits for it."""
+        return []
+
+    def erase(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
+        """Erase the graph of a scope; of a part of it, make the rest again."""
+        facts = self.graph.forget(scope)
+        if filters is not None:
+            # Not only what those memories said: nothing of it may stay in its history.
+            self.rebuild(scope)
+        return ForgetResult(relations=facts)
 
     def rebuild(self, scope: Scope) -> int:
         """Make the graph of a scope again and return the number of its memories."""
@@ -282,7 +304,6 @@ class GraphFollower(Follower):
         return {"scope": request.scope, "as_of": request.as_of, "limit": limit}
 
     def _look(self, request: SyncRequest) -> list[Memory]:
-        """Let the graph say what the memories of a request say now, whatever that is."""
         scope = request.scope
         by_key = [memory for key in request.keys for memory in self._source.find(scope, key)]
         found: dict[str, Memory | None] = {memory.id: memory for memory in by_key}
