@@ -72,6 +72,7 @@ from tests.switches import (
     SwitchedEmbeddings,
     SwitchedEngine,
     switch_inserts,
+    switch_notes,
 )
 
 MODELS = (
@@ -233,6 +234,7 @@ def open_memory(
         closing.callback(lambda: Collections.of(target).close())
         options["lexical"] = way.follower == "words"
     switch_inserts(target.vector_store, parts)
+    switch_notes(target.db, parts)
     memory = connect(target, **options)
     closing.callback(memory.close, timeout=1)
     return memory

@@ -82,6 +82,8 @@ class Parts:
     store: Switch = field(default_factory=Switch)
     stored: Switch = field(default_factory=Switch)
     """Called after an insert."""
+    history: Switch = field(default_factory=Switch)
+    """Called before a change is noted."""
     graph: Switch = field(default_factory=Switch)
     answered: Callable[[], object] = lambda: None
     """Called when the model has answered."""
@@ -186,6 +188,22 @@ def switch_inserts(store: Any, parts: Parts) -> None:
 
     # Of the same name: it is to be served as what it is.
     store.__class__ = type(kind.__name__, (kind,), {"insert": insert})
+
+
+def switch_notes(manager: Any, parts: Parts) -> None:
+    """Put a switch before what Mem0's history takes note of, as `switch_inserts` does."""
+    kind = type(manager)
+
+    def add_history(self: Any, *args: Any, **options: Any) -> None:
+        parts.history()
+        kind.add_history(self, *args, **options)
+
+    def batch_add_history(self: Any, records: Any) -> None:
+        parts.history()
+        kind.batch_add_history(self, records)
+
+    noted = {"add_history": add_history, "batch_add_history": batch_add_history}
+    manager.__class__ = type(kind.__name__, (kind,), noted)
 
 
 class _Switched:

@@ -38,6 +38,7 @@ from mem0_integrations.recall.versions import (
     known_at,
     newest_first,
     not_found,
+    without_gaps,
 )
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, Attempt, Changing, SearchRequest
@@ -196,14 +197,16 @@ class OSSBackend(Backend):
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
-        if self.get(scope, memory_id) is None:
+        with translated("read the history"):
+            # Before the memory: what changes meanwhile is then missing here, and filled in.
+            entries = self._memory.history(memory_id)
+        memory = self.get(scope, memory_id)
+        if memory is None:
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
-        with translated("read the history"):
-            entries = self._memory.history(memory_id)
-        return changes_of(memory_id, entries)
+        return without_gaps(changes_of(memory_id, entries), memory)
 
     def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
