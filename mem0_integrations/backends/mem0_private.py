@@ -23,6 +23,7 @@ __all__ = [
     "locked",
     "on_store",
     "postgres",
+    "relink_entities",
     "save_index",
     "settings_of",
 ]
@@ -105,6 +106,20 @@ def postgres(
         store._ensure_collection()
     with store._get_cursor(commit=commit) as cursor:
         yield cursor, sql, store._col()
+
+
+def relink_entities(memory: Memory, memory_id: str, text: str, ids: Mapping[str, str]) -> None:
+    """Let the entities of a text that has changed be found with it; what fails is logged.
+
+    Args:
+        memory: Whose memory it is.
+        memory_id: Its id.
+        text: What it says now.
+        ids: Its scope, in Mem0's spelling; Mem0 knows no app_id here.
+    """
+    filters = {key: value for key, value in ids.items() if key != "app_id"}
+    memory._remove_memory_from_entity_store(memory_id, filters)
+    memory._link_entities_for_memory(memory_id, text, filters)
 
 
 def save_index(store: VectorStoreBase) -> None:
