@@ -71,6 +71,7 @@ from tests.switches import (
     Repeating,
     SwitchedEmbeddings,
     SwitchedEngine,
+    switch_history,
     switch_store,
 )
 
@@ -233,6 +234,7 @@ def open_memory(
         closing.callback(lambda: Collections.of(target).close())
         options["lexical"] = way.follower == "words"
     switch_store(target.vector_store, parts)
+    switch_history(target.db, parts)
     memory = connect(target, **options)
     closing.callback(memory.close, timeout=1)
     return memory

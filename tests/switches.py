@@ -92,6 +92,8 @@ class Parts:
     """Called after an insert."""
     rows: Switch = field(default_factory=Switch)
     """Called before rows of a store are read or changed by their ids."""
+    history: Switch = field(default_factory=Switch)
+    """Called before something is written into Mem0's history."""
     graph: Switch = field(default_factory=Switch)
     answered: Callable[[], object] = lambda: None
     """Called when the model has answered."""
@@ -209,6 +211,21 @@ def switch_store(store: Any, parts: Parts) -> None:
     methods = {name: switched(name) for name in names}
     # Of the same name: it is to be served as what it is.
     store.__class__ = type(kind.__name__, (kind,), {"insert": insert, **methods})
+
+
+def switch_history(manager: Any, parts: Parts) -> None:
+    """Put a switch before what Mem0's history takes, as a subclass of its own."""
+    kind = type(manager)
+
+    def switched(name: str) -> Callable[..., Any]:
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            parts.history()
+            return getattr(kind, name)(self, *args, **options)
+
+        return call
+
+    methods = {name: switched(name) for name in ("add_history", "batch_add_history")}
+    manager.__class__ = type(kind.__name__, (kind,), methods)
 
 
 class _Switched:
