@@ -42,7 +42,7 @@ class MemoryUpkeep(MemoryAccess):
         scope: ScopeLike | None,
         retry: RetryPolicy,
         followers: Sequence[Follower],
-        on_close: Callable[[float | None], None] | None,
+        on_close: Callable[[float | None], bool] | None,
     ) -> None:
         super().__init__(backend, outbox, scope=scope, retry=retry, followers=followers)
         self._followers = followers
@@ -172,25 +172,28 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `describe`."""
         return await self.in_thread(self.describe)
 
-    def close(self, timeout: float | None = 10.0) -> None:
+    def close(self, timeout: float | None = 10.0) -> bool:
         """Deliver what is queued, then close what `connect` opened.
 
         What is not delivered in time stays on disk and is delivered after the next `connect`.
 
         Args:
             timeout: Seconds to wait; None to wait without an end.
+
+        Returns:
+            Whether nothing goes on. Something that does not end in time may still change memories
+            until it ends; a warning is logged, and no other process delivers meanwhile.
         """
         if self._access.is_closed:
             # What a forked process inherits is its parent's to close.
-            return
+            return True
         self._access.close()
         self._stop()
-        if self._on_close is not None:
-            self._on_close(timeout)
+        return self._on_close is None or self._on_close(timeout)
 
-    async def aclose(self, timeout: float | None = 10.0) -> None:
+    async def aclose(self, timeout: float | None = 10.0) -> bool:
         """Async twin of `close`."""
-        await asyncio.to_thread(self.close, timeout)
+        return await asyncio.to_thread(self.close, timeout)
 
     def __enter__(self) -> Self:
         return self

@@ -18,10 +18,11 @@ class SharedResources(Generic[T]):
     A forked process begins with none: what it inherits has lost its threads.
 
     Args:
-        close: Closes a resource; the second argument is the seconds that it may take.
+        close: Closes a resource; the second argument is the seconds that it may take. Returns
+            False where something goes on.
     """
 
-    def __init__(self, close: Callable[[T, float | None], None]) -> None:
+    def __init__(self, close: Callable[[T, float | None], bool | None]) -> None:
         self._close = close
         self._lock = threading.Lock()
         self._users: dict[Hashable, tuple[T, int]] = {}
@@ -36,16 +37,16 @@ class SharedResources(Generic[T]):
             self._users[key] = resource, users + 1
             return resource
 
-    def release(self, key: Hashable, timeout: float | None) -> None:
-        """Give a resource back."""
+    def release(self, key: Hashable, timeout: float | None) -> bool:
+        """Give a resource back; returns False where it was closed and something goes on."""
         with self._lock:
             resource, users = self._users[key]
             if users > 1:
                 self._users[key] = resource, users - 1
-                return
+                return True
             # Still under the lock: nobody may open it again before it is closed.
             del self._users[key]
-            self._close(resource, timeout)
+            return self._close(resource, timeout) is not False
 
     def _abandon(self) -> None:
         """Drop all resources without closing them: they are those of another process."""

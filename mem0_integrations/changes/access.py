@@ -11,12 +11,10 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.changes import delivery
 from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.errors import ClosedError
 from mem0_integrations.following import Follower, followed
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.records import ForgetResult
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
@@ -144,10 +142,6 @@ class Access:
             for scope in sorted({scope for scope in scopes if scope is not None}, key=repr):
                 entered.enter_context(self._outbox.writing(scope))
             yield
-
-    def forget(self, scope: Scope) -> ForgetResult:
-        """Erase the memories of a scope, and what follows them."""
-        return self.call(lambda backend: delivery.forget(backend, self.followers, scope))
 
     async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
         """Carry a blocking call out in a thread of the memory.
