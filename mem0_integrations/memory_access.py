@@ -139,6 +139,8 @@ class MemoryAccess:
     ) -> Memory:
         """Change the text of a memory, or some of its metadata.
 
+        Several at once change what they name: none is lost, also between processes on PostgreSQL.
+
         Raises:
             InvalidInputError: There is nothing to change, or an argument is malformed.
             MemoryNotFoundError: The scope has no such memory.

@@ -11,6 +11,7 @@ import uuid
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -34,7 +35,7 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.backends.documents import RowDocuments, path_filter
-from mem0_integrations.backends.rows import Rows
+from mem0_integrations.backends.rows import RowLocks, Rows, StoreRows
 from mem0_integrations.langgraph import Mem0Store
 from tests.langgraph.store_calls import Calls, keys
 from tests.stores import HookedEmbedder, MiniLM, Scripted, is_platform, open_store, texts_of
@@ -783,6 +784,14 @@ def test_the_sweeper_is_ended_by_its_future_and_by_another_start(sweeping: Mem0S
             sweeping.start_ttl_sweeper(minutes)  # type: ignore[arg-type]
 
 
+@contextmanager
+def as_another_process() -> Iterator[None]:
+    """Change rows as a process does that knows nothing of the locks of this one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(StoreRows, "changing", RowLocks())
+        yield
+
+
 def test_a_sweep_meets_what_was_deleted_meanwhile(
     hooked: AgentMemory, sweeping: Mem0Store, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -794,7 +803,8 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
 
     def deleted_before(rows: Any) -> None:
         (first, *_) = hooked.list(scope={"user_id": user})
-        hooked.delete(first.id, scope={"user_id": user})
+        with as_another_process():
+            hooked.delete(first.id, scope={"user_id": user})
         remove(rows)
 
     monkeypatch.setattr(documents, "_remove", deleted_before)
@@ -813,13 +823,14 @@ def test_prolonging_a_life_brings_no_older_value_back(
     store.put((user,), "k", {"n": 1}, ttl=10)
     here = with_vectors._backend.documents("item")
     rows: Rows = here.rows
-    elsewhere = RowDocuments(rows, threading.Lock())
+    elsewhere = RowDocuments(rows)
     merge_payloads = type(rows).merge_payloads
     (old,) = here.get([((user,), "k")])
     assert old is not None
 
     def put_before(*given: Any) -> None:
-        elsewhere.put([dataclasses.replace(old, value={"n": 2}, ttl=None, expires_at=None)])
+        with as_another_process():
+            elsewhere.put([dataclasses.replace(old, value={"n": 2}, ttl=None, expires_at=None)])
         merge_payloads(*given)
 
     monkeypatch.setattr(type(rows), "merge_payloads", put_before)
