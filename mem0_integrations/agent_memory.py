@@ -23,7 +23,7 @@ from mem0_integrations.arguments import (
 )
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import deliver
-from mem0_integrations.concurrency import WorkerPool, result_of
+from mem0_integrations.concurrency import WorkerPool, bell, result_of, shielded
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
@@ -210,6 +210,7 @@ class AgentMemory(MemoryUpkeep):
         """Async twin of `recall`."""
         return await self._recaller.arecall(self._recall_request(query, **options))
 
+    @shielded
     def remember(
         self,
         messages: MessagesLike,
@@ -287,16 +288,23 @@ class AgentMemory(MemoryUpkeep):
         write = self._write(messages, **options)
         if not write.request.messages:
             return WriteResult("nothing", key=options.get("key"))
-        accepting = self._accepts.submit(partial(self._accept, write.request))
-        receipt = await asyncio.wrap_future(accepting)
+        done, ring = bell()
+
+        def accept() -> Receipt:
+            receipt = self._accept(write.request)
+            receipt.done.add_done_callback(ring)
+            return receipt
+
+        receipt = await self._accepts.arun(accept)
         if write.background:
             return receipt.accepted
         try:
-            done = asyncio.wrap_future(receipt.done)
-            return _reported(await asyncio.wait_for(done, write.timeout), write.on_error)
+            await asyncio.wait_for(done, write.timeout)
+            return _reported(receipt.done.result(), write.on_error)
         except TimeoutError:
             return receipt.accepted
 
+    @shielded
     def written(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
         """Tell what became of a write that was accepted under a key.
 
@@ -398,6 +406,7 @@ class AgentMemory(MemoryUpkeep):
         """Async twin of `remember_many`; `on_progress` is called in another thread."""
         return await self.in_thread(partial(self.remember_many, messages, **options))
 
+    @shielded
     def forget(self, scope: ScopeLike) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
 
@@ -506,6 +515,7 @@ class AgentMemory(MemoryUpkeep):
         self._access.require_open()
         return self._outbox.accept(request, partial(deliver, self._backend, self._followers))
 
+    @shielded
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
         ledger = self._outbox.ledger
         with self._access.held(scope):

@@ -20,6 +20,7 @@ from mem0_integrations.agent_memory import AgentMemory, utc_now
 from mem0_integrations.arguments import OnError, check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes import delivery
+from mem0_integrations.concurrency import shielded
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.following import Follower
@@ -92,6 +93,7 @@ class OutboxOptions:
     delivery_timeout: float = 300.0
 
 
+@shielded
 def connect(
     target: Target | None = None,
     *,

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
+from mem0_integrations.concurrency import shielded
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
@@ -63,6 +64,7 @@ class MemoryUpkeep(MemoryAccess):
         """
         return self._graph_follower[1]
 
+    @shielded
     def rebuild_graph(self, scope: ScopeLike) -> int:
         """Make the knowledge graph of a scope again from its memories.
 
@@ -91,6 +93,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `rebuild_graph`."""
         return await self.in_thread(partial(self.rebuild_graph, scope))
 
+    @shielded
     def reindex(self) -> int:
         """Make the index of the words again from all memories, whosever they are.
 
@@ -114,6 +117,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `reindex`."""
         return await self.in_thread(self.reindex)
 
+    @shielded
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until the outbox has delivered, or given up, everything, then those of followers.
 
@@ -136,6 +140,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `flush`."""
         return await self.in_thread(partial(self.flush, timeout))
 
+    @shielded
     def outbox_counts(self) -> OutboxCounts:
         """Count the writes that are queued, given up and delivered; not those of the graph."""
         return self._outbox.ledger.counts()
@@ -144,6 +149,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `outbox_counts`."""
         return await self.in_thread(self.outbox_counts)
 
+    @shielded
     def dead_letters(self) -> list[DeadLetter]:
         """Return the writes that were given up, oldest first; then those of the graph."""
         return [letter for outbox in self._outboxes for letter in outbox.ledger.dead_letters()]
@@ -152,6 +158,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `dead_letters`."""
         return await self.in_thread(self.dead_letters)
 
+    @shielded
     def replay(self) -> int:
         """Queue all dead letters again; returns how many."""
         return sum(outbox.replay() for outbox in self._outboxes)
@@ -160,6 +167,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `replay`."""
         return await self.in_thread(self.replay)
 
+    @shielded
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store, models and outbox these are, and where they lie."""
         self._access.require_open()
@@ -172,6 +180,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `describe`."""
         return await self.in_thread(self.describe)
 
+    @shielded
     def close(self, timeout: float | None = 10.0) -> None:
         """Deliver what is queued, then close what `connect` opened.
 

@@ -157,7 +157,7 @@ class Access:
         """
         try:
             async with asyncio.timeout(timeout) as limit, self._turn():
-                return await asyncio.wrap_future(self._pool.submit(call))
+                return await self._pool.arun(call)
         except TimeoutError:
             if timeout is None or not limit.expired():
                 raise

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.concurrency import WorkerPool, begin, call_within, result_of, timed_out
+from mem0_integrations.concurrency import WorkerPool, acall, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
@@ -142,12 +142,7 @@ class Recaller:
         def carried_out(step: _Step) -> Recall:
             if step.name != _SEARCH:
                 return call_within(request.left, step.call)
-            future = self._searches.submit(step.call)
-            try:
-                return result_of(future, request.budget)
-            except BaseException:
-                future.cancel()
-                raise
+            return self._searches.run(step.call, request.budget)
 
         try:
             return run(self._steps(request), carried_out)
@@ -184,7 +179,7 @@ class Recaller:
         if (reranker := self._reranker) is not None:
             call = partial(reranked, reranker, request.search, found)
             # It may hang, and must not keep others from searching.
-            step = _Step("The reranker", call, lambda: asyncio.wrap_future(begin(call)))
+            step = _Step("The reranker", call, partial(acall, call))
             found = yield from _optional(step, request, found)
         found = best_of(
             request.search,
@@ -237,7 +232,7 @@ class Recaller:
         return await self._access.acall(found, in_thread, deadline=request.budget)
 
     async def _asearched(self, call: Callable[[], Recall]) -> Recall:
-        return await asyncio.wrap_future(self._searches.submit(call))
+        return await self._searches.arun(call)
 
 
 def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:
