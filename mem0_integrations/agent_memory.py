@@ -23,7 +23,7 @@ from mem0_integrations.arguments import (
 )
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import deliver
-from mem0_integrations.concurrency import WorkerPool, bell, result_of, shielded
+from mem0_integrations.concurrency import bell, result_of, shielded
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
@@ -116,9 +116,9 @@ class AgentMemory(MemoryUpkeep):
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._recaller = Recaller(self._access, size=backend.concurrency, reranker=reranker)
+        self._recaller = Recaller(self._access, reranker=reranker)
         # Apart, so that a full outbox holds up nothing else.
-        self._accepts = WorkerPool(backend.concurrency)
+        self._accepts = self._access.pool()
 
     @property
     def on_error(self) -> OnError:
@@ -479,10 +479,6 @@ class AgentMemory(MemoryUpkeep):
             budget=self._recall_timeout if timeout is None else timeout,
             on_error=self._checked_on_error(on_error),
         )
-
-    def _stop(self) -> None:
-        self._recaller.close()
-        self._accepts.shutdown()
 
     def _write(
         self,

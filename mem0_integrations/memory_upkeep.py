@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.concurrency import shielded
+from mem0_integrations.concurrency import WorkerPool, begin, shielded
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
@@ -21,6 +24,8 @@ from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 
 __all__ = ["MemoryUpkeep"]
+
+_CLOSE_SECONDS: Final = 10.0
 
 
 class MemoryUpkeep(MemoryAccess):
@@ -49,6 +54,11 @@ class MemoryUpkeep(MemoryAccess):
         self._followers = followers
         self._graph = next((each for each in followers if each.graph is not None), None)
         self._on_close = on_close
+        # Parts of this memory that are still in use hold it open, too.
+        self._dropped = weakref.finalize(
+            self._access, _let_go, self._access.pools, on_close, os.getpid()
+        )
+        self._dropped.atexit = False
 
     @property
     def has_graph(self) -> bool:
@@ -181,7 +191,7 @@ class MemoryUpkeep(MemoryAccess):
         return await self.in_thread(self.describe)
 
     @shielded
-    def close(self, timeout: float | None = 10.0) -> None:
+    def close(self, timeout: float | None = _CLOSE_SECONDS) -> None:
         """Deliver what is queued, then close what `connect` opened.
 
         What is not delivered in time stays on disk and is delivered after the next `connect`.
@@ -192,12 +202,14 @@ class MemoryUpkeep(MemoryAccess):
         if self._access.is_closed:
             # What a forked process inherits is its parent's to close.
             return
-        self._access.close()
-        self._stop()
+        self._dropped.detach()
+        began = time.monotonic()
+        self._access.close(timeout)
         if self._on_close is not None:
-            self._on_close(timeout)
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+            self._on_close(left)
 
-    async def aclose(self, timeout: float | None = 10.0) -> None:
+    async def aclose(self, timeout: float | None = _CLOSE_SECONDS) -> None:
         """Async twin of `close`."""
         await asyncio.to_thread(self.close, timeout)
 
@@ -223,9 +235,6 @@ class MemoryUpkeep(MemoryAccess):
     ) -> None:
         await self.aclose()
 
-    def _stop(self) -> None:
-        """End what a subclass has begun."""
-
     @property
     def _outboxes(self) -> list[Outbox[Any]]:
         return [self._outbox, *(each.outbox for each in self._followers if each.outbox)]
@@ -237,3 +246,21 @@ class MemoryUpkeep(MemoryAccess):
                 "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
             )
         return self._graph, self._graph.graph
+
+
+def _let_go(
+    pools: Sequence[WorkerPool], on_close: Callable[[float | None], None] | None, process: int
+) -> None:
+    """Close a memory that nobody has any more, unless that is its parent process's to do."""
+
+    def close() -> None:
+        for pool in pools:
+            pool.shutdown()
+        if on_close is not None:
+            on_close(_CLOSE_SECONDS)
+
+    if process == os.getpid():
+        # In a thread: the one that has dropped it may hold any lock at this moment. At the end of
+        # the interpreter there is none; what is not delivered stays queued.
+        with contextlib.suppress(RuntimeError):
+            begin(close)

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.concurrency import WorkerPool, acall, call_within, timed_out
+from mem0_integrations.concurrency import acall, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
@@ -89,18 +89,17 @@ class Recaller:
 
     Args:
         access: The door to the Mem0.
-        size: Maximum number of searches at the same time.
         reranker: Puts what was found in its own order.
     """
 
-    def __init__(self, access: Access, *, size: int, reranker: Reranker | None) -> None:
+    def __init__(self, access: Access, *, reranker: Reranker | None) -> None:
         self._access = access
         self._ranking = [each for each in access.followers if each.ranks]
         self._relating = [each for each in access.followers if each.most_relations]
         self._most_relations = sum(each.most_relations for each in self._relating)
         self._reranker = reranker
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
-        self._searches = WorkerPool(size)
+        self._searches = access.pool()
 
     def request(
         self,
@@ -165,10 +164,6 @@ class Recaller:
             return await arun(self._steps(request), carried_out)
         except Exception as error:
             return _degraded(error, request.budget, request.on_error)
-
-    def close(self) -> None:
-        """Begin no search any more."""
-        self._searches.shutdown()
 
     def _steps(self, request: RecallRequest) -> _Plan:
         found = yield _Step(
