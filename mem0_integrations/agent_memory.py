@@ -63,7 +63,9 @@ class AgentMemory(MemoryUpkeep):
     """The long-term memory of an agent. Make one with `connect`.
 
     Every method has an async twin whose name begins with `a`; it never blocks the event loop.
-    All may be called from any thread. Use it as a context manager, or call `close`.
+    All may be called from any thread. What the main thread calls, a thread of the memory carries
+    out: interrupted there, by Ctrl-C for example, a call goes on and ends, and harms nothing. Use
+    it as a context manager, or call `close`; a memory that is dropped is closed in a thread.
 
     Args:
         backend: The Mem0 behind it.
@@ -210,7 +212,6 @@ class AgentMemory(MemoryUpkeep):
         """Async twin of `recall`."""
         return await self._recaller.arecall(self._recall_request(query, **options))
 
-    @shielded
     def remember(
         self,
         messages: MessagesLike,
@@ -271,15 +272,7 @@ class AgentMemory(MemoryUpkeep):
             include_tool_messages=include_tool_messages,
             on_error=on_error,
         )
-        if not write.request.messages:
-            return WriteResult("nothing", key=key)
-        receipt = self._accept(write.request)
-        if background and not receipt.done.done():
-            return receipt.accepted
-        try:
-            return _reported(result_of(receipt.done, timeout), write.on_error)
-        except TimeoutError:
-            return receipt.accepted
+        return self._remember(write) if write.request.messages else WriteResult("nothing", key=key)
 
     async def aremember(
         self, messages: MessagesLike, **options: Unpack[RememberOptions]
@@ -506,6 +499,16 @@ class AgentMemory(MemoryUpkeep):
             include_tool_messages=include_tool_messages,
         )
         return _Write(request, background, timeout, on_error)
+
+    @shielded
+    def _remember(self, write: _Write) -> WriteResult:
+        receipt = self._accept(write.request)
+        if write.background and not receipt.done.done():
+            return receipt.accepted
+        try:
+            return _reported(result_of(receipt.done, write.timeout), write.on_error)
+        except TimeoutError:
+            return receipt.accepted
 
     def _accept(self, request: AddRequest) -> Receipt:
         self._access.require_open()

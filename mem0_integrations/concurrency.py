@@ -9,10 +9,13 @@ import contextlib
 import contextvars
 import functools
 import itertools
+import logging
+import math
 import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
@@ -33,10 +36,13 @@ __all__ = [
     "timed_out",
 ]
 
+logger = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _IDLE_SECONDS: Final = 10.0
+_SIGNALS_SECONDS: Final = 0.2
 
 NATIVE_CODE: Final = threading.Lock()
 """Held by a thread that is inside native code which must not be cut off.
@@ -68,10 +74,17 @@ class _Job(Generic[T]):
         self._tell: Callable[[_Job[T]], object] | None = tell
         self._result: list[T] = []
         self._error: BaseException | None = None
+        self._left = False
+
+    def leave(self) -> None:
+        """Keep nothing of what comes of it: nobody waits for it any more."""
+        self._left = True
+        self._result.clear()
 
     def give_up(self) -> None:
-        """Do not begin it any more; what has begun goes on."""
+        """Do not begin it any more; what has begun goes on, and is left."""
         self._call = None
+        self.leave()
 
     def carry_out(self) -> None:
         """Make the call, in the thread that this is called in."""
@@ -81,6 +94,14 @@ class _Job(Generic[T]):
                 self._result.append(contextvars.Context().run(call))
             except BaseException as error:
                 self._error = error
+            if self._left:
+                self._result.clear()
+                if self._error is not None:
+                    logger.warning(
+                        "A call that nobody waits for any more failed: %s.",
+                        type(self._error).__name__,
+                    )
+                    self._error = None
 
     def tell(self) -> None:
         """Tell whoever waits for it that it was carried out."""
@@ -139,12 +160,15 @@ class WorkerPool:
         """
         done: queue.SimpleQueue[_Job[T]] = queue.SimpleQueue()
         job = _Job(call, done.put)
-        self._give(job)
         try:
-            done.get(timeout=None if timeout is None else max(0.0, timeout))
-        except queue.Empty:
+            self._give(job)
+            _wait(done, timeout)
+        except _LateError:
             job.give_up()
-            raise _LateError from None
+            raise
+        except BaseException:
+            job.leave()
+            raise
         return job.result()
 
     async def arun(self, call: Callable[[], T]) -> T:
@@ -156,8 +180,8 @@ class WorkerPool:
         """
         done, ring = bell()
         job = _Job(call, ring)
-        self._give(job)
         try:
+            self._give(job)
             await done
         except BaseException:
             job.give_up()
@@ -240,7 +264,7 @@ class LoopThread:
     def __init__(self, name: str, closed: str) -> None:
         self._name = name
         self._message = closed
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
         self._started: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
@@ -404,10 +428,7 @@ def result_of(future: Future[T], timeout: float | None) -> T:
     """
     done: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
     future.add_done_callback(done.put)
-    try:
-        done.get(timeout=None if timeout is None else max(0.0, timeout))
-    except queue.Empty:
-        raise TimeoutError from None
+    _wait(done, timeout)
     return future.result()
 
 
@@ -440,6 +461,23 @@ def _carry_out(future: Future[T], call: Callable[[], T]) -> None:
 
 class _LateError(TimeoutError):
     """A call did not end in time."""
+
+
+def _wait(done: queue.SimpleQueue[Any], timeout: float | None) -> None:
+    """Wait until there is something in a queue; raises `_LateError`.
+
+    A signal that comes in the moment in which a wait begins is heard when it ends: so it is short.
+    """
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        left = max(0.0, end - time.monotonic())
+        try:
+            done.get(timeout=min(left, _SIGNALS_SECONDS))
+        except queue.Empty:
+            if left <= _SIGNALS_SECONDS:
+                raise _LateError from None
+        else:
+            return
 
 
 def _receives_signals() -> bool:
