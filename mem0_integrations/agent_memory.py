@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, NamedTuple, Self, Unpack
+from typing import Final, Literal, NamedTuple, Self, Unpack
 
 from mem0_integrations.arguments import (
     OnError,
@@ -22,20 +22,27 @@ from mem0_integrations.arguments import (
     search_request,
 )
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.changes.delivery import deliver
+from mem0_integrations.changes.delivery import MemoryDelivery
 from mem0_integrations.concurrency import bell, result_of, shielded
 from mem0_integrations.errors import BackendError, ScopeError
+from mem0_integrations.filters import compile_filters
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
 from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.options import ImportOptions, RecallOptions, RememberOptions
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.outbox.ledger import Status
-from mem0_integrations.outbox.outbox import Receipt
+from mem0_integrations.outbox.delivery import Receipt
 from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.recall.refinement import Reranker
 from mem0_integrations.recall.steps import Recaller, RecallRequest
-from mem0_integrations.records import BulkResult, ForgetResult, Memory, Recall, WriteResult
+from mem0_integrations.records import (
+    BulkResult,
+    ForgetResult,
+    Memory,
+    Recall,
+    WriteResult,
+    WriteStatus,
+)
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -102,7 +109,7 @@ class AgentMemory(MemoryUpkeep):
         ranking: Ranking | None = None,
         reranker: Reranker | None = None,
         followers: Sequence[Follower] = (),
-        on_close: Callable[[float | None], None] | None = None,
+        on_close: Callable[[float | None], bool] | None = None,
     ) -> None:
         check_timeout("recall_timeout", recall_timeout)
         check_on_error(on_error)
@@ -119,6 +126,7 @@ class AgentMemory(MemoryUpkeep):
         self._clock = clock
         self._ranking = ranking or Ranking()
         self._recaller = Recaller(self._access, reranker=reranker)
+        self._delivery = MemoryDelivery(backend, followers)
         # Apart, so that a full outbox holds up nothing else.
         self._accepts = self._access.pool()
 
@@ -400,16 +408,29 @@ class AgentMemory(MemoryUpkeep):
         return await self.in_thread(partial(self.remember_many, messages, **options))
 
     @shielded
-    def forget(self, scope: ScopeLike) -> ForgetResult:
+    def forget(
+        self, scope: ScopeLike, *, filters: Mapping[str, object] | None = None
+    ) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
+
+        What is to be forgotten is on disk before anything is erased. Where it breaks off or fails
+        it is tried again until it is done, at the latest by the next `connect`; writes of the
+        scope wait meanwhile.
 
         Args:
             scope: Whose; it must be given. A `user_id` alone covers what all agents and runs
                 stored for that user.
+            filters: Erase only the memories that these select, as in `recall`, and what belongs
+                to them: `{"thread_id": "t1"}` for one conversation, its transcript included. The
+                raw messages of the scope all go, because Mem0 does not say of which memories
+                they are.
 
         Raises:
             ScopeError: The scope is empty.
-            BackendError: Mem0 failed; some of it may be erased. Call it again.
+            InvalidFilterError: The filters are malformed; nothing was erased.
+            BackendTimeoutError: Something of the scope is still being written, or another process
+                is to erase it and has not come to it; it is erased as soon as possible.
+            BackendError: Mem0 or the graph failed; some of it may be erased. It is tried again.
 
         Example:
             >>> from mem0_integrations import connect
@@ -420,15 +441,28 @@ class AgentMemory(MemoryUpkeep):
         """
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
+        passes = compile_filters(filters) if filters else None
+
+        def matches(request: AddRequest) -> bool:
+            return passes is not None and passes(request.record)
+
         erased = self.scope_of(scope)
         self._access.require_open()
-        with self._outbox.forgetting(erased) as writes:
-            result = self._access.forget(erased)
-        return dataclasses.replace(result, writes=writes)
+        result = self._outbox.forget(
+            erased, self._delivery, filters=filters or None, matches=matches if filters else None
+        )
+        if result.pending is not None:
+            raise BackendError(
+                f"The memories of {erased} are erased, but not what was made of them: "
+                f"{result.pending} It is tried again until it is."
+            )
+        return result
 
-    async def aforget(self, scope: ScopeLike) -> ForgetResult:
+    async def aforget(
+        self, scope: ScopeLike, *, filters: Mapping[str, object] | None = None
+    ) -> ForgetResult:
         """Async twin of `forget`."""
-        return await self.in_thread(partial(self.forget, scope))
+        return await self.in_thread(partial(self.forget, scope, filters=filters))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # It holds threads and open files: copies of what uses it share it.
@@ -512,10 +546,24 @@ class AgentMemory(MemoryUpkeep):
 
     def _accept(self, request: AddRequest) -> Receipt:
         self._access.require_open()
-        return self._outbox.accept(request, partial(deliver, self._backend, self._followers))
+        return self._outbox.accept(request, self._delivery)
 
     @shielded
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
+        if any(request.infer for request in batch) and self._backend.extracts:
+            # What a model finds is kept between the attempts, as that of any turn.
+            statuses = [self._imported(request) for request in batch]
+        else:
+            statuses = self._import_at_once(scope, batch)
+        counts = Counter(statuses)
+        return BulkResult(
+            stored=counts["stored"], nothing=counts["nothing"], duplicates=counts["duplicate"]
+        )
+
+    def _imported(self, request: AddRequest) -> WriteStatus:
+        return _reported(result_of(self._accept(request).done, None), "raise").status
+
+    def _import_at_once(self, scope: Scope, batch: Sequence[AddRequest]) -> list[WriteStatus]:
         ledger = self._outbox.ledger
         with self._access.held(scope):
             known = ledger.known(scope, [request.key for request in batch])
@@ -527,16 +575,12 @@ class AgentMemory(MemoryUpkeep):
                 if new
                 else []
             )
-            statuses: dict[str, Status] = {
-                key: "stored" if count else "nothing"
-                for key, count in zip(new, stored, strict=True)
-            }
-            ledger.record(scope, statuses)
-        return BulkResult(
-            stored=sum(map(bool, stored)),
-            nothing=sum(not count for count in stored),
-            duplicates=len(batch) - len(new),
-        )
+            statuses: list[Literal["stored", "nothing"]] = [
+                "stored" if count else "nothing" for count in stored
+            ]
+            ledger.record(scope, dict(zip(new, statuses, strict=True)))
+        duplicates: list[WriteStatus] = ["duplicate"] * (len(batch) - len(new))
+        return [*statuses, *duplicates]
 
     def _checked_on_error(self, on_error: OnError | None) -> OnError:
         check_on_error(on_error)

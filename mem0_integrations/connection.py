@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, Ty
 from mem0_integrations.agent_memory import AgentMemory, utc_now
 from mem0_integrations.arguments import OnError, check_timeout
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.changes import delivery
+from mem0_integrations.changes.delivery import MemoryDelivery
 from mem0_integrations.concurrency import shielded
 from mem0_integrations.data_folder import data_folder, make_folder
 from mem0_integrations.errors import ConfigurationError
@@ -201,8 +201,7 @@ def connect(
                 Outbox,
                 path,
                 load=AddRequest.load,
-                deliver=partial(delivery.deliver, opened.backend, opened.followers),
-                undo=partial(delivery.undo, opened.backend, opened.followers),
+                delivery=MemoryDelivery(opened.backend, opened.followers),
                 retry=retry,
                 workers=options.workers,
                 max_queued=options.max_queued,
@@ -214,9 +213,10 @@ def connect(
         opened.close(None)
         raise
 
-    def on_close(timeout: float | None) -> None:
-        OUTBOXES.release(path, timeout)
+    def on_close(timeout: float | None) -> bool:
+        is_idle = OUTBOXES.release(path, timeout)
         opened.close(timeout)
+        return is_idle
 
     try:
         memory = AgentMemory(
@@ -305,7 +305,7 @@ class _Opened:
 
     backend: Backend
     outbox_path: Path
-    close: Callable[[float | None], None]
+    close: Callable[[float | None], object]
     followers: tuple[Follower, ...] = ()
 
     def followed_by(self, follower: Follower) -> _Opened:
@@ -443,7 +443,7 @@ def _open_mem0(
     memory: Memory,
     folder: Path,
     parts: _Parts,
-    close: Callable[[float | None], None],
+    close: Callable[[float | None], object],
     *,
     lexical: bool | None,
 ) -> _Opened:

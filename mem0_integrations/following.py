@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
@@ -110,24 +110,18 @@ class Follower(ABC):
         """Note a change durably before it happens; look at it when the block ends, in any way."""
 
     @abstractmethod
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Let memories be taken back whose scope was forgotten, and leave no trace of them.
-
-        Args:
-            memories: The memories.
-            undo: Takes them back.
-        """
-
-    @abstractmethod
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Let the memories of a scope be erased, and erase what was made of them.
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Let memories be erased, and erase what was made of them; again, where it broke off.
 
         Args:
             scope: Whose.
+            filters: Which of its memories; None for everything.
             forget: Erases the memories.
 
         Returns:
-            What was erased, this follower's share included.
+            What was erased, this follower's share included; `pending` says what is still to be.
         """
 
     @abstractmethod

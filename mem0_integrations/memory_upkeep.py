@@ -48,7 +48,7 @@ class MemoryUpkeep(MemoryAccess):
         scope: ScopeLike | None,
         retry: RetryPolicy,
         followers: Sequence[Follower],
-        on_close: Callable[[float | None], None] | None,
+        on_close: Callable[[float | None], bool] | None,
     ) -> None:
         super().__init__(backend, outbox, scope=scope, retry=retry, followers=followers)
         self._followers = followers
@@ -191,27 +191,32 @@ class MemoryUpkeep(MemoryAccess):
         return await self.in_thread(self.describe)
 
     @shielded
-    def close(self, timeout: float | None = _CLOSE_SECONDS) -> None:
+    def close(self, timeout: float | None = _CLOSE_SECONDS) -> bool:
         """Deliver what is queued, then close what `connect` opened.
 
         What is not delivered in time stays on disk and is delivered after the next `connect`.
 
         Args:
             timeout: Seconds to wait; None to wait without an end.
+
+        Returns:
+            Whether nothing goes on. Something that does not end in time may still change memories
+            until it ends; a warning is logged, and no other process delivers meanwhile.
         """
         if self._access.is_closed:
             # What a forked process inherits is its parent's to close.
-            return
+            return True
         self._dropped.detach()
         began = time.monotonic()
-        self._access.close(timeout)
+        is_idle = self._access.close(timeout)
         if self._on_close is not None:
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
-            self._on_close(left)
+            is_idle = self._on_close(left) and is_idle
+        return is_idle
 
-    async def aclose(self, timeout: float | None = _CLOSE_SECONDS) -> None:
+    async def aclose(self, timeout: float | None = _CLOSE_SECONDS) -> bool:
         """Async twin of `close`."""
-        await asyncio.to_thread(self.close, timeout)
+        return await asyncio.to_thread(self.close, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +254,7 @@ class MemoryUpkeep(MemoryAccess):
 
 
 def _let_go(
-    pools: Sequence[WorkerPool], on_close: Callable[[float | None], None] | None, process: int
+    pools: Sequence[WorkerPool], on_close: Callable[[float | None], bool] | None, process: int
 ) -> None:
     """Close a memory that nobody has any more, unless that is its parent process's to do."""
 

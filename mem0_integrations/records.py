@@ -182,6 +182,8 @@ class ForgetResult:
         writes: Queued writes, dead letters and accepted keys.
         relations: Facts of the graph.
         transcript: Messages of transcripts.
+        keys: Idempotency keys of memories that a filter selected; they may be used again.
+        pending: What could not be erased yet, and why; it is tried again until it is.
 
     Example:
         >>> ForgetResult(memories=2, history=3).memories
@@ -194,6 +196,8 @@ class ForgetResult:
     writes: int = 0
     relations: int = 0
     transcript: int = 0
+    keys: frozenset[str] = frozenset()
+    pending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,11 @@ class SharedResources(Generic[T]):
     A forked process begins with none: what it inherits has lost its threads.
 
     Args:
-        close: Closes a resource; the second argument is the seconds that it may take.
+        close: Closes a resource; the second argument is the seconds that it may take. Returns
+            False where something goes on.
     """
 
-    def __init__(self, close: Callable[[T, float | None], None]) -> None:
+    def __init__(self, close: Callable[[T, float | None], bool | None]) -> None:
         self._close = close
         self._lock = threading.Lock()
         self._shared: dict[Hashable, _Shared[T]] = {}
@@ -50,21 +51,23 @@ class SharedResources(Generic[T]):
             self._leave(key, shared, None)
             raise
 
-    def release(self, key: Hashable, timeout: float | None) -> None:
-        """Give a resource back."""
-        self._leave(key, self._shared[key], timeout)
+    def release(self, key: Hashable, timeout: float | None) -> bool:
+        """Give a resource back; returns False where it was closed and something goes on."""
+        return self._leave(key, self._shared[key], timeout)
 
-    def _leave(self, key: Hashable, shared: _Shared[T], timeout: float | None) -> None:
+    def _leave(self, key: Hashable, shared: _Shared[T], timeout: float | None) -> bool:
         with self._lock:
             shared.users -= 1
         # Until it is closed, nobody may open it again; who uses another one does not wait.
         with shared.lock:
+            is_idle = True
             if not shared.users and shared.resource is not None:
                 resource, shared.resource = shared.resource, None
-                self._close(resource, timeout)
+                is_idle = self._close(resource, timeout) is not False
             with self._lock:
                 if not shared.users and self._shared.get(key) is shared:
                     del self._shared[key]
+        return is_idle
 
     def _abandon(self) -> None:
         """Drop all resources without closing them: they are those of another process."""

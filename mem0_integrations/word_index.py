@@ -9,7 +9,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -127,17 +127,10 @@ class WordIndex(Follower):
         """Read the words of memories again when the block has ended, however it ends."""
         return self._noted(change.scope, change.keys, change.memory_ids)
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Leave no words of memories that are taken back."""
-        with ExitStack() as noted:
-            for scope in {memory.scope for memory in memories}:
-                own = [memory.id for memory in memories if memory.scope == scope]
-                noted.enter_context(self._noted(scope, (), own))
-            undo()
-        self._erase_deleted()
-
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Erase the words of a scope, then its memories."""
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Erase the words of a scope, then its memories; those that are left are read again."""
         with self._noted(scope, (), None):
             self._words.delete_selected(select(mem0_ids(scope)))
             result = forget()

@@ -23,7 +23,6 @@ from mem0_integrations import (
 )
 from mem0_integrations.arguments import search_request
 from mem0_integrations.backends.oss import OSSBackend
-from mem0_integrations.changes.delivery import undo
 from mem0_integrations.table import full_text
 from mem0_integrations.word_index import WordIndex
 from tests.stores import MiniLM, Store, open_store, store_config, texts_of
@@ -257,15 +256,15 @@ def test_a_first_filling_that_broke_off_is_made_up_for(
         assert found(memory, "zyxgrommets", limit=1) == [ODD]
 
 
-def test_a_write_that_is_taken_back_is_noted_first(
+def test_what_is_forgotten_is_noted_first(
     memory: AgentMemory, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that dies meanwhile must not leave the words of what was forgotten."""
-    stored = memory.remember(ODD, scope=ANN, infer=False).memories
+    memory.remember(ODD, scope=ANN, infer=False)
     with monkeypatch.context() as patch:
         patch.setattr(WordIndex, "_look_again", _killed)
         with pytest.raises(KeyboardInterrupt):
-            undo(memory._backend, memory._followers, stored)
+            memory.forget(ANN)
     with store.connect(tmp_path / "other.db", lexical=True) as again:
         assert b"zyxgrommet" not in _rows(words_of(again)).lower()
 

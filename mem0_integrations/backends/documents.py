@@ -22,6 +22,7 @@ from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors, deepened
 from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.dialect import mem0_ids
+from mem0_integrations.filters import compile_filters
 from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import (
@@ -193,10 +194,17 @@ class RowDocuments:
             if rows is None:
                 return
 
-    def forget(self, scope: Scope) -> int:
-        """Delete the documents of a scope; returns how many."""
+    def forget(self, scope: Scope, filters: Mapping[str, object] | None = None) -> int:
+        """Delete the documents of a scope; returns how many.
+
+        Args:
+            scope: Whose.
+            filters: Which of them: the last label of a path is the `thread_id`.
+        """
+        passes = compile_filters(filters)
         with translated("forget documents"), self._lock:
-            doomed = [row.id for row in self.rows.list(mem0_ids(scope))]
+            rows = self.rows.list(mem0_ids(scope))
+            doomed = [row.id for row in rows if not filters or passes(_record(row.payload))]
             self.rows.delete_many(doomed)
         return len(doomed)
 
@@ -295,6 +303,13 @@ def _score(row: Row) -> float:
 
 def _parts(payload: Payload) -> int:
     return int(body_of(payload).get("parts", 1))
+
+
+def _record(payload: Payload) -> dict[str, object]:
+    """Return what a filter can ask about a document."""
+    path = body_of(payload).get("path") or [None]
+    times = ("created_at", "updated_at")
+    return {"thread_id": path[-1], **{name: parse_time(payload.get(name)) for name in times}}
 
 
 def _address(payload: Payload) -> Address:

@@ -21,10 +21,10 @@ __all__ = [
     "has_entities",
     "is_expired",
     "locked",
-    "on_store",
     "postgres",
     "save_index",
     "settings_of",
+    "with_parts",
 ]
 
 
@@ -55,29 +55,27 @@ def has_entities(memory: Memory) -> bool:
     return memory._entity_store is not None
 
 
-def on_store(
-    memory: Memory, store: VectorStoreBase, entities: Callable[[], VectorStoreBase]
-) -> Memory:
-    """Return a copy of a memory that uses another vector store.
+def with_parts(memory: Memory, *, entity_store: Callable[[], object], **parts: object) -> Memory:
+    """Return a copy of a memory that uses other parts.
 
     Args:
         memory: It stays as it is.
-        store: In place of its own.
-        entities: Opens the collection of entities, when it is needed.
+        entity_store: Opens the collection of entities, when it is needed.
+        parts: In place of its own: `vector_store`, `embedding_model`, `llm`, `db`.
     """
     kind = type(memory)
 
-    class OnStore(kind):  # type: ignore[misc, valid-type]
-        _entity_store: VectorStoreBase | None = None
+    class WithParts(kind):  # type: ignore[misc, valid-type]
+        _entity_store: object = None
 
         @property
-        def entity_store(self) -> VectorStoreBase:
+        def entity_store(self) -> object:
             if self._entity_store is None:
-                self._entity_store = entities()
+                self._entity_store = entity_store()
             return self._entity_store
 
-    copied: Memory = object.__new__(OnStore)
-    copied.__dict__.update({**vars(memory), "vector_store": store, "_entity_store": None})
+    copied: Memory = object.__new__(WithParts)
+    copied.__dict__.update({**vars(memory), **parts, "_entity_store": None})
     return copied
 
 

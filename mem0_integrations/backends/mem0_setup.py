@@ -24,6 +24,9 @@ _NOISE: Final = {
         "Updating memory with ID",
         "Skipping invalid message format",
         "Entity upsert failed for",
+        "Failed to embed memory text",
+        "LLM extraction failed",
+        "Skipping duplicate memory",
     ),
 }
 

@@ -266,31 +266,38 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     return _oldest_first(memory_id, entries)
 
 
-def erase(scope: Scope) -> PlatformPlan[int]:
-    """Delete all memories of a scope and return how many there were.
+def erase(
+    scope: Scope, filters: Mapping[str, object] | None
+) -> PlatformPlan[tuple[int, frozenset[str]]]:
+    """Delete the memories of a scope, all or those that filters select.
+
+    Returns:
+        How many there were, and the idempotency keys of those that were selected.
 
     Raises:
         BackendError: Some are still there.
     """
-    left = yield from _of(scope)
+    left = yield from _selected(scope, filters)
     found = len(left)
-    if len(scope.ids) == 1:
+    metadata = [item.get("metadata") or {} for item in left] if filters else []
+    keys = frozenset(str(each[KEY_METADATA]) for each in metadata if KEY_METADATA in each)
+    if filters is None and len(scope.ids) == 1:
         # Its history goes with the entity.
         yield from _unless_missing(Call("forget", "delete_users", scope_filters(scope)))
-        left = yield from _of(scope)
+        left = yield from _selected(scope, filters)
     for pause in islice(_pauses(2), _ERASE_ROUNDS):
         if not left:
             break
         yield from delete_many([item["id"] for item in left])
         yield pause
-        left = yield from _of(scope)
+        left = yield from _selected(scope, filters)
     if left:
         raise BackendError(
             f"{len(left)} memories of {scope} are still there after forget(); Mem0 deletes late, "
-            f"or something is writing. Call forget() again.",
+            f"or something is writing. It is tried again.",
             retryable=True,
         )
-    return found
+    return found, keys
 
 
 def _add_as_they_are(request: AddRequest) -> PlatformPlan[list[Memory]]:
@@ -354,9 +361,11 @@ def _number(item: Item, field: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _of(scope: Scope) -> PlatformPlan[list[Item]]:
-    items = yield from everything(scope_filter(scope))
-    return [item for item in items if covers(scope, item)]
+def _selected(scope: Scope, filters: Mapping[str, object] | None) -> PlatformPlan[list[Item]]:
+    items = yield from everything(_pushed(scope, filters))
+    passes = compile_filters(filters)
+    own = [item for item in items if covers(scope, item)]
+    return [item for item in own if passes(record_of(memory_of(item)))] if filters else own
 
 
 def _pauses(growth: float) -> Iterator[Pause]:

@@ -15,7 +15,7 @@ from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import deepened, dimension_of
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.stores.base import Row, Store
-from mem0_integrations.dialect import item_of, mem0_ids, memory_of, scope_filters
+from mem0_integrations.dialect import item_of, mem0_ids, memory_of
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
@@ -134,9 +134,7 @@ class VectorMemories:
         with translated("delete"), self._lock:
             own = self.get(scope, ids)
             # First of all: a later `forget` has to know whose history it is.
-            for owner in {memory.scope for memory in own.values()}:
-                doomed = [row_id for row_id, memory in own.items() if memory.scope == owner]
-                self._history.mark_deleted(doomed, scope_filters(owner))
+            self._history.mark_deleted(own.values())
             self._store.delete_many(list(own))
             now = datetime.now(UTC).isoformat()
             self._changes.batch_add_history(

@@ -12,12 +12,10 @@ from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from mem0_integrations.backends.base import AsyncBackend, Backend
-from mem0_integrations.changes import delivery
 from mem0_integrations.concurrency import WorkerPool, timed_out
 from mem0_integrations.errors import ClosedError
 from mem0_integrations.following import Follower, followed
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.records import ForgetResult
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
@@ -152,10 +150,6 @@ class Access:
                 entered.enter_context(self._outbox.writing(scope))
             yield
 
-    def forget(self, scope: Scope) -> ForgetResult:
-        """Erase the memories of a scope, and what follows them."""
-        return self.call(lambda backend: delivery.forget(backend, self.followers, scope))
-
     async def in_thread(self, call: Callable[[], T], *, timeout: float | None = None) -> T:
         """Carry a blocking call out in a thread of the memory.
 
@@ -175,17 +169,20 @@ class Access:
         self.pools.append(WorkerPool(self._backend.concurrency))
         return self.pools[-1]
 
-    def close(self, timeout: float | None) -> None:
+    def close(self, timeout: float | None) -> bool:
         """Refuse calls from now on, and wait for those that have begun.
 
         Args:
             timeout: Seconds to wait; None to wait without an end.
+
+        Returns:
+            Whether they have all ended.
         """
         self._closed = True
         for pool in self.pools:
             pool.shutdown()
         with self._left:
-            self._left.wait_for(lambda: not self._inside, timeout)
+            return self._left.wait_for(lambda: not self._inside, timeout)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import Models
-from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.outbox import OUTBOXES, Attempt, Outbox
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.resources import SharedResources
@@ -72,7 +72,7 @@ class OpenedGraph:
     """A graph, and how to close what was opened for it."""
 
     memory: GraphMemory
-    close: Callable[[], None]
+    close: Callable[[], object]
 
 
 def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
@@ -142,8 +142,7 @@ class GraphFollower(Follower):
                 Outbox,
                 outbox_path,
                 load=SyncRequest.load,
-                deliver=self._look,
-                undo=lambda _: None,
+                delivery=self,
                 retry=_RETRY,
                 workers=workers,
                 # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
@@ -156,26 +155,45 @@ class GraphFollower(Follower):
     def following(self, change: Change) -> Iterator[None]:
         """Let the graph look at memories when the block has ended, however it ends."""
         request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
-        with self.outbox.promising(request, self._look):
+        with self.outbox.promising(request, self):
             yield
         if not self.outbox.delivers:
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
-            self.outbox.accept(again, self._look)
+            self.outbox.accept(again, self)
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Make the graph again from what is left when memories are taken back."""
-        undo()
-        for scope in {memory.scope for memory in memories}:
-            # Not only taken back: nothing of what was forgotten may stay in its history.
-            self.rebuild(scope)
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Erase memories, then what the graph has of them: a graph that is down holds nothing up.
 
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Erase the memories of a scope, then their graph: it follows from them."""
-        with self.outbox.forgetting(scope):
-            result = forget()
-            facts = self.graph.forget(scope)
+        That the graph is to forget is on disk from then on, until it has.
+        """
+        result = forget()
+        try:
+            facts = self.outbox.forget(scope, self, filters=filters).relations
+        except Exception as error:
+            pending = f"{self.name} could not be erased yet: {type(error).__name__}: {error}"
+            return dataclasses.replace(result, pending=pending)
         return dataclasses.replace(result, relations=facts)
+
+    def deliver(self, request: SyncRequest, attempt: Attempt) -> list[Memory]:
+        """Let the graph say what the memories of a request say now, whatever that is."""
+        # What was read may be another's past by the time that it is written.
+        with attempt.applying():
+            return self._look(request)
+
+    def find(self, request: SyncRequest) -> list[Memory]:
+        """Return nothing: nobody waits for it."""
+        return []
+
+    def erase(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
+        """Erase the graph of a scope; of a part of it, make the rest again."""
+        facts = self.graph.forget(scope)
+        if filters is not None:
+            # Not only what those memories said: nothing of it may stay in its history.
+            self.rebuild(scope)
+        return ForgetResult(relations=facts)
 
     def rebuild(self, scope: Scope) -> int:
         """Make the graph of a scope again and return the number of its memories."""
@@ -203,7 +221,6 @@ class GraphFollower(Follower):
         return {"scope": request.scope, "as_of": request.as_of, "limit": limit}
 
     def _look(self, request: SyncRequest) -> list[Memory]:
-        """Let the graph say what the memories of a request say now, whatever that is."""
         scope = request.scope
         by_key = [memory for key in request.keys for memory in self._source.find(scope, key)]
         found: dict[str, Memory | None] = {memory.id: memory for memory in by_key}

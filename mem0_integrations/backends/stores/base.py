@@ -86,10 +86,12 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
             self._insert(items, vectors)
         except Exception:
             known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
-            if not known:
-                raise
             new = [each for each in zip(items, vectors, strict=True) if each[0][0] not in known]
-            self._insert([item for item, _ in new], [vector for _, vector in new])
+            if len(new) == len(items) == 1:
+                raise
+            # A database may refuse the batch and take its rows.
+            for item, vector in new:
+                self._insert([item], [vector])
 
     def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows, or replace those with the same ids; no two of these are equal."""
