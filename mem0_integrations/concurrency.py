@@ -432,11 +432,13 @@ def result_of(future: Future[T], timeout: float | None) -> T:
     return future.result()
 
 
-def begin(call: Callable[[], T]) -> Future[T]:
-    """Start a call in a thread of its own, in an empty context."""
-    future: Future[T] = Future()
-    _start(partial(_carry_out, future, call))
-    return future
+def begin(call: Callable[[], object]) -> None:
+    """Start a call in a thread of its own, and do not wait for it.
+
+    Raises:
+        RuntimeError: There can be no more threads.
+    """
+    _start(call)
 
 
 def timed_out(seconds: float) -> BackendTimeoutError:
@@ -444,19 +446,6 @@ def timed_out(seconds: float) -> BackendTimeoutError:
     return BackendTimeoutError(
         f"It did not end within {seconds:g} s and was left behind.", retryable=True
     )
-
-
-def _carry_out(future: Future[T], call: Callable[[], T]) -> None:
-    if future.set_running_or_notify_cancel():
-        try:
-            future.set_result(contextvars.Context().run(call))
-        except StopIteration as error:
-            # No future of asyncio can hold it: whoever waits would wait for ever.
-            ended = RuntimeError("The call raised StopIteration.")
-            ended.__cause__ = error
-            future.set_exception(ended)
-        except BaseException as error:
-            future.set_exception(error)
 
 
 class _LateError(TimeoutError):

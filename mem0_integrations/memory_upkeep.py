@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 import weakref
@@ -15,7 +16,7 @@ from typing import Any, Final, Self
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.concurrency import WorkerPool, begin, shielded
-from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
@@ -24,6 +25,8 @@ from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 
 __all__ = ["MemoryUpkeep"]
+
+logger = logging.getLogger(__name__)
 
 _CLOSE_SECONDS: Final = 10.0
 
@@ -261,8 +264,11 @@ def _let_go(
     def close() -> None:
         for pool in pools:
             pool.shutdown()
-        if on_close is not None:
-            on_close(_CLOSE_SECONDS)
+        try:
+            if on_close is not None:
+                on_close(_CLOSE_SECONDS)
+        except Mem0IntegrationsError as error:
+            logger.warning("A memory was dropped and not closed: %s.", type(error).__name__)
 
     if process == os.getpid():
         # In a thread: the one that has dropped it may hold any lock at this moment. At the end of
