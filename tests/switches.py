@@ -5,7 +5,6 @@ All of it is given to the package, or lies below it; nothing of the package is r
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -21,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from mem0_integrations.concurrency import begin
+from mem0_integrations.concurrency import acall
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 from tests.stores import memory_answer
@@ -172,7 +171,7 @@ class SwitchedEngine(GraphEngine):
 
     async def arun(self, batch: Batch) -> list[Rows]:
         # Not in a thread of the loop, which waits for one that hangs when it is closed.
-        await asyncio.wrap_future(begin(self._parts.graph))
+        await acall(self._parts.graph)
         return await self._engine.arun(batch)
 
     def prepare(self, schema: Sequence[str]) -> None:

@@ -70,7 +70,6 @@ class OSSBackend(Backend):
         llm: A model in place of the one that `memory` has.
         embedder: An embedder in place of the one that `memory` has.
         extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
-        owned: Whether `close` closes `memory`.
 
     Raises:
         DimensionMismatchError: The store holds vectors of another dimension.
@@ -83,7 +82,6 @@ class OSSBackend(Backend):
         llm: LangChainLLM | None = None,
         embedder: LangChainEmbedder | None = None,
         extractor: Extractor | None = None,
-        owned: bool = False,
     ) -> None:
         with translated("open the memory"):
             self._collections = Collections.of(memory)
@@ -104,7 +102,6 @@ class OSSBackend(Backend):
         self._original = memory
         self._model_name = name_of(model)
         self._extractor = extractor
-        self._owned = owned
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope without any of the ids that Mem0 can filter by."""
@@ -323,12 +320,6 @@ class OSSBackend(Backend):
             "extraction": extraction,
             "history": str(self._memory.db.db_path),
         }
-
-    def close(self) -> None:
-        """Close the Mem0 that this backend was given to own."""
-        if self._owned:
-            self._collections.close()
-            self._original.close()
 
     def _searched(
         self, request: SearchRequest, filters: Mapping[str, object], top_k: int
