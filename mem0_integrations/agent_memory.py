@@ -454,7 +454,7 @@ class AgentMemory(MemoryUpkeep):
         if result.pending is not None:
             raise BackendError(
                 f"The memories of {erased} are erased, but not what was made of them: "
-                f"{result.pending} It is tried again until it is."
+                f"{result.pending}"
             )
         return result
 

@@ -22,8 +22,8 @@ from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import MemoryDelivery
 from mem0_integrations.concurrency import shielded
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.following import Follower
+from mem0_integrations.errors import ConfigurationError, StorageError
+from mem0_integrations.following import Follower, LostFollower
 from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
@@ -339,12 +339,13 @@ def _open_all(
     target, graph = split_graph(target, graph)
     with ExitStack() as undo:
         own = None
+        closing = undo.enter_context(ExitStack())
         if graph is not None and graph is not False:
-            from mem0_integrations.graph.follower import GraphFollower, open_graph
+            from mem0_integrations.graph.follower import follow, open_or_replace
 
             # First, so that a mistake in its settings shows before anything else is made.
-            own = open_graph(graph, folder)
-            undo.callback(own.close)
+            own = open_or_replace(graph, folder)
+            closing.callback(own.close)
         opened = _open(target, folder, **parts)
         undo.callback(opened.close, None)
         if options.path:
@@ -352,7 +353,8 @@ def _open_all(
             opened = dataclasses.replace(opened, outbox_path=given)
         make_folder(opened.outbox_path.parent)
         if own is not None:
-            follower = GraphFollower(
+            closing.pop_all()
+            follower = follow(
                 own,
                 opened.backend,
                 opened.backend.models(),
@@ -421,7 +423,7 @@ def _open_config(
     # be opening or closing it.
     dimension = parts.embedder and parts.embedder.embedding_dims
     key = folder, _identity(config), parts.llm is None, parts.extractor is None, dimension
-    memory = _MEM0S.acquire(key, partial(memory_of, parsed))
+    memory = _MEM0S.acquire(key, partial(memory_of, parsed, folder))
     close = partial(_MEM0S.release, key)
     try:
         return _open_mem0(memory, folder, parts, close, lexical=lexical)
@@ -455,7 +457,12 @@ def _open_mem0(
     if lexical:
         from mem0_integrations.word_index import WordIndex
 
-        opened = opened.followed_by(WordIndex(backend, words_of(folder, store)))
+        words: Follower
+        try:
+            words = WordIndex(backend, words_of(folder, store))
+        except StorageError as error:
+            words = LostFollower(WordIndex, "words", error)
+        opened = opened.followed_by(words)
     return opened
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Hashable
@@ -72,4 +73,6 @@ class SharedResources(Generic[T]):
     def _abandon(self) -> None:
         """Drop all resources without closing them: they are those of another process."""
         self._lock = threading.Lock()
-        self._shared.clear()
+        # Never freed, not even at the end: native code waits for its threads before it goes.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._shared))
+        self._shared = {}

@@ -17,7 +17,7 @@ from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
 from mem0_integrations.concurrency import acall, call_within, timed_out
-from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
+from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError, StorageError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
 from mem0_integrations.recall.ranking import distinct, newest_wins
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 # Of the time that is left: what was found must be returned in any case.
 _SHARE_OF_A_STEP: Final = 0.8
 _SEARCH: Final = "The search"
+_WORDS: Final = "The index of the words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +203,25 @@ class Recaller:
     def _search(self, request: RecallRequest) -> Recall:
         search = request.search
 
-        def found(mem0: Backend) -> list[Memory]:
+        def ranked(mem0: Backend) -> Recall:
             nearest = mem0.search(search)
             for follower in self._ranking:
+                _require(follower)
                 nearest = follower.rank(search, nearest)
-            return _taken(nearest, search)
+            return _ranked(search, _taken(nearest, search))
 
-        return _ranked(search, self._access.call(found, deadline=request.budget))
+        def found(mem0: Backend) -> Recall:
+            try:
+                return ranked(mem0)
+            except StorageError as error:
+                # The words lie in a file that may be damaged, and the vectors in another, or in
+                # other pages of it.
+                ranking = dataclasses.replace(search.ranking, lexical=0.0)
+                by_meaning = dataclasses.replace(search, ranking=ranking)
+                nearest = _taken(mem0.search(by_meaning), search)
+                return _without(_WORDS, _ranked(search, nearest), error, request.on_error)
+
+        return self._access.call(found, deadline=request.budget)
 
     async def _asearch(self, request: RecallRequest) -> Recall:
         search = request.search
@@ -238,13 +251,20 @@ def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:
         return _without(step.name, found, error, request.on_error)
 
 
+def _require(follower: Follower) -> None:
+    if follower.failure is not None:
+        raise follower.failure
+
+
 def _relations_step(follower: Follower, request: RecallRequest, found: Recall) -> _Step:
     search, memories = request.search, found.memories
 
     def call() -> Recall:
+        _require(follower)
         return with_relations(search, found, follower.related(search, memories))
 
     async def acall() -> Recall:
+        _require(follower)
         return with_relations(search, found, await follower.arelated(search, memories))
 
     return _Step(follower.name, call, acall)

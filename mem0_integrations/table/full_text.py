@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from mem0_integrations.table.rows import Ids
 
-__all__ = ["create", "forget_deleted", "reindex", "rows_with"]
+__all__ = ["create", "forget_deleted", "is_damaged", "reindex", "replace", "rows_with"]
 
 _COLLECTION: Final = "memories"
 # A word of its own for each id of a row. It ends in a digit, for else it would be stemmed.
@@ -78,6 +78,29 @@ def reindex(connection: sqlite3.Connection) -> None:
     """Make the index again from the memories."""
     connection.execute("INSERT INTO memories_text (memories_text) VALUES ('delete-all')")
     connection.execute(_FILL.format(columns=_columns("")))
+
+
+def is_damaged(connection: sqlite3.Connection) -> bool:
+    """Tell whether the index cannot be read, or contradicts itself."""
+    try:
+        connection.execute("INSERT INTO memories_text (memories_text) VALUES ('integrity-check')")
+    except sqlite3.DatabaseError:
+        return True
+    return False
+
+
+def replace(connection: sqlite3.Connection) -> None:
+    """Make the index again where it is too damaged to be emptied.
+
+    Its old pages are left without an owner, until the file is compacted.
+    """
+    connection.execute("PRAGMA writable_schema = ON")
+    try:
+        # To drop it would read it.
+        connection.execute("DELETE FROM sqlite_schema WHERE name GLOB 'memories_text*'")
+    finally:
+        connection.execute("PRAGMA writable_schema = RESET")
+    create(connection)
 
 
 def forget_deleted(connection: sqlite3.Connection) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.recall.fusion import PLACE, Query, Scores, fused
-from mem0_integrations.sqlite import Database
+from mem0_integrations.sqlite import Database, words_error
 from mem0_integrations.table import full_text
 from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp
 from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
@@ -22,6 +25,11 @@ from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMN
 from mem0_integrations.table.selection import Selection
 
 __all__ = ["Table"]
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _Units: TypeAlias = npt.NDArray[np.float32]
 
@@ -45,6 +53,21 @@ _MOSTLY: Final = 2
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
+def _healing(change: Callable[Concatenate[Table, P], T]) -> Callable[Concatenate[Table, P], T]:
+    """Let a change that a damaged index of the words refuses make that again: it can be."""
+
+    @wraps(change)
+    def healed(table: Table, /, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return change(table, *args, **options)
+        except CorruptFileError:
+            if not table.heal():
+                raise
+            return change(table, *args, **options)
+
+    return healed
+
+
 class Table:
     """One collection of a file, whose collections share a cache. Its input has been checked."""
 
@@ -60,6 +83,7 @@ class Table:
         """Return another collection of the same file."""
         return Table(self._database, self._dimension, self._matrices, name)
 
+    @_healing
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
         """Insert payloads and unit vectors, shape (n, dimension), in one transaction.
 
@@ -116,7 +140,10 @@ class Table:
             # Where nearly all rows are the owner's, to look for the owner only costs time.
             mostly_own = _MOSTLY * len(matrix.seqs) >= (last or 0)
             owner = frozenset() if mostly_own else selection.ids
-            found = full_text.rows_with(connection, query.words, owner)
+            try:
+                found = full_text.rows_with(connection, query.words, owner)
+            except sqlite3.DatabaseError as error:
+                raise words_error(error, self._database.path) from error
             signals = query.signals(
                 similarities,
                 [_indices(matrix.seqs, rows) for rows in found],
@@ -195,6 +222,7 @@ class Table:
             names = connection.execute("SELECT DISTINCT collection FROM memories ORDER BY 1")
             return [name for (name,) in names]
 
+    @_healing
     def replace(self, memory_id: str, unit: _Units | None, payload: Encoded | None) -> bool:
         """Replace the vector or the payload of a memory, or both; False if there is none."""
         key = self._name, memory_id
@@ -205,6 +233,7 @@ class Table:
                 connection.execute(_UPDATE_PAYLOAD, (*payload.values, *key))
             return known
 
+    @_healing
     def merge(self, changes: Mapping[str, Payload]) -> None:
         """Set fields of the payloads of memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
@@ -214,11 +243,13 @@ class Table:
                     row = encoded({**record.payload, **fields})
                     connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
 
+    @_healing
     def delete(self, ids: Sequence[str]) -> None:
         """Delete memories, as far as they exist, in one transaction."""
         with self._rewriting() as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
+    @_healing
     def delete_selected(self, selection: Selection) -> int:
         """Delete the selected memories in one transaction; return how many."""
         with self._rewriting() as connection:
@@ -231,10 +262,28 @@ class Table:
 
     def reindex(self) -> int:
         """Make the index of the words again and return the number of its memories."""
-        with self._database.write() as connection:
-            full_text.reindex(connection)
+        try:
+            with self._database.write() as connection:
+                full_text.reindex(connection)
+        except CorruptFileError:
+            with self._database.write() as connection:
+                full_text.replace(connection)
+            self._database.compact()
         return self.count(Selection(frozenset(), None))
 
+    def heal(self) -> bool:
+        """Make the index of the words again if it is damaged; return whether it was."""
+        with self._database.read() as connection:
+            if not full_text.is_damaged(connection):
+                return False
+        self.reindex()
+        logger.error(
+            "The index of the words in %s was damaged. It has been made again; check the disk.",
+            self._database.path,
+        )
+        return True
+
+    @_healing
     def forget_deleted(self) -> None:
         """Let the index of the words forget what was deleted."""
         with self._database.write() as connection:
