@@ -270,7 +270,7 @@ class VectorMemory:
     Attributes:
         id: Its id, a UUID.
         text: The text.
-        metadata: JSON-serialisable values.
+        metadata: JSON-serialisable values; others that the memory has stay.
         created_at: When it was first said (aware UTC).
         vector: The text's vector, of the store's dimension; None to keep the one that the memory
             has, or to have the text embedded.

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
 from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file
@@ -141,16 +140,21 @@ class Database:
                 self._connection.close()
                 raise
 
-    def read(self) -> _Reading:
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for reading."""
-        return _Reading(self)
+        try:
+            with self.lock:
+                yield self.connection
+        except sqlite3.Error as error:
+            raise _ours(error, self.path) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for several reads, between which nothing changes for them."""
         with self.read() as connection:
-            connection.execute("BEGIN")
             try:
+                connection.execute("BEGIN")
                 yield connection
             finally:
                 if connection.in_transaction:
@@ -161,8 +165,8 @@ class Database:
         """Hold the connection in a transaction: all of it is written, or nothing."""
         with self.lock, sqlite_errors(self.path):
             connection = self.connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -189,30 +193,3 @@ class Database:
         if self._connection is None:
             raise ClosedError(f"{self.path.name} is closed; connect() again.")
         return self._connection
-
-
-class _Reading:
-    """What `Database.read` holds; a generator would cost as much as the statement in it."""
-
-    __slots__ = ("_database",)
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._database.lock.acquire()
-        try:
-            return self._database.connection
-        except BaseException:
-            self._database.lock.release()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise _ours(error, self._database.path) from error

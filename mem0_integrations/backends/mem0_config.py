@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mem0.configs.base import MemoryConfig
+from mem0.memory.main import Memory
 
 from mem0_integrations.backends.stores import adapter_of
 from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file, make_folder
@@ -18,42 +19,28 @@ from mem0_integrations.sqlite import check_file
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
-    from mem0 import Memory
 
-__all__ = ["mem0_embedder", "memory_from_config", "name_of", "parsed_config"]
+__all__ = ["mem0_embedder", "memory_of", "name_of", "parsed_config"]
 
 
-def memory_from_config(
-    memory_class: type[Memory],
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    llm: LangChainLLM | None,
-    embedder: LangChainEmbedder | None,
-    extractor: Extractor | None,
-) -> Memory:
-    """Build Mem0 of a config, with parts that are replaced afterwards left out.
+def memory_of(config: MemoryConfig, folder: Path) -> Memory:
+    """Build the Mem0 of a parsed config.
 
     Args:
-        memory_class: `mem0.Memory`.
-        config: As for `mem0.Memory.from_config`.
-        folder: Where files lie whose place the config does not say.
-        llm: Will replace the config's model.
-        embedder: Will replace the config's embedder.
-        extractor: Will replace the extraction with a model.
+        config: The config.
+        folder: The data folder.
 
     Raises:
         ConfigurationError: Mem0 cannot be built from it.
     """
-    parsed = parsed_config(config, folder, llm=llm, embedder=embedder, extractor=extractor)
-    _make_private(parsed, folder)
+    _make_private(config, folder)
     try:
-        return memory_class(parsed)
+        return Memory(config)
     except Mem0IntegrationsError:
         raise
     except Exception as error:
         if isinstance(error, sqlite3.Error):
-            check_file(Path(parsed.history_db_path))
+            check_file(Path(config.history_db_path))
         raise _cannot_be_built(error) from error
 
 
@@ -78,7 +65,18 @@ def parsed_config(
     embedder: LangChainEmbedder | None,
     extractor: Extractor | None,
 ) -> MemoryConfig:
-    """Complete a config and let Mem0 parse it; see `memory_from_config`."""
+    """Complete a config and let Mem0 parse it, with parts that are replaced afterwards left out.
+
+    Args:
+        config: As for `mem0.Memory.from_config`.
+        folder: Where files lie whose place the config does not say.
+        llm: Will replace the config's model.
+        embedder: Will replace the config's embedder.
+        extractor: Will replace the extraction with a model.
+
+    Raises:
+        ConfigurationError: It is not a config of Mem0.
+    """
     if unknown := sorted(set(config) - {*MemoryConfig.model_fields}):
         raise ConfigurationError(
             f"The config has unknown parts {unknown}; Mem0 knows "

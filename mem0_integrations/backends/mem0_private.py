@@ -22,6 +22,7 @@ __all__ = [
     "is_expired",
     "locked",
     "postgres",
+    "relink_entities",
     "save_index",
     "settings_of",
     "with_parts",
@@ -103,6 +104,20 @@ def postgres(
         store._ensure_collection()
     with store._get_cursor(commit=commit) as cursor:
         yield cursor, sql, store._col()
+
+
+def relink_entities(memory: Memory, memory_id: str, text: str, ids: Mapping[str, str]) -> None:
+    """Let the entities of a text that has changed be found with it; what fails is logged.
+
+    Args:
+        memory: Whose memory it is.
+        memory_id: Its id.
+        text: What it says now.
+        ids: Its scope, in Mem0's spelling; Mem0 knows no app_id here.
+    """
+    filters = {key: value for key, value in ids.items() if key != "app_id"}
+    memory._remove_memory_from_entity_store(memory_id, filters)
+    memory._link_entities_for_memory(memory_id, text, filters)
 
 
 def save_index(store: VectorStoreBase) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from operator import itemgetter
@@ -18,10 +18,10 @@ from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_config import name_of
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.mem0_private import is_expired, with_parts
+from mem0_integrations.backends.mem0_private import is_expired, relink_entities, with_parts
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.rows import StoreRows, deepened
-from mem0_integrations.backends.statements import StatementWriter, memory_id_of
+from mem0_integrations.backends.statements import StatementWriter, memory_id_of, text_fields
 from mem0_integrations.backends.stores.base import Row
 from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.backends.vector_memories import VectorMemories
@@ -38,6 +38,7 @@ from mem0_integrations.recall.versions import (
     known_at,
     newest_first,
     not_found,
+    without_gaps,
 )
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, Attempt, Changing, SearchRequest
@@ -69,7 +70,6 @@ class OSSBackend(Backend):
         llm: A model in place of the one that `memory` has.
         embedder: An embedder in place of the one that `memory` has.
         extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
-        owned: Whether `close` closes `memory`.
 
     Raises:
         DimensionMismatchError: The store holds vectors of another dimension.
@@ -82,7 +82,6 @@ class OSSBackend(Backend):
         llm: LangChainLLM | None = None,
         embedder: LangChainEmbedder | None = None,
         extractor: Extractor | None = None,
-        owned: bool = False,
     ) -> None:
         with translated("open the memory"):
             self._collections = Collections.of(memory)
@@ -103,7 +102,6 @@ class OSSBackend(Backend):
         self._original = memory
         self._model_name = name_of(model)
         self._extractor = extractor
-        self._owned = owned
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope without any of the ids that Mem0 can filter by."""
@@ -181,29 +179,53 @@ class OSSBackend(Backend):
     ) -> Memory:
         """Change a memory of the scope."""
         self._require(scope, memory_id)
+        fields: dict[str, object] = {**(metadata or {})}
         with translated("update"):
-            self._memory.update(
-                memory_id, text=text, metadata=None if metadata is None else dict(metadata)
-            )
-        return self._require(scope, memory_id)
+            vector = None
+            if text is not None:
+                fields |= text_fields(text)
+                vector = self._memory.embedding_model.embed(text, "update")
+            # Mem0's own update reads the whole memory, and writes it back as a whole.
+            with StoreRows.changing.hold([memory_id]):
+                before = self._require(scope, memory_id)
+                fields["updated_at"] = datetime.now(UTC).isoformat()
+                self._store.change(memory_id, vector, fields)
+                # On another host it may have been deleted meanwhile.
+                after = self._require(scope, memory_id)
+                self._note_update(memory_id, before.text)
+                if after.text != before.text:
+                    relink_entities(self._memory, memory_id, after.text, mem0_ids(after.scope))
+        return after
 
     def delete(self, scope: Scope, memory_id: str) -> None:
         """Delete a memory of the scope."""
+        with StoreRows.changing.hold([memory_id]):
+            self._delete_held(scope, memory_id)
+
+    def _delete_held(self, scope: Scope, memory_id: str) -> None:
         memory = self._require(scope, memory_id)
         with translated("delete"):
             self._history.mark_deleted([memory])
-            self._memory.delete(memory_id)
+            try:
+                self._memory.delete(memory_id)
+            except ValueError as error:
+                # Mem0's word for a memory that another host was quicker to delete.
+                if self._item(memory_id) is None:
+                    raise not_found(scope, memory_id) from error
+                raise
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
-        if self.get(scope, memory_id) is None:
+        with translated("read the history"):
+            # Before the memory: what changes meanwhile is then missing here, and filled in.
+            entries = self._memory.history(memory_id)
+        memory = self.get(scope, memory_id)
+        if memory is None:
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
-        with translated("read the history"):
-            entries = self._memory.history(memory_id)
-        return changes_of(memory_id, entries)
+        return without_gaps(changes_of(memory_id, entries), memory)
 
     def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
@@ -248,8 +270,7 @@ class OSSBackend(Backend):
             store = self._collections.open(
                 _COLLECTIONS[kind], dimension=_UNSEARCHED if kind == "message" else None
             )
-        rows = StoreRows(store, self._memory.embedding_model)
-        return RowDocuments(rows, self._collections.lock(_COLLECTIONS[kind]))
+        return RowDocuments(StoreRows(store, self._memory.embedding_model))
 
     def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
@@ -257,15 +278,13 @@ class OSSBackend(Backend):
             StoreRows(self._store, self._memory.embedding_model),
             template,
             note=self._memory.db.batch_add_history,
-            delete=self.delete,
+            delete=self._delete_held,
             changing=changing,
-            lock=self._collections.lock("memories"),
         )
 
     def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""
-        lock = self._collections.lock("memories")
-        return VectorMemories(self._memory, self._store, self._history, lock)
+        return VectorMemories(self._memory, self._store, self._history)
 
     def reindex(self) -> int:
         """Make the index of the words again, where the store keeps one; returns how many."""
@@ -302,12 +321,6 @@ class OSSBackend(Backend):
             "history": str(self._memory.db.db_path),
         }
 
-    def close(self) -> None:
-        """Close the Mem0 that this backend was given to own."""
-        if self._owned:
-            self._collections.close()
-            self._original.close()
-
     def _searched(
         self, request: SearchRequest, filters: Mapping[str, object], top_k: int
     ) -> _Results:
@@ -334,6 +347,14 @@ class OSSBackend(Backend):
             return results, len(near) == top_k
 
         return ranked
+
+    def _note_update(self, memory_id: str, before: str) -> None:
+        """Write into the history what Mem0 would after an update."""
+        now = self._item(memory_id) or {}
+        fields = ("created_at", "updated_at", "actor_id", "role")
+        self._memory.db.add_history(
+            memory_id, before, now.get("memory"), "UPDATE", **{key: now.get(key) for key in fields}
+        )
 
     def _selected(self, scope: Scope, filters: Mapping[str, object] | None) -> Sequence[Row]:
         """Return the rows of a scope that filters select, those that have expired among them."""

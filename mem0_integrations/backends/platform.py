@@ -71,7 +71,6 @@ class PlatformBackend(Backend, AsyncBackend):
         self._owned = owned
         self._closed = False
         self._pending: dict[tuple[Scope, str], str] = {}
-        self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
         self._closing = threading.Lock()
         self._loop = LoopThread(
             "mem0-integrations-platform", "The memory is closed; connect() again."
@@ -150,11 +149,13 @@ class PlatformBackend(Backend, AsyncBackend):
         metadata: Mapping[str, object] | None,
     ) -> Memory:
         """Change a memory of the scope."""
-        return self._run(plans.update(scope, memory_id, text, metadata))
+        with PlatformRows.changing.hold([memory_id]):
+            return self._run(plans.update(scope, memory_id, text, metadata))
 
     def delete(self, scope: Scope, memory_id: str) -> None:
         """Delete a memory of the scope."""
-        self._run(plans.delete(scope, memory_id))
+        with PlatformRows.changing.hold([memory_id]):
+            self._run(plans.delete(scope, memory_id))
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
@@ -181,7 +182,7 @@ class PlatformBackend(Backend, AsyncBackend):
 
     def documents(self, kind: DocumentKind) -> RowDocuments:
         """Return documents that are kept beside the memories and never recalled."""
-        return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind])
+        return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]))
 
     def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
@@ -193,7 +194,6 @@ class PlatformBackend(Backend, AsyncBackend):
             note=lambda entries: None,
             delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
             changing=changing,
-            lock=self._locks["memories"],
         )
 
     def vector_memories(self) -> NoReturn:
@@ -239,7 +239,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return run(plan, self._ask)
 
     async def _arun(self, plan: PlatformPlan[T]) -> T:
-        return await asyncio.wrap_future(self._loop.submit(arun(plan, self._aask)))
+        return await self._loop.arun(arun(plan, self._aask))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
         """Carry out plans concurrently."""

@@ -234,21 +234,25 @@ def update(
         # Nothing says what becomes of metadata that is left out.
         before = old.get("metadata") or {}
         changes["metadata"] = {**before, **metadata, **own_only(before)}
-    yield Call("update", "update", {"memory_id": memory_id, **changes})
+    yield from _found(scope, Call("update", "update", {"memory_id": memory_id, **changes}))
     return memory_of((yield from _require(scope, memory_id)))
 
 
 def delete(scope: Scope, memory_id: str) -> PlatformPlan[None]:
     """Delete a memory of a scope."""
     yield from _require(scope, memory_id)
-    yield Call("delete", "delete", {"memory_id": memory_id})
+    yield from _found(scope, Call("delete", "delete", {"memory_id": memory_id}))
 
 
 def delete_many(memory_ids: Sequence[str]) -> PlatformPlan[None]:
     """Delete memories; those that do not exist are left out."""
     for start in range(0, len(memory_ids), _BATCH):
         doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
-        yield Call("delete", "batch_delete", {"memories": doomed})
+        batch = yield from _unless_missing(Call("delete", "batch_delete", {"memories": doomed}))
+        if batch is None:
+            # One that somebody else has deleted meanwhile keeps the others.
+            for one in doomed:
+                yield from _unless_missing(Call("delete", "delete", one))
 
 
 def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
@@ -443,6 +447,16 @@ def _covered(scope: Scope, items: Sequence[Item]) -> list[Memory]:
 def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, object]:
     pushed, _ = split_equalities(filters)
     return all_of(scope_filter(scope), *(metadata_is(key, pushed[key]) for key in pushed))
+
+
+def _found(scope: Scope, call: Call) -> PlatformPlan[None]:
+    """Change a memory, which somebody else may have deleted meanwhile."""
+    try:
+        yield call
+    except BackendError as error:
+        if isinstance(error.__cause__, Mem0NotFoundError):
+            raise not_found(scope, call.arguments["memory_id"]) from error
+        raise
 
 
 def _unless_missing(call: Call) -> PlatformPlan[Any]:

@@ -25,7 +25,7 @@ from langgraph.store.base import (
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.arguments import check_timeout
-from mem0_integrations.concurrency import call_within
+from mem0_integrations.concurrency import call_within, shielded
 from mem0_integrations.langgraph.store_filters import passes_filter
 from mem0_integrations.langgraph.store_homes import Homes
 from mem0_integrations.langgraph.store_ops import (
@@ -133,6 +133,7 @@ class Mem0Store(BaseStore):
         """Async twin of `batch`; it does not block the event loop."""
         return await self._memory.in_thread(partial(self._batch, list(ops)), timeout=self._timeout)
 
+    @shielded
     def sweep_ttl(self) -> int:
         """Delete the items that have expired; returns how many."""
         now = datetime.now(UTC)
@@ -155,6 +156,7 @@ class Mem0Store(BaseStore):
         """Stop the sweeper; returns whether it has ended within `timeout` seconds."""
         return self._sweeper.stop(timeout)
 
+    @shielded
     def _batch(self, ops: Sequence[Op]) -> list[Result]:
         wanted = [self._checked(op) for op in ops]
         now = datetime.now(UTC)

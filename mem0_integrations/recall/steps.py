@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.concurrency import WorkerPool, begin, call_within, result_of, timed_out
+from mem0_integrations.concurrency import acall, call_within, timed_out
 from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError, StorageError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
@@ -90,18 +90,17 @@ class Recaller:
 
     Args:
         access: The door to the Mem0.
-        size: Maximum number of searches at the same time.
         reranker: Puts what was found in its own order.
     """
 
-    def __init__(self, access: Access, *, size: int, reranker: Reranker | None) -> None:
+    def __init__(self, access: Access, *, reranker: Reranker | None) -> None:
         self._access = access
         self._ranking = [each for each in access.followers if each.ranks]
         self._relating = [each for each in access.followers if each.most_relations]
         self._most_relations = sum(each.most_relations for each in self._relating)
         self._reranker = reranker
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
-        self._searches = WorkerPool(size)
+        self._searches = access.pool()
 
     def request(
         self,
@@ -143,12 +142,7 @@ class Recaller:
         def carried_out(step: _Step) -> Recall:
             if step.name != _SEARCH:
                 return call_within(request.left, step.call)
-            future = self._searches.submit(step.call)
-            try:
-                return result_of(future, request.budget)
-            except BaseException:
-                future.cancel()
-                raise
+            return self._searches.run(step.call, request.budget)
 
         try:
             return run(self._steps(request), carried_out)
@@ -172,10 +166,6 @@ class Recaller:
         except Exception as error:
             return _degraded(error, request.budget, request.on_error)
 
-    def close(self) -> None:
-        """Begin no search any more."""
-        self._searches.shutdown()
-
     def _steps(self, request: RecallRequest) -> _Plan:
         found = yield _Step(
             _SEARCH, partial(self._search, request), partial(self._asearch, request)
@@ -185,7 +175,7 @@ class Recaller:
         if (reranker := self._reranker) is not None:
             call = partial(reranked, reranker, request.search, found)
             # It may hang, and must not keep others from searching.
-            step = _Step("The reranker", call, lambda: asyncio.wrap_future(begin(call)))
+            step = _Step("The reranker", call, partial(acall, call))
             found = yield from _optional(step, request, found)
         found = best_of(
             request.search,
@@ -250,7 +240,7 @@ class Recaller:
         return await self._access.acall(found, in_thread, deadline=request.budget)
 
     async def _asearched(self, call: Callable[[], Recall]) -> Recall:
-        return await asyncio.wrap_future(self._searches.submit(call))
+        return await self._searches.arun(call)
 
 
 def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:

@@ -111,6 +111,13 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
         for row in self.get_many(list(changes)):
             self.update(row.id, None, {**row.payload, **changes[row.id]})
 
+    def change(self, row_id: str, vector: Vector | None, fields: dict[str, object]) -> None:
+        """Set some fields of a row and, unless it is None, its vector, where the row is there."""
+        if vector is None:
+            self.merge_payloads({row_id: fields})
+        elif (row := self.get(row_id)) is not None:
+            self.update(row_id, vector, {**row.payload, **fields})
+
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""
         for row_id in ids:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import glob
 import logging
 import threading
@@ -13,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.concurrency import WorkerPool, shielded
 from mem0_integrations.data_folder import keep_private, make_file, make_folder, storage_errors
 from mem0_integrations.errors import (
     BackendError,
@@ -93,6 +92,7 @@ class EmbeddedEngine(GraphEngine):
             self._session.close()
             raise self._damaged(f"a part of its log could not be read and lies in {lost.name}")
 
+    @shielded
     def run(self, batch: Batch) -> list[Rows]:
         """Run a batch and return the rows of each query."""
         with self._translated():
@@ -110,19 +110,22 @@ class EmbeddedEngine(GraphEngine):
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, in a thread."""
-        return await asyncio.wrap_future(self._pool.submit(partial(self.run, batch)))
+        return await self._pool.arun(partial(self.run, batch))
 
+    @shielded
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the constraints and indexes that are missing."""
         with self._translated(), self._writing:
             for query in schema:
                 self._session.execute(query)
 
+    @shielded
     def describe(self) -> str:
         """Return the engine's version and the path of its file."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         return f"kglite {version('kglite')} (path={self._path})"
 
+    @shielded
     def close(self) -> None:
         """Close the file."""
         self._pool.shutdown()
