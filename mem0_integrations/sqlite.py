@@ -158,7 +158,8 @@ class Database:
                 yield connection
             finally:
                 if connection.in_transaction:
-                    connection.execute("COMMIT")
+                    # There is nothing to commit, which a damaged index of words would refuse.
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:

@@ -30,6 +30,11 @@ _FILL: Final = (
     f"WHERE collection = '{_COLLECTION}'"
 )
 
+# Those that SQLite keeps the index in.
+_OWN_TABLES: Final = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'memories_text_*'"
+)
+
 
 def _columns(row: str) -> str:
     owner = " || ' ' || ".join(
@@ -84,9 +89,11 @@ def is_damaged(connection: sqlite3.Connection) -> bool:
     """Tell whether the index cannot be read, or contradicts itself."""
     try:
         connection.execute("INSERT INTO memories_text (memories_text) VALUES ('integrity-check')")
+        names = connection.execute(_OWN_TABLES).fetchall()
+        checks = (connection.execute(f"PRAGMA integrity_check({name})") for (name,) in names)
+        return any(check.fetchone() != ("ok",) for check in checks)
     except sqlite3.DatabaseError:
         return True
-    return False
 
 
 def replace(connection: sqlite3.Connection) -> None:

@@ -56,10 +56,6 @@ KNOWN_BROKEN: tuple[Broken, ...] = (
     ),
     # A recall in its time.
     Broken(
-        "test_an_index_of_words_costs_its_signal_alone",
-        "an index of words that cannot be read fails the recall",
-    ),
-    Broken(
         "test_a_graph_behind_a_server_costs_its_facts_alone",
         "the server searches with on_error='raise': a graph that is down fails every search",
     ),
