@@ -309,7 +309,7 @@ class Mem0Alone:
         parts: dict[str, Any] = {"llm": None, "extractor": SentenceExtractor()}
         own = mem0_embedder(embedder)
         config = {"vector_store": {"provider": "qdrant"}}
-        self._memory = memory_of(parsed_config(config, folder, embedder=own, **parts))
+        self._memory = memory_of(parsed_config(config, folder, embedder=own, **parts), folder)
         self._memory.embedding_model = own
 
     def fill(self, user: str, turns: Sequence[Turn]) -> None:

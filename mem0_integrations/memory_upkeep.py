@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -15,7 +14,7 @@ from typing import Any, Final, Self
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.concurrency import WorkerPool, begin, shielded
+from mem0_integrations.concurrency import WorkerPool, acall, begin, shielded
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
@@ -219,7 +218,7 @@ class MemoryUpkeep(MemoryAccess):
 
     async def aclose(self, timeout: float | None = _CLOSE_SECONDS) -> bool:
         """Async twin of `close`."""
-        return await asyncio.to_thread(self.close, timeout)
+        return await acall(partial(self.close, timeout))
 
     def __enter__(self) -> Self:
         return self

@@ -184,7 +184,15 @@ class SwitchedEngine(GraphEngine):
         self._engine.close()
 
 
-_ROW_BY_ROW: Final = ("get", "get_many", "update", "merge_payloads", "delete", "delete_many")
+_ROW_BY_ROW: Final = (
+    "get",
+    "get_many",
+    "update",
+    "merge_payloads",
+    "delete",
+    "delete_many",
+    "erase",
+)
 
 
 def switch_store(store: Any, parts: Parts) -> None:
@@ -207,7 +215,7 @@ def switch_store(store: Any, parts: Parts) -> None:
 
     # Several rows at once are asked for through the connection of a `PGVector`.
     names = ["_get_cursor"] if hasattr(kind, "_get_cursor") else _ROW_BY_ROW
-    methods = {name: switched(name) for name in names}
+    methods = {name: switched(name) for name in names if hasattr(kind, name)}
     # Of the same name: it is to be served as what it is.
     store.__class__ = type(kind.__name__, (kind,), {"insert": insert, **methods})
 

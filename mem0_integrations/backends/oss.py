@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -36,7 +37,6 @@ from mem0_integrations.recall.versions import (
     changes_of,
     first_top_k,
     known_at,
-    newest_first,
     not_found,
     without_gaps,
 )
@@ -155,10 +155,13 @@ class OSSBackend(Backend):
         """Return a page of the scope's memories, newest first."""
         pushed, _ = split_equalities(filters or {})
         wanted: dict[str, object] = {**pushed, **mem0_ids(scope)}
+        # Which of its rows are shown, a store does not know where there are other conditions.
+        skip = 0 if filters or not self._store.paged else offset
         with translated("list"):
-            results = self._all(wanted)
-        found = list(self._kept(results, scope, filters, None))
-        return newest_first(found)[offset : offset + limit]
+            rows = self._store.newest(wanted, skip=skip, limit=limit + offset - skip)
+            items = (item_of(row.id, row.payload, None) for row in rows)
+            kept = self._kept(items, scope, filters, None)
+            return [*islice(kept, offset - skip, limit + offset - skip)]
 
     def get(self, scope: Scope, memory_id: str) -> Memory | None:
         """Return a memory of the scope, or None."""

@@ -102,6 +102,26 @@ class VectorMemories:
             rows = self._store.every({**equals, **mem0_ids(scope)})
         return list(self._of(scope, rows))
 
+    def newest(self, scope: Scope, equals: Mapping[str, str], limit: int) -> Iterator[Memory]:
+        """Yield the memories of a scope, the newest first, of equally new ones by their ids.
+
+        Args:
+            scope: Whose.
+            equals: Metadata that must be the same.
+            limit: How many will be taken, more or less.
+        """
+        with translated("list"):
+            yield from self._of(
+                scope, self._store.newest({**equals, **mem0_ids(scope)}, limit=limit)
+            )
+
+    def count(self, scope: Scope, equals: Mapping[str, str]) -> int:
+        """Return how many memories a scope has."""
+        if not self._store.paged:
+            return len(self.list(scope, equals))
+        with translated("count"):
+            return self._store.count({**equals, **mem0_ids(scope)})
+
     def search(
         self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
     ) -> Iterator[Memory]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar, Unpack
 
 from mem0_integrations.arguments import check_integer, check_score
-from mem0_integrations.concurrency import shielded
+from mem0_integrations.concurrency import acall, shielded
 from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.following import KnowledgeGraph, RelatedOptions, RelationsOptions
 from mem0_integrations.graph import cypher, facts
@@ -321,7 +320,7 @@ class GraphMemory(KnowledgeGraph):
 
     async def _arun(self, plan: GraphPlan[T]) -> T:
         if not self._prepared:
-            await asyncio.to_thread(self._prepare)
+            await acall(self._prepare)
         return await arun(plan, self.engine.arun)
 
     def _prepare(self) -> None:

@@ -139,6 +139,7 @@ class Mem0Store(BaseStore):
         now = datetime.now(UTC)
         return sum(home.ask(lambda documents: documents.sweep(now)) for home in self._homes)
 
+    @shielded
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Delete what has expired every few minutes, in a thread.
 
@@ -152,6 +153,7 @@ class Mem0Store(BaseStore):
         configured = (self.ttl_config or {}).get("sweep_interval_minutes")
         return self._sweeper.start(60 * (sweep_interval_minutes or configured or _SWEEP_MINUTES))
 
+    @shielded
     def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
         """Stop the sweeper; returns whether it has ended within `timeout` seconds."""
         return self._sweeper.stop(timeout)

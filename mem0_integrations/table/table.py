@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from itertools import islice
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +22,11 @@ from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.recall.fusion import PLACE, Query, Scores, fused
 from mem0_integrations.sqlite import Database, words_error
 from mem0_integrations.table import full_text
-from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp
+from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp, indices
 from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
-from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS
+from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS, TIMES
 from mem0_integrations.table.selection import Selection
+from mem0_integrations.table.traces import Traces
 
 __all__ = ["Table"]
 
@@ -49,7 +53,10 @@ _UPDATE_VECTOR: Final = (
 )
 # SQLite takes a limited number of values in a statement.
 _BATCH: Final = 500
+# Rows that are listed while others wait.
+_PAGE: Final = 1_000
 _MOSTLY: Final = 2
+_PAUSE: Final = 0.001
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -77,11 +84,14 @@ class Table:
         self._database = database
         self._dimension = dimension
         self._matrices = matrices
+        self._traces = Traces(database)
         self._name = name
 
     def sibling(self, name: str) -> Table:
         """Return another collection of the same file."""
-        return Table(self._database, self._dimension, self._matrices, name)
+        other = copy.copy(self)
+        other._name = name
+        return other
 
     @_healing
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
@@ -89,7 +99,7 @@ class Table:
 
         One with a known id is replaced.
         """
-        with self._database.read() as connection:
+        with self._database.turn, self._database.read() as connection:
             with self._database.write():
                 before = _stamp(connection)
                 (last,) = connection.execute("SELECT max(seq) FROM memories").fetchone()
@@ -114,7 +124,8 @@ class Table:
                 added_rows = Matrix(seqs, units, places)
                 self._matrices.extend(self._name, [row.ids for row in rows], added_rows, change)
             else:
-                self._matrices.drop(self._name, change)
+                seqs = self._seqs(connection, ids)
+                self._matrices.drop(self._name, seqs, {row.ids for row in rows}, change)
 
     def nearest(self, selection: Selection, unit: _Units, limit: int) -> list[Record]:
         """Return the selected memories nearest to a unit vector, with their scores."""
@@ -146,7 +157,7 @@ class Table:
                 raise words_error(error, self._database.path) from error
             signals = query.signals(
                 similarities,
-                [_indices(matrix.seqs, rows) for rows in found],
+                [indices(matrix.seqs, rows) for rows in found],
                 matrix.places,
                 matrix.neighbours,
             )
@@ -158,7 +169,7 @@ class Table:
     ) -> Scores:
         similarities = np.zeros(len(matrix.seqs))
         for seq, memory_id in self._rows(connection, "seq, id", list(near)):
-            similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
+            similarities[indices(matrix.seqs, np.array([seq]))] = near[memory_id]
         return similarities
 
     def _best(
@@ -207,11 +218,57 @@ class Table:
         with self._database.read() as connection:
             return list(islice(self._records(connection, selection), limit))
 
+    def listed(
+        self,
+        selection: Selection,
+        by: Literal["created_at", "updated_at"] = "created_at",
+        *,
+        skip: int = 0,
+        at_once: int = _PAGE,
+    ) -> Iterator[Record]:
+        """Yield the selected memories, the newest first, of equally new ones by their ids.
+
+        Without a column to select by, the last added come first. Others may use the file between
+        two pages.
+
+        Args:
+            selection: What to select.
+            by: Which of their times counts.
+            skip: How many to leave out first, whether or not they match.
+            at_once: How many are read at first.
+        """
+        where, values = selection.where(self._name)
+        hits = " AND ".join("instr(payload, ?)" for _ in selection.parts)
+        shown = f"CASE WHEN {hits} THEN payload END" if hits else "payload"
+        # As long as they tie, the ids go on.
+        age = TIMES[by] if selection.ids else "seq"
+        rest = f" AND {age} <= ? AND ({age} < ? OR id > ?)"
+        order = f"ORDER BY {age} DESC, id LIMIT ? OFFSET ?"
+        last: tuple[Any, ...] = ()
+        at_once = max(1, min(at_once, _PAGE))
+        while True:
+            statement = (
+                f"SELECT id, {shown}, {age} FROM memories {where}{rest if last else ''} {order}"
+            )
+            with self._database.read() as connection:
+                rows = connection.execute(
+                    statement, (*selection.parts, *values, *last, at_once, skip)
+                ).fetchall()
+            for memory_id, payload, _ in rows:
+                if payload is not None:
+                    record = Record.read(memory_id, payload)
+                    if selection.matches is None or selection.matches(record.payload):
+                        yield record
+            if len(rows) < at_once:
+                return
+            memory_id, _, moment = rows[-1]
+            last, skip, at_once = (moment, moment, memory_id), 0, min(2 * at_once, _PAGE)
+
     def count(self, selection: Selection) -> int:
         """Return how many memories are selected."""
+        if selection.matches:
+            return sum(1 for _ in self.listed(selection))
         with self._database.read() as connection:
-            if selection.matches:
-                return sum(1 for _ in self._records(connection, selection))
             where, values = selection.where(self._name)
             counted = connection.execute(f"SELECT count(*) FROM memories {where}", values)
             return int(counted.fetchone()[0])
@@ -226,7 +283,7 @@ class Table:
     def replace(self, memory_id: str, unit: _Units | None, payload: Encoded | None) -> bool:
         """Replace the vector or the payload of a memory, or both; False if there is none."""
         key = self._name, memory_id
-        with self._rewriting() as connection:
+        with self._rewriting([memory_id], [payload] if payload else []) as connection:
             blob = None if unit is None else unit.tobytes()
             known = connection.execute(_UPDATE_VECTOR, (blob, *key)).rowcount > 0
             if payload is not None:
@@ -236,29 +293,29 @@ class Table:
     @_healing
     def merge(self, changes: Mapping[str, Payload]) -> None:
         """Set fields of the payloads of memories, as far as they exist, in one transaction."""
-        with self._rewriting() as connection:
-            for memory_id, fields in changes.items():
-                record = self.find(memory_id)
-                if record is not None:
-                    row = encoded({**record.payload, **fields})
-                    connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
+        rows: list[Encoded] = []
+        with self._rewriting(list(changes), rows) as connection:
+            for record in self.find_many(list(changes)):
+                row = encoded({**record.payload, **changes[record.id]})
+                rows.append(row)
+                connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, record.id))
 
     @_healing
     def delete(self, ids: Sequence[str]) -> None:
         """Delete memories, as far as they exist, in one transaction."""
-        with self._rewriting() as connection:
+        with self._rewriting(ids, ()) as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
     @_healing
     def delete_selected(self, selection: Selection) -> int:
-        """Delete the selected memories in one transaction; return how many."""
-        with self._rewriting() as connection:
-            if selection.matches:
-                doomed = [record.id for record in self._records(connection, selection)]
-                connection.executemany(_DELETE, ((self._name, name) for name in doomed))
-                return len(doomed)
-            where, values = selection.where(self._name)
-            return connection.execute(f"DELETE FROM memories {where}", values).rowcount
+        """Delete the selected memories; return how many."""
+        deleted = 0
+        selected = self.listed(selection)
+        # Not all at once: meanwhile others wait.
+        while doomed := [record.id for record in islice(selected, _BATCH)]:
+            self.delete(doomed)
+            deleted += len(doomed)
+        return deleted
 
     def reindex(self) -> int:
         """Make the index of the words again and return the number of its memories."""
@@ -284,10 +341,20 @@ class Table:
         return True
 
     @_healing
-    def forget_deleted(self) -> None:
-        """Let the index of the words forget what was deleted."""
-        with self._database.write() as connection:
-            full_text.forget_deleted(connection)
+    def compact(self) -> None:
+        """Leave no byte of what was deleted in the file; others go on meanwhile.
+
+        Raises:
+            BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
+        """
+        with self._traces.taken() as traces:
+            first = more = True
+            while more:
+                with self._rewriting((), ()) as connection:
+                    more, first = full_text.merge(connection, first=first), False
+                # A lock that is taken again at once is not given to who waits for it.
+                time.sleep(_PAUSE)
+            self._database.compact(traces)
 
     def _rows(
         self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
@@ -299,6 +366,10 @@ class Table:
                 f"WHERE collection = ? AND id IN ({', '.join('?' * len(batch))})",
                 (self._name, *batch),
             )
+
+    def _seqs(self, connection: sqlite3.Connection, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        found = sorted(seq for (seq,) in self._rows(connection, "seq", ids))
+        return np.array(found, dtype=np.int64)
 
     def _records(self, connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
         where, values = selection.where(self._name)
@@ -315,12 +386,13 @@ class Table:
         if known is not None:
             return known
         where, values = selection.where(self._name)
-        # In the order that rows are appended in, so that ties always rank alike.
         rows = connection.execute(
             f"SELECT seq, vector, {', '.join((*PLACE_COLUMNS, *THREAD_COLUMNS))} "
-            f"FROM memories {where} ORDER BY seq",
+            f"FROM memories {where}",
             values,
         ).fetchall()
+        # In the order that rows are appended in, so that ties always rank alike.
+        rows.sort(key=itemgetter(0))
         vectors = np.frombuffer(b"".join(vector for _, vector, *_ in rows), dtype=np.float32)
         matrix = Matrix(
             np.array([seq for seq, *_ in rows], dtype=np.int64),
@@ -331,29 +403,29 @@ class Table:
         return matrix
 
     @contextmanager
-    def _rewriting(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction that changes or deletes rows."""
-        with self._database.read() as connection:
+    def _rewriting(
+        self, ids: Sequence[str], rows: Iterable[Encoded]
+    ) -> Iterator[sqlite3.Connection]:
+        """Run a transaction that changes or deletes rows.
+
+        Args:
+            ids: Those of the rows.
+            rows: What the rows hold afterwards, as far as they are there.
+        """
+        with self._database.turn, self._database.read() as connection:
             with self._database.write():
                 before = _stamp(connection)
-                yield connection
+                seqs = self._seqs(connection, ids)
+                with self._traces.noted(connection, self._name, ids):
+                    yield connection
                 change = before, _stamp(connection)
-            self._matrices.drop(self._name, change)
+            self._matrices.drop(self._name, seqs, {row.ids for row in rows}, change)
 
 
 def _similarities(matrix: Matrix, unit: _Units) -> Scores:
     # Not `@`: BLAS would wake threads that keep spinning beside the embedder's own.
     scores: Scores = np.clip(np.einsum("md,d->m", matrix.vectors, unit), 0, 1).astype(np.float64)
     return scores
-
-
-def _indices(seqs: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where in rising row numbers some of them are; those that are not are left out."""
-    if not len(seqs):
-        return seqs
-    places = np.minimum(np.searchsorted(seqs, rows), len(seqs) - 1)
-    known: npt.NDArray[np.int64] = places[seqs[places] == rows]
-    return known
 
 
 def _stamp(connection: sqlite3.Connection) -> Stamp:

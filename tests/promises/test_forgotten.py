@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from mem0_integrations import ForgetResult, MemoryNotFoundError, RetryPolicy, Scope
+from mem0_integrations import BackendError, ForgetResult, MemoryNotFoundError, RetryPolicy, Scope
 from mem0_integrations.langchain import Mem0ChatMessageHistory
+from mem0_integrations.outbox import OutboxCounts
 from tests.paths import LivingPath, MemoryPath, Way, ways
 from tests.switches import PATIENCE, Gate
 
@@ -211,3 +212,31 @@ async def test_a_process_that_dies_while_it_forgets_has_forgotten(path: MemoryPa
     path.dies(say_and_forget, "graph")
     await path.flush()
     assert await answers(path) == []
+
+
+@pytest.mark.timeout(300)
+@ways(lambda way: way.store != "platform" and way.stumbles is None)
+async def test_a_process_that_dies_before_it_erases_has_forgotten(path: MemoryPath) -> None:
+    """To forget is a promise from when it was asked for."""
+    path.dies(say_and_forget, "rows")
+    await path.flush()
+    assert await answers(path) == []
+    assert path.memory.outbox_counts() == OutboxCounts()
+
+
+@ways(beside_a_graph)
+async def test_a_graph_that_is_down_is_forgotten_when_it_is_back(path: MemoryPath) -> None:
+    """What was erased is said, and what was not; nothing else waits for it."""
+    await path.say(HOME)
+    await path.flush()
+    path.parts.graph.stumble(1_000_000)
+    with pytest.raises(BackendError, match="graph"):
+        await path.forget()
+    assert await path.texts() == []
+    assert [memory.text for memory in await path.say(DRINK)] == [DRINK]
+    path.parts.graph.stumble(0)
+    await path.flush()
+    path.reopen()
+    await path.flush()
+    assert [text for text in await answers(path) if "Oslo" in text] == []
+    assert await path.texts() == [DRINK]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mem0_integrations.concurrency import LoopThread, shielded
+from mem0_integrations.concurrency import LoopThread, acall, shielded
 from mem0_integrations.errors import (
     BackendError,
     ClosedError,
@@ -150,7 +150,7 @@ class Neo4jEngine(GraphEngine):
         These belong to one event loop, and a program may have any number: they get their own.
         """
         if not self._owned:
-            return await asyncio.to_thread(self.run, batch)
+            return await acall(partial(self.run, batch))
         return await self._loop.arun(self._run_there(batch))
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
@@ -212,7 +212,7 @@ class Neo4jEngine(GraphEngine):
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
-        await asyncio.to_thread(self.close)
+        await acall(self.close)
 
     def _session(self) -> neo4j.Session:
         return self._driver.session(database=self._database)
