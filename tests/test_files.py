@@ -322,6 +322,14 @@ def test_random_damage_gives_our_own_errors(seed: int, tmp_path: Path) -> None:
     memory.close(timeout=0.5)
 
 
+def test_a_damaged_history_of_a_config_is_named(tmp_path: Path, minilm: MiniLM) -> None:
+    """Mem0 opens it before anything of this package does."""
+    open_store("chroma", tmp_path, minilm).close()
+    garbage(tmp_path / "history.db")
+    with pytest.raises(CorruptFileError, match=r"history\.db"):
+        open_store("chroma", tmp_path, minilm)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import math
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
