@@ -530,6 +530,7 @@ def test_a_file_of_before_documents_is_completed(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as file:
         for (name,) in file.execute("SELECT name FROM pragma_table_info('memories')").fetchall():
             if name.startswith("document_"):
+                file.execute("DROP INDEX IF EXISTS memories_paths")
                 file.execute(f"DROP INDEX memories_{name}")
                 file.execute(f"ALTER TABLE memories DROP COLUMN {name}")
     with closing(SQLiteVectorStore(path, dimension=3)) as store:
