@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, NamedTuple, Self, Unpack
+from typing import Final, Literal, NamedTuple, Self, Unpack
 
 from mem0_integrations.arguments import (
     OnError,
@@ -22,20 +22,27 @@ from mem0_integrations.arguments import (
     search_request,
 )
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.changes.delivery import deliver
-from mem0_integrations.concurrency import WorkerPool, result_of
+from mem0_integrations.changes.delivery import MemoryDelivery
+from mem0_integrations.concurrency import bell, result_of, shielded
 from mem0_integrations.errors import BackendError, ScopeError
+from mem0_integrations.filters import compile_filters
 from mem0_integrations.following import Follower
 from mem0_integrations.memory_upkeep import MemoryUpkeep
 from mem0_integrations.messages import MessageLike, MessagesLike
 from mem0_integrations.options import ImportOptions, RecallOptions, RememberOptions
 from mem0_integrations.outbox import Outbox
-from mem0_integrations.outbox.ledger import Status
-from mem0_integrations.outbox.outbox import Receipt
+from mem0_integrations.outbox.delivery import Receipt
 from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.recall.refinement import Reranker
 from mem0_integrations.recall.steps import Recaller, RecallRequest
-from mem0_integrations.records import BulkResult, ForgetResult, Memory, Recall, WriteResult
+from mem0_integrations.records import (
+    BulkResult,
+    ForgetResult,
+    Memory,
+    Recall,
+    WriteResult,
+    WriteStatus,
+)
 from mem0_integrations.requests import AddRequest, Change
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope, ScopeLike
@@ -63,7 +70,9 @@ class AgentMemory(MemoryUpkeep):
     """The long-term memory of an agent. Make one with `connect`.
 
     Every method has an async twin whose name begins with `a`; it never blocks the event loop.
-    All may be called from any thread. Use it as a context manager, or call `close`.
+    All may be called from any thread. What the main thread calls, a thread of the memory carries
+    out: interrupted there, by Ctrl-C for example, a call goes on and ends, and harms nothing. Use
+    it as a context manager, or call `close`; a memory that is dropped is closed in a thread.
 
     Args:
         backend: The Mem0 behind it.
@@ -100,7 +109,7 @@ class AgentMemory(MemoryUpkeep):
         ranking: Ranking | None = None,
         reranker: Reranker | None = None,
         followers: Sequence[Follower] = (),
-        on_close: Callable[[float | None], None] | None = None,
+        on_close: Callable[[float | None], bool] | None = None,
     ) -> None:
         check_timeout("recall_timeout", recall_timeout)
         check_on_error(on_error)
@@ -116,9 +125,10 @@ class AgentMemory(MemoryUpkeep):
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._recaller = Recaller(self._access, size=backend.concurrency, reranker=reranker)
+        self._recaller = Recaller(self._access, reranker=reranker)
+        self._delivery = MemoryDelivery(backend, followers)
         # Apart, so that a full outbox holds up nothing else.
-        self._accepts = WorkerPool(backend.concurrency)
+        self._accepts = self._access.pool()
 
     @property
     def on_error(self) -> OnError:
@@ -270,15 +280,7 @@ class AgentMemory(MemoryUpkeep):
             include_tool_messages=include_tool_messages,
             on_error=on_error,
         )
-        if not write.request.messages:
-            return WriteResult("nothing", key=key)
-        receipt = self._accept(write.request)
-        if background and not receipt.done.done():
-            return receipt.accepted
-        try:
-            return _reported(result_of(receipt.done, timeout), write.on_error)
-        except TimeoutError:
-            return receipt.accepted
+        return self._remember(write) if write.request.messages else WriteResult("nothing", key=key)
 
     async def aremember(
         self, messages: MessagesLike, **options: Unpack[RememberOptions]
@@ -287,16 +289,23 @@ class AgentMemory(MemoryUpkeep):
         write = self._write(messages, **options)
         if not write.request.messages:
             return WriteResult("nothing", key=options.get("key"))
-        accepting = self._accepts.submit(partial(self._accept, write.request))
-        receipt = await asyncio.wrap_future(accepting)
+        done, ring = bell()
+
+        def accept() -> Receipt:
+            receipt = self._accept(write.request)
+            receipt.done.add_done_callback(ring)
+            return receipt
+
+        receipt = await self._accepts.arun(accept)
         if write.background:
             return receipt.accepted
         try:
-            done = asyncio.wrap_future(receipt.done)
-            return _reported(await asyncio.wait_for(done, write.timeout), write.on_error)
+            await asyncio.wait_for(done, write.timeout)
+            return _reported(receipt.done.result(), write.on_error)
         except TimeoutError:
             return receipt.accepted
 
+    @shielded
     def written(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
         """Tell what became of a write that was accepted under a key.
 
@@ -398,16 +407,30 @@ class AgentMemory(MemoryUpkeep):
         """Async twin of `remember_many`; `on_progress` is called in another thread."""
         return await self.in_thread(partial(self.remember_many, messages, **options))
 
-    def forget(self, scope: ScopeLike) -> ForgetResult:
+    @shielded
+    def forget(
+        self, scope: ScopeLike, *, filters: Mapping[str, object] | None = None
+    ) -> ForgetResult:
         """Erase everything of a scope: memories, history, raw messages, queued writes, graph.
+
+        What is to be forgotten is on disk before anything is erased. Where it breaks off or fails
+        it is tried again until it is done, at the latest by the next `connect`; writes of the
+        scope wait meanwhile.
 
         Args:
             scope: Whose; it must be given. A `user_id` alone covers what all agents and runs
                 stored for that user.
+            filters: Erase only the memories that these select, as in `recall`, and what belongs
+                to them: `{"thread_id": "t1"}` for one conversation, its transcript included. The
+                raw messages of the scope all go, because Mem0 does not say of which memories
+                they are.
 
         Raises:
             ScopeError: The scope is empty.
-            BackendError: Mem0 failed; some of it may be erased. Call it again.
+            InvalidFilterError: The filters are malformed; nothing was erased.
+            BackendTimeoutError: Something of the scope is still being written, or another process
+                is to erase it and has not come to it; it is erased as soon as possible.
+            BackendError: Mem0 or the graph failed; some of it may be erased. It is tried again.
 
         Example:
             >>> from mem0_integrations import connect
@@ -418,15 +441,28 @@ class AgentMemory(MemoryUpkeep):
         """
         if scope is None:
             raise ScopeError("forget needs the scope that is to be erased.")
+        passes = compile_filters(filters) if filters else None
+
+        def matches(request: AddRequest) -> bool:
+            return passes is not None and passes(request.record)
+
         erased = self.scope_of(scope)
         self._access.require_open()
-        with self._outbox.forgetting(erased) as writes:
-            result = self._access.forget(erased)
-        return dataclasses.replace(result, writes=writes)
+        result = self._outbox.forget(
+            erased, self._delivery, filters=filters or None, matches=matches if filters else None
+        )
+        if result.pending is not None:
+            raise BackendError(
+                f"The memories of {erased} are erased, but not what was made of them: "
+                f"{result.pending}"
+            )
+        return result
 
-    async def aforget(self, scope: ScopeLike) -> ForgetResult:
+    async def aforget(
+        self, scope: ScopeLike, *, filters: Mapping[str, object] | None = None
+    ) -> ForgetResult:
         """Async twin of `forget`."""
-        return await self.in_thread(partial(self.forget, scope))
+        return await self.in_thread(partial(self.forget, scope, filters=filters))
 
     def __deepcopy__(self, memo: dict[int, object]) -> Self:
         # It holds threads and open files: copies of what uses it share it.
@@ -471,10 +507,6 @@ class AgentMemory(MemoryUpkeep):
             on_error=self._checked_on_error(on_error),
         )
 
-    def _stop(self) -> None:
-        self._recaller.close()
-        self._accepts.shutdown()
-
     def _write(
         self,
         messages: MessagesLike,
@@ -502,11 +534,36 @@ class AgentMemory(MemoryUpkeep):
         )
         return _Write(request, background, timeout, on_error)
 
+    @shielded
+    def _remember(self, write: _Write) -> WriteResult:
+        receipt = self._accept(write.request)
+        if write.background and not receipt.done.done():
+            return receipt.accepted
+        try:
+            return _reported(result_of(receipt.done, write.timeout), write.on_error)
+        except TimeoutError:
+            return receipt.accepted
+
     def _accept(self, request: AddRequest) -> Receipt:
         self._access.require_open()
-        return self._outbox.accept(request, partial(deliver, self._backend, self._followers))
+        return self._outbox.accept(request, self._delivery)
 
+    @shielded
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
+        if any(request.infer for request in batch) and self._backend.extracts:
+            # What a model finds is kept between the attempts, as that of any turn.
+            statuses = [self._imported(request) for request in batch]
+        else:
+            statuses = self._import_at_once(scope, batch)
+        counts = Counter(statuses)
+        return BulkResult(
+            stored=counts["stored"], nothing=counts["nothing"], duplicates=counts["duplicate"]
+        )
+
+    def _imported(self, request: AddRequest) -> WriteStatus:
+        return _reported(result_of(self._accept(request).done, None), "raise").status
+
+    def _import_at_once(self, scope: Scope, batch: Sequence[AddRequest]) -> list[WriteStatus]:
         ledger = self._outbox.ledger
         with self._access.held(scope):
             known = ledger.known(scope, [request.key for request in batch])
@@ -518,16 +575,12 @@ class AgentMemory(MemoryUpkeep):
                 if new
                 else []
             )
-            statuses: dict[str, Status] = {
-                key: "stored" if count else "nothing"
-                for key, count in zip(new, stored, strict=True)
-            }
-            ledger.record(scope, statuses)
-        return BulkResult(
-            stored=sum(map(bool, stored)),
-            nothing=sum(not count for count in stored),
-            duplicates=len(batch) - len(new),
-        )
+            statuses: list[Literal["stored", "nothing"]] = [
+                "stored" if count else "nothing" for count in stored
+            ]
+            ledger.record(scope, dict(zip(new, statuses, strict=True)))
+        duplicates: list[WriteStatus] = ["duplicate"] * (len(batch) - len(new))
+        return [*statuses, *duplicates]
 
     def _checked_on_error(self, on_error: OnError | None) -> OnError:
         check_on_error(on_error)

@@ -182,6 +182,8 @@ class ForgetResult:
         writes: Queued writes, dead letters and accepted keys.
         relations: Facts of the graph.
         transcript: Messages of transcripts.
+        keys: Idempotency keys of memories that a filter selected; they may be used again.
+        pending: What could not be erased yet, why, and what happens or is to be done then.
 
     Example:
         >>> ForgetResult(memories=2, history=3).memories
@@ -194,6 +196,8 @@ class ForgetResult:
     writes: int = 0
     relations: int = 0
     transcript: int = 0
+    keys: frozenset[str] = frozenset()
+    pending: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +210,7 @@ class MemoryChange:
         old_text: The text before, None for `ADD`.
         new_text: The text after, None for `DELETE`.
         at: When (aware UTC), if known.
+        metadata: The metadata then, as far as it is known.
 
     Example:
         >>> MemoryChange("m1", "UPDATE", "I like tea.", "I like coffee.", at=None).new_text
@@ -217,6 +222,7 @@ class MemoryChange:
     old_text: str | None
     new_text: str | None
     at: datetime | None
+    metadata: Mapping[str, object] | None = None
 
 
 DocumentKind: TypeAlias = Literal["item", "message"]
@@ -266,7 +272,7 @@ class VectorMemory:
     Attributes:
         id: Its id, a UUID.
         text: The text.
-        metadata: JSON-serialisable values.
+        metadata: JSON-serialisable values; others that the memory has stay.
         created_at: When it was first said (aware UTC).
         vector: The text's vector, of the store's dimension; None to keep the one that the memory
             has, or to have the text embedded.

@@ -6,17 +6,27 @@ import builtins
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol, Self, TypeAlias
+from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 from mem0_integrations.messages import Mem0Message
 from mem0_integrations.recall.ranking import Ranking
 from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.scope import Scope
 
-__all__ = ["MEM0_THRESHOLD", "AddRequest", "Change", "Changing", "MemorySource", "SearchRequest"]
+__all__ = [
+    "MEM0_THRESHOLD",
+    "AddRequest",
+    "Attempt",
+    "Change",
+    "Changing",
+    "MemorySource",
+    "OnlyAttempt",
+    "SearchRequest",
+    "Statement",
+]
 
 # The least cosine similarity of a search that does not say.
 MEM0_THRESHOLD: Final = 0.1
@@ -70,6 +80,18 @@ class SearchRequest:
         return MEM0_THRESHOLD * self.ranking.vector
 
 
+class Statement(NamedTuple):
+    """What one memory of a turn says.
+
+    Attributes:
+        text: The text.
+        fields: What Mem0 notes beside it: `role`, `actor_id` or `attributed_to`.
+    """
+
+    text: str
+    fields: Mapping[str, object]
+
+
 @dataclass(frozen=True, slots=True)
 class AddRequest:
     """What to store.
@@ -81,6 +103,8 @@ class AddRequest:
         created_at: When it was said (aware UTC).
         infer: Whether statements are extracted, or the messages kept as they are.
         metadata: The application's own values, JSON-serialisable, checked already.
+        statements: What was found in the messages; None where that was not looked for yet. Every
+            attempt to store it stores these.
     """
 
     messages: tuple[Mem0Message, ...]
@@ -89,6 +113,13 @@ class AddRequest:
     created_at: datetime
     infer: bool = True
     metadata: Mapping[str, object] = field(default_factory=dict)
+    statements: tuple[Statement, ...] | None = None
+
+    @property
+    def record(self) -> dict[str, object]:
+        """What a metadata filter can ask about it before it is stored."""
+        times = {"created_at": self.created_at, "updated_at": self.created_at}
+        return {**self.metadata, **times}
 
     def dump(self) -> str:
         """Return it as JSON, but for the scope and the key."""
@@ -98,6 +129,7 @@ class AddRequest:
                 "created_at": self.created_at.isoformat(),
                 "infer": self.infer,
                 "metadata": self.metadata,
+                "statements": self.statements,
             }
         )
 
@@ -112,6 +144,7 @@ class AddRequest:
             created_at=datetime.fromisoformat(data["created_at"]),
             infer=data["infer"],
             metadata=data["metadata"],
+            statements=_statements(data.get("statements")),
         )
 
 
@@ -128,6 +161,28 @@ class Change:
     scope: Scope
     keys: tuple[str, ...] = ()
     memory_ids: tuple[str, ...] = ()
+
+
+class Attempt(Protocol):
+    """One try to carry a write out. It may be given up while it goes on."""
+
+    def keep(self, body: str) -> None:
+        """Put on disk what the write has become, for the attempts that may follow."""
+
+    def applying(self) -> AbstractContextManager[None]:
+        """Change something: when no other attempt at the write does, and not when given up."""
+        ...
+
+
+class OnlyAttempt:
+    """That of a write which is not queued: whoever asked for it asks again."""
+
+    def keep(self, body: str) -> None:
+        """Keep nothing."""
+
+    def applying(self) -> AbstractContextManager[None]:
+        """Change something."""
+        return nullcontext()
 
 
 Changing: TypeAlias = Callable[[Change], AbstractContextManager[None]]
@@ -154,3 +209,7 @@ class MemorySource(Protocol):
     @abstractmethod
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first."""
+
+
+def _statements(data: object) -> tuple[Statement, ...] | None:
+    return None if not isinstance(data, list) else tuple(Statement(*each) for each in data)

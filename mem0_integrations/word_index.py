@@ -9,13 +9,13 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mem0_integrations.dialect import mem0_ids
-from mem0_integrations.errors import Mem0IntegrationsError
+from mem0_integrations.errors import CorruptFileError, Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.following import Follower
 from mem0_integrations.recall.fusion import Query
@@ -127,21 +127,19 @@ class WordIndex(Follower):
         """Read the words of memories again when the block has ended, however it ends."""
         return self._noted(change.scope, change.keys, change.memory_ids)
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Leave no words of memories that are taken back."""
-        with ExitStack() as noted:
-            for scope in {memory.scope for memory in memories}:
-                own = [memory.id for memory in memories if memory.scope == scope]
-                noted.enter_context(self._noted(scope, (), own))
-            undo()
-        self._erase_deleted()
-
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Erase the words of a scope, then its memories."""
-        with self._noted(scope, (), None):
-            self._words.delete_selected(select(mem0_ids(scope)))
-            result = forget()
-        self._erase_deleted()
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Erase the words of a scope, then its memories; those that are left are read again."""
+        result = None
+        try:
+            with self._noted(scope, (), None):
+                self._words.delete_selected(select(mem0_ids(scope)))
+                result = forget()
+            self._erase_deleted()
+        except CorruptFileError as error:
+            self.failure = error
+            return self.left_over(result or forget(), error)
         return result
 
     def rebuild(self, scope: Scope) -> int:

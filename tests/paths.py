@@ -13,7 +13,7 @@ the fixture `path` runs on each of them, and its id says which:
 `MemoryPath` calls the sync method or its async twin, with a scope that no other test uses. All
 parts are real: Mem0, the stores, the package's own server over loopback. Only what an application
 brings itself is made for the tests, and has a `Switch`, by which it stumbles, hangs or kills its
-process: the embedder, the chat model, the engine of a graph, and the `insert` of a vector store.
+process: the embedder, the chat model, the engine of a graph, and the rows of a vector store.
 
 On a way whose embedder or store stumbles, each write of `MemoryPath` meets `STUMBLES` failures;
 that it did is checked at the end. `MemoryPath.dies` lives a story in a process that is killed.
@@ -71,7 +71,8 @@ from tests.switches import (
     Repeating,
     SwitchedEmbeddings,
     SwitchedEngine,
-    switch_inserts,
+    switch_history,
+    switch_store,
 )
 
 MODELS = (
@@ -232,7 +233,8 @@ def open_memory(
         closing.callback(target.close)
         closing.callback(lambda: Collections.of(target).close())
         options["lexical"] = way.follower == "words"
-    switch_inserts(target.vector_store, parts)
+    switch_store(target.vector_store, parts)
+    switch_history(target.db, parts)
     memory = connect(target, **options)
     closing.callback(memory.close, timeout=1)
     return memory

@@ -5,7 +5,6 @@ All of it is given to the package, or lies below it; nothing of the package is r
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -21,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from mem0_integrations.concurrency import begin
+from mem0_integrations.concurrency import acall
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 from tests.stores import memory_answer
@@ -58,17 +57,25 @@ class Switch:
 
 
 class Gate:
-    """A hook at which the first call waits until it is let through; the others go on."""
+    """A hook at which one call waits until it is let through; the others go on.
 
-    def __init__(self) -> None:
+    Args:
+        passed: How many calls go on before that one.
+    """
+
+    def __init__(self, passed: int = 0) -> None:
         self._lock = threading.Lock()
+        self._passed = passed
         self.thread: threading.Thread | None = None
         self.reached, self.opened = threading.Event(), threading.Event()
 
     def __call__(self) -> None:
         with self._lock:
-            first, self.thread = self.thread is None, self.thread or threading.current_thread()
-        if first:
+            self._passed -= 1
+            held = self._passed == -1
+            if held:
+                self.thread = threading.current_thread()
+        if held:
             self.reached.set()
             assert self.opened.wait(PATIENCE)
 
@@ -82,6 +89,10 @@ class Parts:
     store: Switch = field(default_factory=Switch)
     stored: Switch = field(default_factory=Switch)
     """Called after an insert."""
+    rows: Switch = field(default_factory=Switch)
+    """Called before rows of a store are read or changed by their ids."""
+    history: Switch = field(default_factory=Switch)
+    """Called before something is written into Mem0's history."""
     graph: Switch = field(default_factory=Switch)
     answered: Callable[[], object] = lambda: None
     """Called when the model has answered."""
@@ -160,7 +171,7 @@ class SwitchedEngine(GraphEngine):
 
     async def arun(self, batch: Batch) -> list[Rows]:
         # Not in a thread of the loop, which waits for one that hangs when it is closed.
-        await asyncio.wrap_future(begin(self._parts.graph))
+        await acall(self._parts.graph)
         return await self._engine.arun(batch)
 
     def prepare(self, schema: Sequence[str]) -> None:
@@ -173,8 +184,19 @@ class SwitchedEngine(GraphEngine):
         self._engine.close()
 
 
-def switch_inserts(store: Any, parts: Parts) -> None:
-    """Put a switch before and after what a real vector store inserts, as a subclass of its own."""
+_ROW_BY_ROW: Final = (
+    "get",
+    "get_many",
+    "update",
+    "merge_payloads",
+    "delete",
+    "delete_many",
+    "erase",
+)
+
+
+def switch_store(store: Any, parts: Parts) -> None:
+    """Put switches around what a real vector store inserts and changes: in a class of its own."""
     if hasattr(collection := getattr(store, "collection", None), "upsert"):
         # Chroma's, in which the package writes several rows at once.
         store.collection = _Switched(collection, parts)
@@ -184,12 +206,37 @@ def switch_inserts(store: Any, parts: Parts) -> None:
     def insert(self: Any, *args: Any, **options: Any) -> Any:
         return parts.around(partial(kind.insert, self, *args, **options))
 
+    def switched(name: str) -> Callable[..., Any]:
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            parts.rows()
+            return getattr(kind, name)(self, *args, **options)
+
+        return call
+
+    # Several rows at once are asked for through the connection of a `PGVector`.
+    names = ["_get_cursor"] if hasattr(kind, "_get_cursor") else _ROW_BY_ROW
+    methods = {name: switched(name) for name in names if hasattr(kind, name)}
     # Of the same name: it is to be served as what it is.
-    store.__class__ = type(kind.__name__, (kind,), {"insert": insert})
+    store.__class__ = type(kind.__name__, (kind,), {"insert": insert, **methods})
+
+
+def switch_history(manager: Any, parts: Parts) -> None:
+    """Put a switch before what Mem0's history takes, as a subclass of its own."""
+    kind = type(manager)
+
+    def switched(name: str) -> Callable[..., Any]:
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            parts.history()
+            return getattr(kind, name)(self, *args, **options)
+
+        return call
+
+    methods = {name: switched(name) for name in ("add_history", "batch_add_history")}
+    manager.__class__ = type(kind.__name__, (kind,), methods)
 
 
 class _Switched:
-    """A collection of Chroma's with a switch before and after what it stores."""
+    """A collection of Chroma's with switches around what it stores and changes."""
 
     def __init__(self, collection: Any, parts: Parts) -> None:
         self._collection = collection
@@ -197,6 +244,13 @@ class _Switched:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._collection, name)
-        if name not in ("add", "upsert"):
+        if name in ("add", "upsert"):
+            return lambda **given: self._parts.around(partial(method, **given))
+        if name not in ("get", "update", "delete"):
             return method
-        return lambda **given: self._parts.around(partial(method, **given))
+
+        def call(**given: Any) -> Any:
+            self._parts.rows()
+            return method(**given)
+
+        return call

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest, Changing, MemorySource, SearchRequest
+from mem0_integrations.requests import AddRequest, Attempt, Changing, MemorySource, SearchRequest
 from mem0_integrations.scope import Scope
 
 if TYPE_CHECKING:
@@ -35,16 +35,22 @@ class Backend(MemorySource, ABC):
         """Yield the memories of the scope, nearest first, as many as needed."""
 
     @abstractmethod
-    def add(self, request: AddRequest) -> list[Memory]:
-        """Store a turn and return the memories that it became."""
+    def add(self, request: AddRequest, attempt: Attempt) -> list[Memory]:
+        """Store a turn, or what is missing of it, and return the memories that it became.
+
+        Args:
+            request: The turn.
+            attempt: Keeps what was found in the turn, and fences what is changed.
+        """
 
     @abstractmethod
     def add_many(self, requests: Sequence[AddRequest]) -> list[int]:
         """Store many turns at once; returns how many memories each became."""
 
+    @property
     @abstractmethod
-    def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back what a write has stored whose scope was forgotten meanwhile."""
+    def extracts(self) -> bool:
+        """Whether a model of Mem0 finds the statements of a turn."""
 
     @abstractmethod
     def update(
@@ -62,8 +68,13 @@ class Backend(MemorySource, ABC):
         """Delete a memory of the scope; raises `MemoryNotFoundError`."""
 
     @abstractmethod
-    def forget(self, scope: Scope) -> ForgetResult:
-        """Erase everything of the scope."""
+    def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
+        """Erase everything of the scope, or what filters select of it; again, where it broke off.
+
+        Args:
+            scope: Whose.
+            filters: Checked already; None for everything.
+        """
 
     @abstractmethod
     def documents(self, kind: DocumentKind) -> RowDocuments:
@@ -102,10 +113,6 @@ class Backend(MemorySource, ABC):
     @abstractmethod
     def describe(self) -> dict[str, str]:
         """Say what this is, by part: Mem0's version, the store and where it lies, the models."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Release what this backend opened."""
 
 
 class AsyncBackend(ABC):

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -22,6 +21,7 @@ from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.rows import NewRow, Rows, Vectors, deepened
 from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.dialect import mem0_ids
+from mem0_integrations.filters import compile_filters
 from mem0_integrations.records import Address, Document
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import (
@@ -96,12 +96,10 @@ class RowDocuments:
 
     Args:
         rows: Where they lie, kept as an attribute.
-        lock: Held while something is read and then written.
     """
 
-    def __init__(self, rows: Rows, lock: threading.Lock) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
-        self._lock = lock
 
     def get(self, addresses: Sequence[Address]) -> builtins.list[Document | None]:
         """Return the documents at addresses, in their order."""
@@ -114,7 +112,7 @@ class RowDocuments:
         latest = {document.address: document for document in documents}
         with translated("store documents"):
             vectors = self.rows.embedded(text for item in latest.values() for text in item.texts)
-            with self._lock:
+            with self.rows.changing.hold(self._ids(latest)):
                 known = self._fetch(list(latest))
                 new: list[NewRow] = []
                 stale: set[str] = set()
@@ -130,12 +128,12 @@ class RowDocuments:
 
     def delete(self, addresses: Sequence[Address]) -> None:
         """Delete the documents at addresses, where there are any."""
-        with translated("delete documents"), self._lock:
+        with translated("delete documents"), self.rows.changing.hold(self._ids(addresses)):
             self._remove(dict(self._fetch(addresses).values()))
 
     def prolong(self, addresses: Sequence[Address], now: datetime) -> None:
         """Let documents that expire live for their `ttl` from now on."""
-        with translated("prolong documents"), self._lock:
+        with translated("prolong documents"), self.rows.changing.hold(self._ids(addresses)):
             ttls = {
                 row_id: body_of(payload).get("ttl")
                 for row_id, payload in self._fetch(addresses).values()
@@ -150,13 +148,18 @@ class RowDocuments:
 
     def sweep(self, now: datetime) -> int:
         """Delete the documents that have expired; returns how many."""
-        with translated("sweep documents"), self._lock:
-            expired = {
-                row.id: row.payload
-                for row in self.rows.list({EXPIRES_FIELD: _YES})
-                if (time := parse_time(row.payload.get(EXPIRES_AT_FIELD))) and time <= now
-            }
-            self._remove(expired)
+        with translated("sweep documents"):
+            found = self.rows.list({EXPIRES_FIELD: _YES})
+            ids = [row.id for row in found if _has_expired(row.payload, now)]
+            with self.rows.changing.hold(ids):
+                # Meanwhile it may have been put again, or prolonged.
+                known = self.rows.find([(row_id, {}) for row_id in ids])
+                expired = {
+                    row_id: payload
+                    for row_id, payload in known.items()
+                    if _has_expired(payload, now)
+                }
+                self._remove(expired)
         return len(expired)
 
     def list(self, prefix: tuple[str, ...]) -> builtins.list[Document]:
@@ -229,11 +232,19 @@ class RowDocuments:
             if rows is None:
                 return
 
-    def forget(self, scope: Scope) -> int:
-        """Delete the documents of a scope; returns how many."""
-        with translated("forget documents"), self._lock:
-            doomed = [row.id for row in self.rows.list(mem0_ids(scope))]
-            self.rows.delete_many(doomed)
+    def forget(self, scope: Scope, filters: Mapping[str, object] | None = None) -> int:
+        """Delete the documents of a scope; returns how many.
+
+        Args:
+            scope: Whose.
+            filters: Which of them: the last label of a path is the `thread_id`.
+        """
+        passes = compile_filters(filters)
+        with translated("forget documents"):
+            rows = self.rows.list(mem0_ids(scope))
+            doomed = [row.id for row in rows if not filters or passes(_record(row.payload))]
+            with self.rows.changing.hold(doomed):
+                self.rows.delete_many(doomed)
         return len(doomed)
 
     _only_searched: Mapping[str, object] = {_SEARCHABLE: _YES}
@@ -241,6 +252,10 @@ class RowDocuments:
     def _filter(self, prefix: tuple[str, ...]) -> Mapping[str, object]:
         """Return equalities that select the rows under a prefix, and perhaps more."""
         return path_filter(prefix)
+
+    def _ids(self, addresses: Iterable[Address]) -> builtins.list[str]:
+        """Return the ids that the documents at addresses may have."""
+        return [document_id(address) for address in addresses]
 
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         ids = {document_id(address): address for address in addresses}
@@ -325,12 +340,24 @@ class RowDocuments:
         self.rows.put(new, vectors)
 
 
+def _has_expired(payload: Payload, now: datetime) -> bool:
+    time = parse_time(payload.get(EXPIRES_AT_FIELD))
+    return time is not None and time <= now
+
+
 def _score(row: Row) -> float:
     return row.score or 0.0
 
 
 def _parts(payload: Payload) -> int:
     return int(body_of(payload).get("parts", 1))
+
+
+def _record(payload: Payload) -> dict[str, object]:
+    """Return what a filter can ask about a document."""
+    path = body_of(payload).get("path") or [None]
+    times = ("created_at", "updated_at")
+    return {"thread_id": path[-1], **{name: parse_time(payload.get(name)) for name in times}}
 
 
 def _address(payload: Payload) -> Address:

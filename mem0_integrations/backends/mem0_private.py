@@ -21,10 +21,11 @@ __all__ = [
     "has_entities",
     "is_expired",
     "locked",
-    "on_store",
     "postgres",
+    "relink_entities",
     "save_index",
     "settings_of",
+    "with_parts",
 ]
 
 
@@ -55,29 +56,27 @@ def has_entities(memory: Memory) -> bool:
     return memory._entity_store is not None
 
 
-def on_store(
-    memory: Memory, store: VectorStoreBase, entities: Callable[[], VectorStoreBase]
-) -> Memory:
-    """Return a copy of a memory that uses another vector store.
+def with_parts(memory: Memory, *, entity_store: Callable[[], object], **parts: object) -> Memory:
+    """Return a copy of a memory that uses other parts.
 
     Args:
         memory: It stays as it is.
-        store: In place of its own.
-        entities: Opens the collection of entities, when it is needed.
+        entity_store: Opens the collection of entities, when it is needed.
+        parts: In place of its own: `vector_store`, `embedding_model`, `llm`, `db`.
     """
     kind = type(memory)
 
-    class OnStore(kind):  # type: ignore[misc, valid-type]
-        _entity_store: VectorStoreBase | None = None
+    class WithParts(kind):  # type: ignore[misc, valid-type]
+        _entity_store: object = None
 
         @property
-        def entity_store(self) -> VectorStoreBase:
+        def entity_store(self) -> object:
             if self._entity_store is None:
-                self._entity_store = entities()
+                self._entity_store = entity_store()
             return self._entity_store
 
-    copied: Memory = object.__new__(OnStore)
-    copied.__dict__.update({**vars(memory), "vector_store": store, "_entity_store": None})
+    copied: Memory = object.__new__(WithParts)
+    copied.__dict__.update({**vars(memory), **parts, "_entity_store": None})
     return copied
 
 
@@ -105,6 +104,20 @@ def postgres(
         store._ensure_collection()
     with store._get_cursor(commit=commit) as cursor:
         yield cursor, sql, store._col()
+
+
+def relink_entities(memory: Memory, memory_id: str, text: str, ids: Mapping[str, str]) -> None:
+    """Let the entities of a text that has changed be found with it; what fails is logged.
+
+    Args:
+        memory: Whose memory it is.
+        memory_id: Its id.
+        text: What it says now.
+        ids: Its scope, in Mem0's spelling; Mem0 knows no app_id here.
+    """
+    filters = {key: value for key, value in ids.items() if key != "app_id"}
+    memory._remove_memory_from_entity_store(memory_id, filters)
+    memory._link_entities_for_memory(memory_id, text, filters)
 
 
 def save_index(store: VectorStoreBase) -> None:

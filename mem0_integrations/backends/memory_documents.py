@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Final
@@ -35,9 +34,8 @@ class MemoryDocuments(RowDocuments):
         rows: Its memories, kept as an attribute.
         template: Tells whose memories lie under a path.
         note: Takes entries of the history.
-        delete: Deletes a memory of a scope, by its id.
+        delete: Deletes a memory of a scope, by its id, which is held.
         changing: Held while memories change; afterwards, where they get ids of their own.
-        lock: Held while something is read and then written.
     """
 
     _only_searched: Mapping[str, object] = {}
@@ -50,9 +48,8 @@ class MemoryDocuments(RowDocuments):
         note: Callable[[Sequence[Mapping[str, object]]], None],
         delete: Callable[[Scope, str], None],
         changing: Changing,
-        lock: threading.Lock,
     ) -> None:
-        super().__init__(rows, lock)
+        super().__init__(rows)
         self._add_history = note
         self._template = template
         self._delete_memory = delete
@@ -69,9 +66,13 @@ class MemoryDocuments(RowDocuments):
     def _found_paths(self, prefix: tuple[str, ...]) -> None:
         """Return None, likewise."""
 
+    def _ids(self, addresses: Iterable[Address]) -> list[str]:
+        addresses = list(addresses)
+        # A memory that was not put here is known by its id.
+        return [*super()._ids(addresses), *(key for _, key in addresses if is_uuid(key))]
+
     def _fetch(self, addresses: Sequence[Address]) -> dict[Address, tuple[str, Payload]]:
         found = super()._fetch(addresses)
-        # A memory that was not put here is known by its id.
         rest = {address for address in addresses if is_uuid(address[1])} - found.keys()
         for row_id, payload in self._rows_at([(address[1], address) for address in rest]).items():
             document = self._read(row_id, payload)

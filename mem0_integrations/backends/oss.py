@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
@@ -19,22 +19,29 @@ from mem0_integrations.backends.documents import RowDocuments
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_config import name_of
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.mem0_private import is_expired, on_store
+from mem0_integrations.backends.mem0_private import is_expired, relink_entities, with_parts
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.rows import StoreRows, deepened
-from mem0_integrations.backends.statements import StatementWriter, memory_id_of
+from mem0_integrations.backends.statements import StatementWriter, memory_id_of, text_fields
+from mem0_integrations.backends.stores.base import Row
 from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.backends.vector_memories import VectorMemories
-from mem0_integrations.dialect import item_of, mem0_ids, memory_of, scope_filters
+from mem0_integrations.dialect import item_of, mem0_ids, memory_of
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters, record_of, split_equalities
 from mem0_integrations.learning.extraction import CheckedLLM, Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.recall.fusion import Query
-from mem0_integrations.recall.versions import changes_of, first_top_k, known_at, not_found
+from mem0_integrations.recall.versions import (
+    changes_of,
+    first_top_k,
+    known_at,
+    not_found,
+    without_gaps,
+)
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest, Changing, SearchRequest
+from mem0_integrations.requests import AddRequest, Attempt, Changing, SearchRequest
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import KEY_FIELD, is_uuid
 
@@ -46,6 +53,7 @@ logger = logging.getLogger(__name__)
 _Results: TypeAlias = tuple[list[dict[str, object]], bool]
 
 _COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
+_LINKED: Final = "linked_memory_ids"
 # The dimension of vectors that are only there because a vector store wants them.
 _UNSEARCHED: Final = 1
 
@@ -54,7 +62,6 @@ class OSSBackend(Backend):
     """`AgentMemory`'s operations on a `mem0.Memory`.
 
     Mem0's open-source dialect has no `app_id`: it is kept in the metadata and filtered there.
-    Mem0's own extraction still sees the other applications' memories of the same user.
 
     Args:
         memory: The Mem0 to use; it is not changed, except that it keeps the collections beside
@@ -63,7 +70,6 @@ class OSSBackend(Backend):
         llm: A model in place of the one that `memory` has.
         embedder: An embedder in place of the one that `memory` has.
         extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
-        owned: Whether `close` closes `memory`.
 
     Raises:
         DimensionMismatchError: The store holds vectors of another dimension.
@@ -76,24 +82,26 @@ class OSSBackend(Backend):
         llm: LangChainLLM | None = None,
         embedder: LangChainEmbedder | None = None,
         extractor: Extractor | None = None,
-        owned: bool = False,
     ) -> None:
         with translated("open the memory"):
             self._collections = Collections.of(memory)
             self._store = self._collections.memories
             self._store.check_dimension(embedder.embedding_dims if embedder else None)
             # A copy, so that the application's own object keeps its own models.
-            self._memory = on_store(memory, self._store, self._collections.entities)
             model = memory.llm if llm is None else llm
-            self._memory.llm = CheckedLLM(model)
-            self._memory.embedding_model = memory.embedding_model if embedder is None else embedder
+            self._memory = with_parts(
+                memory,
+                vector_store=self._store,
+                entity_store=self._collections.entities,
+                llm=CheckedLLM(model),
+                embedding_model=memory.embedding_model if embedder is None else embedder,
+            )
             self._history = History(memory.db)
         self._llm = llm
-        self._writer = StatementWriter(self._memory, self._store, extractor)
+        self._writer = StatementWriter(self._memory, self._store, self._history, extractor)
         self._original = memory
         self._model_name = name_of(model)
         self._extractor = extractor
-        self._owned = owned
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope without any of the ids that Mem0 can filter by."""
@@ -114,40 +122,20 @@ class OSSBackend(Backend):
         for results in deepened(nearest, itemgetter("id"), top_k):
             yield from self._kept(results, request.scope, request.filters, request.as_of)
 
-    def add(self, request: AddRequest) -> builtins.list[Memory]:
-        """Store a turn and return the memories that it became."""
-        if request.infer and self._extractor is None:
-            return self._add_through_mem0(request)
+    def add(self, request: AddRequest, attempt: Attempt) -> builtins.list[Memory]:
+        """Store a turn, or what is missing of it, and return the memories that it became."""
         with translated("add"):
-            return self._writer.write([request])[0]
+            return self._writer.write(request, attempt)
 
     def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
         """Store many turns with one embedding call and one insert."""
-        if self._extractor is None and any(request.infer for request in requests):
-            # An import that broke off may have got some of them through.
-            return [
-                len(self.find(request.scope, request.key) or self.add(request))
-                for request in requests
-            ]
-        # An import may be repeated; what was changed since then must stay as it is.
-        repeated = bool(requests) and bool(self.find(requests[0].scope, requests[0].key))
-        counts = {
-            request.key: len(self.find(request.scope, request.key)) if repeated else 0
-            for request in requests
-        }
-        new = [request for request in requests if not counts[request.key]]
         with translated("add"):
-            for request, memories in zip(new, self._writer.write(new), strict=True):
-                counts[request.key] = len(memories)
-        return [counts[request.key] for request in requests]
+            return self._writer.write_all(requests)
 
-    def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back what a write has stored whose scope was forgotten meanwhile."""
-        for memory in memories:
-            self.delete(memory.scope, memory.id)
-        with translated("forget"):
-            for scope in {memory.scope for memory in memories}:
-                self._history.erase(mem0_ids(scope))
+    @property
+    def extracts(self) -> bool:
+        """Whether a model of Mem0 finds the statements of a turn."""
+        return self._extractor is None
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""
@@ -194,54 +182,94 @@ class OSSBackend(Backend):
     ) -> Memory:
         """Change a memory of the scope."""
         self._require(scope, memory_id)
+        fields: dict[str, object] = {**(metadata or {})}
         with translated("update"):
-            self._memory.update(
-                memory_id, text=text, metadata=None if metadata is None else dict(metadata)
-            )
-        return self._require(scope, memory_id)
+            vector = None
+            if text is not None:
+                fields |= text_fields(text)
+                vector = self._memory.embedding_model.embed(text, "update")
+            # Mem0's own update reads the whole memory, and writes it back as a whole.
+            with StoreRows.changing.hold([memory_id]):
+                before = self._require(scope, memory_id)
+                now = datetime.now(UTC).isoformat()
+                fields["updated_at"] = now
+                if metadata:
+                    self._history.keep_metadata(before, until=now)
+                self._store.change(memory_id, vector, fields)
+                # On another host it may have been deleted meanwhile.
+                after = self._require(scope, memory_id)
+                self._note_update(memory_id, before.text)
+                if after.text != before.text:
+                    relink_entities(self._memory, memory_id, after.text, mem0_ids(after.scope))
+        return after
 
     def delete(self, scope: Scope, memory_id: str) -> None:
         """Delete a memory of the scope."""
+        with StoreRows.changing.hold([memory_id]):
+            self._delete_held(scope, memory_id)
+
+    def _delete_held(self, scope: Scope, memory_id: str) -> None:
         memory = self._require(scope, memory_id)
         with translated("delete"):
-            self._history.mark_deleted([memory_id], scope_filters(memory.scope))
-            self._memory.delete(memory_id)
+            self._history.mark_deleted([memory])
+            try:
+                self._memory.delete(memory_id)
+            except ValueError as error:
+                # Mem0's word for a memory that another host was quicker to delete.
+                if self._item(memory_id) is None:
+                    raise not_found(scope, memory_id) from error
+                raise
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
-        if self.get(scope, memory_id) is None:
+        with translated("read the history"):
+            # Before the memory: what changes meanwhile is then missing here, and filled in.
+            entries = self._memory.history(memory_id)
+        memory = self.get(scope, memory_id)
+        if memory is None:
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
         with translated("read the history"):
-            entries = self._memory.history(memory_id)
-        return changes_of(memory_id, entries)
+            changes = without_gaps(changes_of(memory_id, entries), memory)
+            return self._history.with_metadata(changes, memory)
 
-    def forget(self, scope: Scope) -> ForgetResult:
+    def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
 
-        What a store keeps of deleted data is the store's own affair: Qdrant and PostgreSQL
-        overwrite it when they optimise or vacuum. The embedded store leaves nothing behind.
+        Mem0 does not say of which memories the retained messages are: they all go, also where
+        filters select only some. What a store keeps of deleted data is the store's own affair:
+        Qdrant and PostgreSQL overwrite it when they optimise or vacuum. The embedded store leaves
+        nothing behind.
         """
         ids = mem0_ids(scope)
         with translated("forget"):
-            doomed = [str(item["id"]) for item in self._all(ids)]
-            # First of all: when this breaks off, the next forget still knows whose history it is.
-            self._history.mark_deleted(doomed, ids)
-            self._store.erase(ids, doomed)
-            self._erase_entities(ids)
-            transcript = self._forget_transcripts(scope)
-            history, messages = self._history.erase(ids)
-            if left := len(self._all(ids)):
+            selected = self._selected(scope, filters)
+            doomed = [row.id for row in selected]
+            # First of all: when this breaks off, the next attempt knows whose history it is.
+            self._history.mark_deleted([_memory(row) for row in selected])
+            if filters is None:
+                self._store.erase(ids, doomed)
+            else:
+                self._store.delete_many(doomed)
+            self._erase_entities(ids, None if filters is None else {*doomed})
+            transcript = self._forget_transcripts(scope, filters)
+            history, messages = self._history.erase(ids, filters)
+            if left := len(self._selected(scope, filters)):
                 raise BackendError(
                     f"{left} memories of {scope} are still there after forget(); the store "
-                    f"deletes late, or something is writing. Call forget() again.",
+                    f"deletes late, or something is writing. It is tried again.",
                     retryable=True,
                 )
             self._store.compact()
+        keys = {str(row.payload[KEY_FIELD]) for row in selected if KEY_FIELD in row.payload}
         return ForgetResult(
-            memories=len(doomed), history=history, messages=messages, transcript=transcript
+            memories=len(doomed),
+            history=history,
+            messages=messages,
+            transcript=transcript,
+            keys=frozenset(keys) if filters is not None else frozenset(),
         )
 
     def documents(self, kind: DocumentKind) -> RowDocuments:
@@ -250,8 +278,7 @@ class OSSBackend(Backend):
             store = self._collections.open(
                 _COLLECTIONS[kind], dimension=_UNSEARCHED if kind == "message" else None
             )
-        rows = StoreRows(store, self._memory.embedding_model)
-        return RowDocuments(rows, self._collections.lock(_COLLECTIONS[kind]))
+        return RowDocuments(StoreRows(store, self._memory.embedding_model))
 
     def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
@@ -259,15 +286,13 @@ class OSSBackend(Backend):
             StoreRows(self._store, self._memory.embedding_model),
             template,
             note=self._memory.db.batch_add_history,
-            delete=self.delete,
+            delete=self._delete_held,
             changing=changing,
-            lock=self._collections.lock("memories"),
         )
 
     def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""
-        lock = self._collections.lock("memories")
-        return VectorMemories(self._memory, self._store, self._history, lock)
+        return VectorMemories(self._memory, self._store, self._history)
 
     def reindex(self) -> int:
         """Make the index of the words again, where the store keeps one; returns how many."""
@@ -304,12 +329,6 @@ class OSSBackend(Backend):
             "history": str(self._memory.db.db_path),
         }
 
-    def close(self) -> None:
-        """Close the Mem0 that this backend was given to own."""
-        if self._owned:
-            self._collections.close()
-            self._original.close()
-
     def _searched(
         self, request: SearchRequest, filters: Mapping[str, object], top_k: int
     ) -> _Results:
@@ -337,44 +356,51 @@ class OSSBackend(Backend):
 
         return ranked
 
-    def _forget_transcripts(self, scope: Scope) -> int:
+    def _note_update(self, memory_id: str, before: str) -> None:
+        """Write into the history what Mem0 would after an update."""
+        now = self._item(memory_id) or {}
+        fields = ("created_at", "updated_at", "actor_id", "role")
+        self._memory.db.add_history(
+            memory_id, before, now.get("memory"), "UPDATE", **{key: now.get(key) for key in fields}
+        )
+
+    def _selected(self, scope: Scope, filters: Mapping[str, object] | None) -> Sequence[Row]:
+        """Return the rows of a scope that filters select, those that have expired among them."""
+        pushed, _ = split_equalities(filters or {})
+        rows = self._store.every({**pushed, **mem0_ids(scope)})
+        if not filters:
+            return rows
+        passes = compile_filters(filters)
+        return [row for row in rows if passes(record_of(_memory(row)))]
+
+    def _forget_transcripts(self, scope: Scope, filters: Mapping[str, object] | None) -> int:
         if not self._collections.exists(_COLLECTIONS["message"]):
             return 0
         transcripts = self.documents("message")
-        erased = transcripts.forget(scope)
+        erased = transcripts.forget(scope, filters)
         if erased:
             transcripts.rows.compact()
         return erased
 
-    def _erase_entities(self, ids: Mapping[str, str]) -> None:
-        if self._collections.has_entities():
-            wanted = {key: value for key, value in ids.items() if key != "app_id"}
-            store = self._collections.entities()
-            store.erase(wanted, [row.id for row in store.every(wanted)])
-
-    def _add_through_mem0(self, request: AddRequest) -> builtins.list[Memory]:
-        ids = mem0_ids(request.scope)
-        metadata = {
-            **request.metadata,
-            KEY_FIELD: request.key,
-            "created_at": request.created_at.isoformat(),
-            **({"app_id": ids.pop("app_id")} if "app_id" in ids else {}),
-        }
-        with translated("add"):
-            results = self._memory.add(
-                [dict(message) for message in request.messages], metadata=metadata, **ids
-            )["results"]
-        return [
-            Memory(
-                id=str(result["id"]),
-                text=result["memory"],
-                scope=request.scope,
-                created_at=request.created_at,
-                updated_at=request.created_at,
-                metadata=dict(request.metadata),
-            )
-            for result in results
-        ]
+    def _erase_entities(self, ids: Mapping[str, str], doomed: set[str] | None) -> None:
+        if not self._collections.has_entities():
+            return
+        wanted = {key: value for key, value in ids.items() if key != "app_id"}
+        store = self._collections.entities()
+        rows = store.every(wanted)
+        if doomed is None:
+            store.erase(wanted, [row.id for row in rows])
+            return
+        linked = {row.id: {*map(str, _linked(row))} for row in rows}
+        touched = {row_id: ids for row_id, ids in linked.items() if ids & doomed}
+        store.delete_many([row_id for row_id, ids in touched.items() if ids <= doomed])
+        store.merge_payloads(
+            {
+                row_id: {_LINKED: sorted(ids - doomed)}
+                for row_id, ids in touched.items()
+                if not ids <= doomed
+            }
+        )
 
     def _all(self, filters: Mapping[str, object]) -> builtins.list[dict[str, object]]:
         return [item_of(row.id, row.payload, None) for row in self._store.every(filters)]
@@ -423,3 +449,12 @@ class OSSBackend(Backend):
         if memory is None:
             raise not_found(scope, memory_id)
         return memory
+
+
+def _memory(row: Row) -> Memory:
+    return memory_of(item_of(row.id, row.payload, None))
+
+
+def _linked(row: Row) -> Iterable[object]:
+    linked = row.payload.get(_LINKED)
+    return linked if isinstance(linked, list) else ()

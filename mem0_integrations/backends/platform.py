@@ -31,7 +31,7 @@ from mem0_integrations.models import Models
 from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.plans import arun, run
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
-from mem0_integrations.requests import AddRequest, Changing, SearchRequest
+from mem0_integrations.requests import AddRequest, Attempt, Changing, OnlyAttempt, SearchRequest
 from mem0_integrations.scope import Scope
 
 __all__ = ["PlatformBackend", "open_client"]
@@ -71,7 +71,6 @@ class PlatformBackend(Backend, AsyncBackend):
         self._owned = owned
         self._closed = False
         self._pending: dict[tuple[Scope, str], str] = {}
-        self._locks = {kind: threading.Lock() for kind in (*_HOMES, "memories")}
         self._closing = threading.Lock()
         self._loop = LoopThread(
             "mem0-integrations-platform", "The memory is closed; connect() again."
@@ -100,19 +99,22 @@ class PlatformBackend(Backend, AsyncBackend):
             found, top_k = await self._arun(plans.search_page(request, top_k, seen))
             yield found
 
-    def add(self, request: AddRequest) -> builtins.list[Memory]:
+    @property
+    def extracts(self) -> bool:
+        """Whether a model finds the statements of a turn: the Platform's does."""
+        return True
+
+    def add(self, request: AddRequest, attempt: Attempt) -> builtins.list[Memory]:
         """Store a turn, follow its event to the end, and return the memories that it became."""
-        return self._run(plans.add(request, self._pending))
+        # From the request on it is the Platform's work, which nothing takes back.
+        with attempt.applying():
+            return self.find(request.scope, request.key) or self._run(
+                plans.add(request, self._pending)
+            )
 
     def add_many(self, requests: Sequence[AddRequest]) -> builtins.list[int]:
         """Store turns, one after the other: the protocol knows no batch."""
-        return [
-            len(self.find(request.scope, request.key) or self.add(request)) for request in requests
-        ]
-
-    def undo(self, memories: Sequence[Memory]) -> None:
-        """Take back a write whose scope was forgotten in the meantime."""
-        self._run(plans.delete_many([memory.id for memory in memories]))
+        return [len(self.add(request, OnlyAttempt())) for request in requests]
 
     def find(self, scope: Scope, key: str) -> builtins.list[Memory]:
         """Return what was stored under an idempotency key."""
@@ -147,11 +149,13 @@ class PlatformBackend(Backend, AsyncBackend):
         metadata: Mapping[str, object] | None,
     ) -> Memory:
         """Change a memory of the scope."""
-        return self._run(plans.update(scope, memory_id, text, metadata))
+        with PlatformRows.changing.hold([memory_id]):
+            return self._run(plans.update(scope, memory_id, text, metadata))
 
     def delete(self, scope: Scope, memory_id: str) -> None:
         """Delete a memory of the scope."""
-        self._run(plans.delete(scope, memory_id))
+        with PlatformRows.changing.hold([memory_id]):
+            self._run(plans.delete(scope, memory_id))
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
@@ -161,22 +165,24 @@ class PlatformBackend(Backend, AsyncBackend):
         """Async twin of `history`."""
         return await self._arun(plans.history(scope, memory_id))
 
-    def forget(self, scope: Scope) -> ForgetResult:
+    def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories of the scope and its transcripts.
 
         Of a scope with one id, Mem0 is told to delete the entity, and the history with it; of one
-        with several, the history of the memories is Mem0's own affair.
+        with several, or of some memories, their history is Mem0's own affair.
         """
-        # A copy: writes of other scopes come and go meanwhile.
-        for place in list(self._pending):
-            if scope.covers(place[0]):
-                self._pending.pop(place, None)
-        memories = self._run(plans.erase(scope))
-        return ForgetResult(memories=memories, transcript=self.documents("message").forget(scope))
+        if filters is None:
+            # A copy: writes of other scopes come and go meanwhile.
+            for place in list(self._pending):
+                if scope.covers(place[0]):
+                    self._pending.pop(place, None)
+        memories, keys = self._run(plans.erase(scope, filters))
+        transcript = self.documents("message").forget(scope, filters)
+        return ForgetResult(memories=memories, transcript=transcript, keys=keys)
 
     def documents(self, kind: DocumentKind) -> RowDocuments:
         """Return documents that are kept beside the memories and never recalled."""
-        return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]), self._locks[kind])
+        return RowDocuments(PlatformRows(self._run, self._run_all, _HOMES[kind]))
 
     def memory_documents(self, template: NamespaceTemplate, changing: Changing) -> MemoryDocuments:
         """Return the memories as documents; what is put becomes a memory."""
@@ -188,7 +194,6 @@ class PlatformBackend(Backend, AsyncBackend):
             note=lambda entries: None,
             delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
             changing=changing,
-            lock=self._locks["memories"],
         )
 
     def vector_memories(self) -> NoReturn:
@@ -234,7 +239,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return run(plan, self._ask)
 
     async def _arun(self, plan: PlatformPlan[T]) -> T:
-        return await asyncio.wrap_future(self._loop.submit(arun(plan, self._aask)))
+        return await self._loop.arun(arun(plan, self._aask))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
         """Carry out plans concurrently."""

@@ -234,21 +234,25 @@ def update(
         # Nothing says what becomes of metadata that is left out.
         before = old.get("metadata") or {}
         changes["metadata"] = {**before, **metadata, **own_only(before)}
-    yield Call("update", "update", {"memory_id": memory_id, **changes})
+    yield from _found(scope, Call("update", "update", {"memory_id": memory_id, **changes}))
     return memory_of((yield from _require(scope, memory_id)))
 
 
 def delete(scope: Scope, memory_id: str) -> PlatformPlan[None]:
     """Delete a memory of a scope."""
     yield from _require(scope, memory_id)
-    yield Call("delete", "delete", {"memory_id": memory_id})
+    yield from _found(scope, Call("delete", "delete", {"memory_id": memory_id}))
 
 
 def delete_many(memory_ids: Sequence[str]) -> PlatformPlan[None]:
     """Delete memories; those that do not exist are left out."""
     for start in range(0, len(memory_ids), _BATCH):
         doomed = [{"memory_id": one} for one in memory_ids[start : start + _BATCH]]
-        yield Call("delete", "batch_delete", {"memories": doomed})
+        batch = yield from _unless_missing(Call("delete", "batch_delete", {"memories": doomed}))
+        if batch is None:
+            # One that somebody else has deleted meanwhile keeps the others.
+            for one in doomed:
+                yield from _unless_missing(Call("delete", "delete", one))
 
 
 def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
@@ -266,31 +270,38 @@ def history(scope: Scope, memory_id: str) -> PlatformPlan[list[MemoryChange]]:
     return _oldest_first(memory_id, entries)
 
 
-def erase(scope: Scope) -> PlatformPlan[int]:
-    """Delete all memories of a scope and return how many there were.
+def erase(
+    scope: Scope, filters: Mapping[str, object] | None
+) -> PlatformPlan[tuple[int, frozenset[str]]]:
+    """Delete the memories of a scope, all or those that filters select.
+
+    Returns:
+        How many there were, and the idempotency keys of those that were selected.
 
     Raises:
         BackendError: Some are still there.
     """
-    left = yield from _of(scope)
+    left = yield from _selected(scope, filters)
     found = len(left)
-    if len(scope.ids) == 1:
+    metadata = [item.get("metadata") or {} for item in left] if filters else []
+    keys = frozenset(str(each[KEY_METADATA]) for each in metadata if KEY_METADATA in each)
+    if filters is None and len(scope.ids) == 1:
         # Its history goes with the entity.
         yield from _unless_missing(Call("forget", "delete_users", scope_filters(scope)))
-        left = yield from _of(scope)
+        left = yield from _selected(scope, filters)
     for pause in islice(_pauses(2), _ERASE_ROUNDS):
         if not left:
             break
         yield from delete_many([item["id"] for item in left])
         yield pause
-        left = yield from _of(scope)
+        left = yield from _selected(scope, filters)
     if left:
         raise BackendError(
             f"{len(left)} memories of {scope} are still there after forget(); Mem0 deletes late, "
-            f"or something is writing. Call forget() again.",
+            f"or something is writing. It is tried again.",
             retryable=True,
         )
-    return found
+    return found, keys
 
 
 def _add_as_they_are(request: AddRequest) -> PlatformPlan[list[Memory]]:
@@ -354,9 +365,11 @@ def _number(item: Item, field: str) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _of(scope: Scope) -> PlatformPlan[list[Item]]:
-    items = yield from everything(scope_filter(scope))
-    return [item for item in items if covers(scope, item)]
+def _selected(scope: Scope, filters: Mapping[str, object] | None) -> PlatformPlan[list[Item]]:
+    items = yield from everything(_pushed(scope, filters))
+    passes = compile_filters(filters)
+    own = [item for item in items if covers(scope, item)]
+    return [item for item in own if passes(record_of(memory_of(item)))] if filters else own
 
 
 def _pauses(growth: float) -> Iterator[Pause]:
@@ -434,6 +447,16 @@ def _covered(scope: Scope, items: Sequence[Item]) -> list[Memory]:
 def _pushed(scope: Scope, filters: Mapping[str, object] | None) -> dict[str, object]:
     pushed, _ = split_equalities(filters)
     return all_of(scope_filter(scope), *(metadata_is(key, pushed[key]) for key in pushed))
+
+
+def _found(scope: Scope, call: Call) -> PlatformPlan[None]:
+    """Change a memory, which somebody else may have deleted meanwhile."""
+    try:
+        yield call
+    except BackendError as error:
+        if isinstance(error.__cause__, Mem0NotFoundError):
+            raise not_found(scope, call.arguments["memory_id"]) from error
+        raise
 
 
 def _unless_missing(call: Call) -> PlatformPlan[Any]:

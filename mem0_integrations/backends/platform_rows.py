@@ -32,7 +32,7 @@ from mem0_integrations.backends.platform_plans import (
     delete_many,
     everything,
 )
-from mem0_integrations.backends.rows import NewRow, Rows, Vectors
+from mem0_integrations.backends.rows import NewRow, RowLocks, Rows, Vectors
 from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.dialect import scope_filters, scope_of
 from mem0_integrations.scope import SCOPE_KEYS, Scope
@@ -66,6 +66,8 @@ class PlatformRows(Rows):
     """
 
     numbered = False
+    # Not those of the stores: a server in this process may change the same memories there.
+    changing = RowLocks()
 
     def __init__(
         self,

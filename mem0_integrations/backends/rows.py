@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from mem0.embeddings.base import EmbeddingBase
 
 from mem0_integrations.backends.stores.base import Payload, Row, Store, Vector
 from mem0_integrations.errors import BackendError
 
-__all__ = ["NewRow", "Rows", "StoreRows", "Vectors", "deepened", "dimension_of"]
+__all__ = ["NewRow", "RowLocks", "Rows", "StoreRows", "Vectors", "deepened", "dimension_of"]
 
 T = TypeVar("T")
 NewRow: TypeAlias = tuple[str, dict[str, object], str | None]
@@ -23,11 +26,50 @@ Vectors: TypeAlias = Mapping[str, Vector]
 _GROWTH: Final = 4
 
 
+class RowLocks:
+    """Keeps those apart who read a row and then write it; others wait for nobody.
+
+    One is for all memories of a process, several of which may lie on one store: an id is a UUID.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+        # In a forked process are none of the threads that hold something.
+        os.register_at_fork(after_in_child=self.reset)
+
+    @contextmanager
+    def hold(self, ids: Iterable[str]) -> Iterator[None]:
+        """Hold rows, as soon as nobody else holds any of them. A thread holds once at a time.
+
+        Args:
+            ids: Their ids, which need not be there.
+        """
+        holder, wanted = object(), frozenset(ids)
+        try:
+            with self._changed:
+                # All of them at once: two who want the same rows cannot wait for each other.
+                self._changed.wait_for(lambda: all(map(wanted.isdisjoint, self._held.values())))
+                self._held[holder] = wanted
+            yield
+        finally:
+            with self._changed:
+                self._held.pop(holder, None)
+                self._changed.notify_all()
+
+    def reset(self) -> None:
+        """Forget who holds what."""
+        self._changed = threading.Condition()
+        self._held: dict[object, Collection[str]] = {}
+
+
 class Rows(ABC):
     """Rows with a payload each, found by their id, by equalities, or by a text."""
 
     numbered: bool = True
     """Whether a row has the id that it was put with; else the memory gets one of its own."""
+
+    changing: ClassVar[RowLocks]
+    """Held by who reads rows and then writes them."""
 
     @abstractmethod
     def embedded(self, texts: Iterable[str]) -> Vectors:
@@ -94,6 +136,8 @@ class StoreRows(Rows):
         store: The store, kept as an attribute.
         embedder: Makes the vectors.
     """
+
+    changing = RowLocks()
 
     def __init__(self, store: Store, embedder: EmbeddingBase) -> None:
         self.store = store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -12,10 +11,10 @@ from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_errors import translated
-from mem0_integrations.backends.rows import deepened, dimension_of
+from mem0_integrations.backends.rows import StoreRows, deepened, dimension_of
 from mem0_integrations.backends.statements import history_entries, text_fields
 from mem0_integrations.backends.stores.base import Row, Store
-from mem0_integrations.dialect import item_of, mem0_ids, memory_of, scope_filters
+from mem0_integrations.dialect import item_of, mem0_ids, memory_of
 from mem0_integrations.errors import ScopeError
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
@@ -32,18 +31,16 @@ class VectorMemories:
         memory: The Mem0.
         store: Its vector store.
         history: Its history.
-        lock: Held while something is read and then written.
 
     Attributes:
         dimension: The length of the vectors.
     """
 
-    def __init__(self, memory: Mem0, store: Store, history: History, lock: threading.Lock) -> None:
+    def __init__(self, memory: Mem0, store: Store, history: History) -> None:
         self._store = store
         self._embedder = memory.embedding_model
         self._changes = memory.db
         self._history = history
-        self._lock = lock
         # Fields that the store has been told to count the values of.
         self._counted: set[str] = set()
         with translated("embed"):
@@ -62,14 +59,18 @@ class VectorMemories:
         return {memory.id: memory for memory in self._of(scope, found)}
 
     def put(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
-        """Store memories, or replace those of the scope with the same ids."""
+        """Store memories, or change those of the scope with the same ids: what they have stays."""
         latest = {memory.id: memory for memory in memories}
         now = datetime.now(UTC).isoformat()
-        with translated("store memories"), self._lock:
-            before = self.get(scope, list(latest))
-            owners = {row_id: memory.scope for row_id, memory in before.items()}
+        with translated("store memories"), StoreRows.changing.hold(latest):
+            known = {row.id: row for row in self._store.get_many(list(latest))}
+            before = {memory.id: memory for memory in self._of(scope, known.values())}
             rows = {
-                row_id: _payload(owners.get(row_id, scope), memory, now)
+                row_id: (
+                    {**known[row_id].payload, **_payload(before[row_id].scope, memory, now)}
+                    if row_id in before
+                    else _payload(scope, memory, now)
+                )
                 for row_id, memory in latest.items()
             }
             unembedded = [
@@ -91,7 +92,7 @@ class VectorMemories:
 
     def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
         """Set some metadata of memories, by id, where the scope has them."""
-        with translated("change memories"), self._lock:
+        with translated("change memories"), StoreRows.changing.hold(metadata):
             own = self.get(scope, list(metadata))
             self._store.merge_payloads({row_id: dict(metadata[row_id]) for row_id in own})
 
@@ -151,12 +152,10 @@ class VectorMemories:
 
     def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Delete memories of a scope, where they are there; returns how many."""
-        with translated("delete"), self._lock:
+        with translated("delete"), StoreRows.changing.hold(ids):
             own = self.get(scope, ids)
             # First of all: a later `forget` has to know whose history it is.
-            for owner in {memory.scope for memory in own.values()}:
-                doomed = [row_id for row_id, memory in own.items() if memory.scope == owner]
-                self._history.mark_deleted(doomed, scope_filters(owner))
+            self._history.mark_deleted(own.values())
             self._store.delete_many(list(own))
             now = datetime.now(UTC).isoformat()
             self._changes.batch_add_history(

@@ -208,7 +208,7 @@ class RecordStorage(Shared):
                 VectorMemory(
                     id=old.id if old else memory_ids_of(scope, record.id)[0],
                     text=storable(record.content),
-                    metadata={**full_metadata(old), **metadata} if old else metadata,
+                    metadata=metadata,
                     created_at=naive_utc(record.created_at).replace(tzinfo=UTC),
                     vector=record.embedding or None,
                 )

@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, RelatedOptions, memories_as_said
+from mem0_integrations.errors import (
+    BackendError,
+    ConfigurationError,
+    CorruptFileError,
+    ExtractionError,
+    FolderLockedError,
+    StorageError,
+)
+from mem0_integrations.following import Follower, LostFollower, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
+from mem0_integrations.graph.engines.base import LostEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
 from mem0_integrations.models import Models
-from mem0_integrations.outbox import OUTBOXES, Outbox
+from mem0_integrations.outbox import OUTBOXES, Attempt, Outbox
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
 from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
-__all__ = ["GraphFollower", "GraphLike", "OpenedGraph", "SyncRequest", "open_graph"]
+__all__ = [
+    "GraphFollower",
+    "GraphLike",
+    "OpenedGraph",
+    "SyncRequest",
+    "follow",
+    "open_graph",
+    "open_or_replace",
+]
+
+logger = logging.getLogger(__name__)
 
 GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
 
@@ -72,7 +91,24 @@ class OpenedGraph:
     """A graph, and how to close what was opened for it."""
 
     memory: GraphMemory
-    close: Callable[[], None]
+    close: Callable[[], object]
+
+
+def open_or_replace(given: GraphLike, folder: Path) -> OpenedGraph:
+    """Open a graph as `open_graph`; in place of one whose file is damaged, one that is down.
+
+    Raises:
+        FolderLockedError: Another process has it.
+        ConfigurationError: There is no way from `given` to a graph.
+    """
+    try:
+        return open_graph(given, folder)
+    except FolderLockedError:
+        raise
+    except (BackendError, StorageError) as error:
+        logger.error("The graph cannot be used: %s", error)
+        memory = GraphMemory(LostEngine(error))
+        return OpenedGraph(memory, memory.close)
 
 
 def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
@@ -98,6 +134,41 @@ def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     path = embedded_path(store, folder)
     shared = _EMBEDDED.acquire(path, partial(graph_from_config, store, folder))
     return OpenedGraph(shared, partial(_EMBEDDED.release, path, None))
+
+
+def follow(
+    opened: OpenedGraph, source: MemorySource, models: Models, *, outbox_path: Path, workers: int
+) -> Follower:
+    """Let a graph follow memories; where its outbox is damaged, they go on without it.
+
+    Args:
+        opened: The graph, which is closed with its follower.
+        source: The memories.
+        models: Those of Mem0, for what the graph has none of its own.
+        outbox_path: The file for what the graph has yet to look at.
+        workers: Maximum number of scopes that are looked at at the same time.
+    """
+    try:
+        return GraphFollower(opened, source, models, outbox_path=outbox_path, workers=workers)
+    except StorageError as error:
+        graph = opened.memory
+        return LostFollower(
+            GraphFollower, "graph", error, graph=graph, erase=graph.forget, close=opened.close
+        )
+    except BaseException:
+        opened.close()
+        raise
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    try:
+        yield
+    except CorruptFileError as error:
+        raise CorruptFileError(
+            f"{error} Then connect() again, and let rebuild_graph() make the graph of each scope "
+            f"again: it misses what it was not told of."
+        ) from error
 
 
 _RETRY: Final = PatientRetry(base=1.0, cap=60.0)
@@ -136,46 +207,76 @@ class GraphFollower(Follower):
         own = PatternRelationExtractor() if llm is None else ModelRelationExtractor(llm)
         self.graph.complete(extractor=own, embedder=models.embedder)
         self._outbox_path = outbox_path
-        self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
-            outbox_path,
-            partial(
-                Outbox,
+        with _saying_what_to_do():
+            self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
                 outbox_path,
-                load=SyncRequest.load,
-                deliver=self._look,
-                undo=lambda _: None,
-                retry=_RETRY,
-                workers=workers,
-                # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
-                synchronous="NORMAL",
-                start_delay=_START_DELAY,
-            ),
-        )
+                partial(
+                    Outbox,
+                    outbox_path,
+                    load=SyncRequest.load,
+                    delivery=self,
+                    retry=_RETRY,
+                    workers=workers,
+                    # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
+                    synchronous="NORMAL",
+                    start_delay=_START_DELAY,
+                ),
+            )
 
     @contextmanager
     def following(self, change: Change) -> Iterator[None]:
         """Let the graph look at memories when the block has ended, however it ends."""
         request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
-        with self.outbox.promising(request, self._look):
+        with ExitStack() as promised:
+            with _saying_what_to_do():
+                promised.enter_context(self.outbox.promising(request, self))
             yield
         if not self.outbox.delivers:
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
-            self.outbox.accept(again, self._look)
+            try:
+                self.outbox.accept(again, self)
+            except CorruptFileError as error:
+                self.failure = error
 
-    def undo(self, memories: Sequence[Memory], undo: Callable[[], None]) -> None:
-        """Make the graph again from what is left when memories are taken back."""
-        undo()
-        for scope in {memory.scope for memory in memories}:
-            # Not only taken back: nothing of what was forgotten may stay in its history.
-            self.rebuild(scope)
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Erase memories, then what the graph has of them: a graph that is down holds nothing up.
 
-    def forget(self, scope: Scope, forget: Callable[[], ForgetResult]) -> ForgetResult:
-        """Erase the memories of a scope, then their graph: it follows from them."""
-        with self.outbox.forgetting(scope):
-            result = forget()
-            facts = self.graph.forget(scope)
+        That the graph is to forget is on disk from then on, until it has.
+        """
+        result = forget()
+        try:
+            facts = self.outbox.forget(scope, self, filters=filters).relations
+        except Exception as error:
+            if isinstance(error, CorruptFileError):
+                # That it is to be erased cannot be noted.
+                self.graph.forget(scope)
+            pending = (
+                f"{self.name} could not be erased yet: {type(error).__name__}: {error} It is tried "
+                f"again until it is."
+            )
+            return dataclasses.replace(result, pending=pending)
         return dataclasses.replace(result, relations=facts)
+
+    def deliver(self, request: SyncRequest, attempt: Attempt) -> list[Memory]:
+        """Let the graph say what the memories of a request say now, whatever that is."""
+        # What was read may be another's past by the time that it is written.
+        with attempt.applying():
+            return self._look(request)
+
+    def find(self, request: SyncRequest) -> list[Memory]:
+        """Return nothing: nobody waits for it."""
+        return []
+
+    def erase(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
+        """Erase the graph of a scope; of a part of it, make the rest again."""
+        facts = self.graph.forget(scope)
+        if filters is not None:
+            # Not only what those memories said: nothing of it may stay in its history.
+            self.rebuild(scope)
+        return ForgetResult(relations=facts)
 
     def rebuild(self, scope: Scope) -> int:
         """Make the graph of a scope again and return the number of its memories."""
@@ -203,7 +304,6 @@ class GraphFollower(Follower):
         return {"scope": request.scope, "as_of": request.as_of, "limit": limit}
 
     def _look(self, request: SyncRequest) -> list[Memory]:
-        """Let the graph say what the memories of a request say now, whatever that is."""
         scope = request.scope
         by_key = [memory for key in request.keys for memory in self._source.find(scope, key)]
         found: dict[str, Memory | None] = {memory.id: memory for memory in by_key}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
+from collections.abc import Set
 
+from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.scope import Scope
 
 __all__ = ["Lanes", "lane_of", "scope_of"]
@@ -114,12 +116,21 @@ class Lanes:
         """Tell whether any row is taken."""
         return bool(self._busy)
 
-    def drop(self, scope: Scope) -> list[int]:
-        """Remove all rows of a scope, none of which is taken, and return them."""
+    def drop(self, doomed: Set[int]) -> list[int]:
+        """Remove rows, but for those that are taken, and return them."""
         dropped: list[int] = []
-        for lane in [lane for lane in self._rows if scope.covers(scope_of(lane))]:
-            dropped.extend(self._rows.pop(lane))
-            self._repeats.pop(lane, None)
+        for lane, rows in list(self._rows.items()):
+            taken = rows[0] if lane in self._busy else None
+            left = deque(row for row in rows if row not in doomed or row == taken)
+            if len(left) == len(rows):
+                continue
+            dropped.extend(row for row in rows if row in doomed and row != taken)
+            if taken is None:
+                self._repeats.pop(lane, None)
+            if left:
+                self._rows[lane] = left
+            else:
+                del self._rows[lane]
         self._count -= len(dropped)
         return dropped
 
@@ -133,5 +144,15 @@ def lane_of(scope: Scope) -> str:
 
 
 def scope_of(lane: str) -> Scope:
-    """Return the scope of a lane."""
-    return Scope(**json.loads(lane))
+    """Return the scope of a lane.
+
+    Raises:
+        CorruptFileError: It names none.
+    """
+    try:
+        return Scope(**json.loads(lane))
+    except (TypeError, ValueError) as error:
+        raise CorruptFileError(
+            "A row of an outbox names no scope: its file is damaged. `mem0-integrations doctor` "
+            "says which it is, and what to do."
+        ) from error

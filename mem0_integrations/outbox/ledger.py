@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from mem0_integrations.errors import StorageError
 from mem0_integrations.outbox.lanes import lane_of, scope_of
 from mem0_integrations.scope import Scope
 from mem0_integrations.sqlite import Database, Synchronous
 
-__all__ = ["Accepted", "DeadLetter", "Ledger", "OutboxCounts", "QueuedWrite", "Request"]
+__all__ = ["Accepted", "DeadLetter", "Forget", "Ledger", "OutboxCounts", "QueuedWrite", "Request"]
 
 Status = Literal["queued", "stored", "nothing", "dead"]
 
@@ -26,7 +30,6 @@ CREATE TABLE IF NOT EXISTS writes (
     body TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0,
-    first_failed_at REAL,
     error TEXT,
     accepted_at REAL NOT NULL,
     finished_at REAL,
@@ -34,9 +37,29 @@ CREATE TABLE IF NOT EXISTS writes (
 );
 CREATE INDEX IF NOT EXISTS queued_writes ON writes (id) WHERE status = 'queued';
 CREATE INDEX IF NOT EXISTS dead_writes ON writes (id) WHERE status = 'dead';
+CREATE TABLE IF NOT EXISTS forgets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane TEXT NOT NULL,
+    filters TEXT,
+    writes INTEGER NOT NULL,
+    accepted_at REAL NOT NULL,
+    error TEXT,
+    result TEXT
+);
 """
 _KEEP_KEYS_SECONDS: Final = 180 * 24 * 3600
+# Whoever waited for it has read it by then, or died.
+_KEEP_RESULTS_SECONDS: Final = 24 * 3600
 _BATCH: Final = 500
+_DELETE: Final = "DELETE FROM writes WHERE id = ?"
+# From one lane to the next: there may be many rows in each.
+_LANES: Final = """
+WITH RECURSIVE lanes (lane) AS (
+    SELECT min(lane) FROM writes
+    UNION ALL
+    SELECT (SELECT min(lane) FROM writes WHERE lane > lanes.lane) FROM lanes WHERE lane IS NOT NULL
+)
+SELECT lane FROM lanes WHERE lane IS NOT NULL"""
 
 
 class Request(Protocol):
@@ -76,7 +99,6 @@ class QueuedWrite:
         key: Its key.
         body: What `Request.dump` returned.
         attempts: How often it was tried.
-        first_failed_at: When it failed first, in seconds since the epoch.
     """
 
     row: int
@@ -84,7 +106,25 @@ class QueuedWrite:
     key: str
     body: str
     attempts: int
-    first_failed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """A scope that is to be forgotten: on disk until that is done.
+
+    Attributes:
+        number: Its number.
+        scope: Whose.
+        filters: Which of its memories; None for everything.
+        writes: How many writes and keys were erased when it was accepted.
+        rows: Which of the queued ones.
+    """
+
+    number: int
+    scope: Scope
+    filters: Mapping[str, object] | None
+    writes: int
+    rows: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +180,10 @@ class Ledger:
                 "DELETE FROM writes WHERE status IN ('stored', 'nothing') AND finished_at < ?",
                 (time.time() - _KEEP_KEYS_SECONDS,),
             )
+            connection.execute(
+                "DELETE FROM forgets WHERE result IS NOT NULL AND accepted_at < ?",
+                (time.time() - _KEEP_RESULTS_SECONDS,),
+            )
 
     @property
     def path(self) -> Path:
@@ -181,14 +225,13 @@ class Ledger:
         """Return a queued write; None when it was erased or finished meanwhile."""
         with self._database.read() as connection:
             found = connection.execute(
-                "SELECT lane, key, body, attempts, first_failed_at FROM writes "
-                "WHERE id = ? AND status = 'queued'",
+                "SELECT lane, key, body, attempts FROM writes WHERE id = ? AND status = 'queued'",
                 (row,),
             ).fetchone()
         if found is None:
             return None
-        lane, key, body, attempts, first_failed_at = found
-        return QueuedWrite(row, scope_of(lane), key, body, attempts, first_failed_at)
+        lane, key, body, attempts = found
+        return QueuedWrite(row, scope_of(lane), key, body, attempts)
 
     def status(self, row: int) -> tuple[Status, str | None] | None:
         """Return the status of a write and its last error; None when it was erased."""
@@ -226,9 +269,9 @@ class Ledger:
         """Note a failed attempt that is repeated later."""
         with self._database.write() as connection:
             connection.execute(
-                "UPDATE writes SET attempts = attempts + 1, not_before = ?, error = ?, "
-                "first_failed_at = COALESCE(first_failed_at, ?) WHERE id = ?",
-                (not_before, error, time.time(), row),
+                "UPDATE writes SET attempts = attempts + 1, not_before = ?, error = ? "
+                "WHERE id = ? AND status = 'queued'",
+                (not_before, error, row),
             )
 
     def bury(self, row: int, error: str) -> None:
@@ -236,7 +279,7 @@ class Ledger:
         with self._database.write() as connection:
             connection.execute(
                 "UPDATE writes SET status = 'dead', attempts = attempts + 1, error = ?, "
-                "finished_at = ? WHERE id = ?",
+                "finished_at = ? WHERE id = ? AND status = 'queued'",
                 (error, time.time(), row),
             )
 
@@ -315,21 +358,124 @@ class Ledger:
             ).fetchone()
         return int(count)
 
-    def erase(self, scope: Scope) -> int:
-        """Erase everything of a scope: queued writes, dead letters, keys."""
+    def keep(self, row: int, attempts: int, body: str) -> bool:
+        """Replace the content of a write, unless it was tried again or erased since."""
         with self._database.write() as connection:
-            lanes = [
-                lane
-                for (lane,) in connection.execute("SELECT DISTINCT lane FROM writes")
-                if scope.covers(scope_of(lane))
-            ]
-            erased = sum(
-                connection.execute("DELETE FROM writes WHERE lane = ?", (lane,)).rowcount
-                for lane in lanes
+            changed = connection.execute(
+                "UPDATE writes SET body = ? WHERE id = ? AND attempts = ? AND status = 'queued'",
+                (body, row, attempts),
+            ).rowcount
+        return bool(changed)
+
+    def accept_forget(
+        self,
+        scope: Scope,
+        filters: Mapping[str, object] | None,
+        matches: Callable[[QueuedWrite], bool] | None,
+    ) -> Forget:
+        """Put on disk that a scope is to be forgotten, and erase its writes and keys here.
+
+        Args:
+            scope: Whose.
+            filters: Which of its memories; None for everything.
+            matches: Which of the writes, whose contents are still here; None for all, and all keys.
+        """
+        text = None if filters is None else json.dumps(filters)
+        with self._database.write() as connection:
+            queued: set[int] = set()
+            writes = 0
+            for lane in _lanes_within(connection, scope):
+                doomed = [
+                    (row, status)
+                    for row, status, key, body, attempts in connection.execute(
+                        "SELECT id, status, key, body, attempts FROM writes WHERE lane = ?", (lane,)
+                    )
+                    if matches is None
+                    or (
+                        body is not None
+                        and matches(QueuedWrite(row, scope_of(lane), key, body, attempts))
+                    )
+                ]
+                connection.executemany(_DELETE, [(row,) for row, _ in doomed])
+                queued |= {row for row, status in doomed if status == "queued"}
+                writes += len(doomed)
+            number = connection.execute(
+                "INSERT INTO forgets (lane, filters, writes, accepted_at) VALUES (?, ?, ?, ?)",
+                (lane_of(scope), text, writes, time.time()),
+            ).lastrowid
+        assert number is not None
+        return Forget(number, scope, filters, writes, frozenset(queued))
+
+    def forgets(self) -> list[Forget]:
+        """Return what is still to be forgotten, oldest first."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                "SELECT id, lane, filters, writes FROM forgets WHERE result IS NULL ORDER BY id"
+            ).fetchall()
+        return [
+            Forget(number, scope_of(lane), None if text is None else json.loads(text), writes)
+            for number, lane, text, writes in found
+        ]
+
+    def finish_forget(self, number: int, result: str | None) -> None:
+        """Note that a scope is forgotten; without a result, leave no trace of it.
+
+        Args:
+            number: Of the forgetting.
+            result: For whoever waits for it in another process.
+        """
+        with self._database.write() as connection:
+            if result is not None:
+                connection.execute("UPDATE forgets SET result = ? WHERE id = ?", (result, number))
+                return
+            connection.execute("DELETE FROM forgets WHERE id = ?", (number,))
+        # All that may stay in the journal, while somebody reads the file, is whose it was.
+        with suppress(StorageError):
+            self._database.compact()
+
+    def fail_forget(self, number: int, error: str) -> None:
+        """Note why a scope could not be forgotten yet."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE forgets SET error = ? WHERE id = ?", (error, number))
+
+    def forget_outcome(self, number: int) -> tuple[str | None, str | None] | None:
+        """Return the result and the last error of a forgetting; None when there is none."""
+        with self._database.read() as connection:
+            found: tuple[str | None, str | None] | None = connection.execute(
+                "SELECT result, error FROM forgets WHERE id = ?", (number,)
+            ).fetchone()
+        return found
+
+    def erase_done(self, scope: Scope) -> int:
+        """Erase the keys of a scope that were noted since; returns how many."""
+        with self._database.write() as connection:
+            return sum(
+                connection.execute(
+                    "DELETE FROM writes WHERE lane = ? AND status IN ('stored', 'nothing')", (lane,)
+                ).rowcount
+                for lane in _lanes_within(connection, scope)
             )
+
+    def erase_keys(self, scope: Scope, keys: Iterable[str]) -> None:
+        """Erase keys of a scope and those within it, so that they may come again."""
+        with self._database.write() as connection:
+            lanes = _lanes_within(connection, scope)
+            connection.executemany(
+                "DELETE FROM writes WHERE lane = ? AND key = ?",
+                [(lane, key) for key in keys for lane in lanes],
+            )
+
+    def compact(self) -> None:
+        """Let nothing of what was erased stay in the file."""
         self._database.compact()
-        return erased
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
+
+
+def _lanes_within(connection: sqlite3.Connection, scope: Scope) -> list[str]:
+    """Return the lanes of a scope and of those within it."""
+    ids = scope.ids
+    conditions = "".join(f" AND json_extract(lane, '$.{name}') = ?" for name in ids)
+    return [lane for (lane,) in connection.execute(_LANES + conditions, tuple(ids.values()))]

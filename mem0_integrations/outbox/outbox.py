@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextvars
+import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Final, Generic, Literal, TypeVar
 import filelock
 
 from mem0_integrations.arguments import check_timeout
-from mem0_integrations.concurrency import call_within
+from mem0_integrations.concurrency import timed_out
+from mem0_integrations.data_folder import file_lock
 from mem0_integrations.errors import (
     BackendTimeoutError,
     ClosedError,
@@ -24,23 +27,24 @@ from mem0_integrations.errors import (
     Mem0IntegrationsError,
     OutboxFullError,
 )
-from mem0_integrations.outbox.lanes import Lanes
-from mem0_integrations.outbox.ledger import Ledger, Request
-from mem0_integrations.records import Memory, WriteResult
+from mem0_integrations.outbox.attempts import Attempt, Failures, Fence, reason_of
+from mem0_integrations.outbox.delivery import Delivery, Receipt
+from mem0_integrations.outbox.forgets import PATIENCE_SECONDS, Forgets
+from mem0_integrations.outbox.lanes import Lanes, scope_of
+from mem0_integrations.outbox.ledger import Forget, Ledger, QueuedWrite, Request
+from mem0_integrations.records import ForgetResult, WriteResult
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 from mem0_integrations.sqlite import Synchronous
 
-__all__ = ["Outbox", "Receipt"]
+__all__ = ["Outbox"]
 
 logger = logging.getLogger(__name__)
 
 _WATCH_SECONDS: Final = 0.2
 _FOLLOW_SECONDS: Final = 0.02
 _STORAGE_RETRY_SECONDS: Final = 5.0
-_FORGET_PATIENCE_SECONDS: Final = 60.0
 _FORGOTTEN: Final = "Its scope was forgotten before it was stored."
-
 
 R = TypeVar("R", bound=Request)
 
@@ -50,21 +54,12 @@ class _Waiting(Generic[R]):
     """A write that this process accepted."""
 
     request: R
-    deliver: Callable[[R], list[Memory]]
+    delivery: Delivery[R]
     done: Future[WriteResult]
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a write when it was accepted, and what becomes of it in the end.
-
-    Attributes:
-        accepted: Status `queued` or `duplicate`.
-        done: Resolves when the write was delivered or given up.
-    """
-
-    accepted: WriteResult
-    done: Future[WriteResult]
+_Outcome = WriteResult | float
+"""What became of a write, or the seconds until the next attempt."""
 
 
 class Outbox(Generic[R]):
@@ -74,14 +69,17 @@ class Outbox(Generic[R]):
     different scopes in parallel. A write that fails is tried again after a while, as `retry`
     says, and becomes a dead letter in the end; the writes behind it then go on.
 
+    An attempt that outlives its time is given up, unless it is changing something: then the next
+    one waits for it. To forget a scope is on disk as well, until it is done: a process that ends
+    in the middle of it goes on at its next start.
+
     Several processes may use the file: the first one delivers for all of them, and another
     takes over when it ends.
 
     Args:
         path: The SQLite file.
         load: Reads a write from its scope, its key and the text that it was dumped as.
-        deliver: Carries a write out, or returns what an earlier attempt has stored.
-        undo: Takes back what was stored for a write that was erased meanwhile.
+        delivery: Carries writes out, and erases scopes.
         retry: How failures are retried.
         workers: Maximum number of writes that are delivered at the same time.
         max_queued: Maximum number of writes that wait; from then on `accept` waits too, or raises.
@@ -101,8 +99,7 @@ class Outbox(Generic[R]):
         path: Path,
         *,
         load: Callable[[Scope, str, str], R],
-        deliver: Callable[[R], list[Memory]],
-        undo: Callable[[list[Memory]], None],
+        delivery: Delivery[R],
         retry: RetryPolicy,
         workers: int = 4,
         max_queued: int = 10_000,
@@ -119,9 +116,9 @@ class Outbox(Generic[R]):
             )
         self.ledger = Ledger(path, synchronous)
         self._load = load
-        self._deliver = deliver
-        self._undo = undo
+        self._delivery = delivery
         self._retry = retry
+        self._failures = Failures(self.ledger, retry)
         self._max_queued = max_queued
         self._when_full = when_full
         self._delivery_timeout = delivery_timeout
@@ -133,21 +130,31 @@ class Outbox(Generic[R]):
         lock = threading.RLock()
         self._due = threading.Condition(lock)
         self._changed = threading.Condition(lock)
+        self._fence = Fence(self._changed)
         self._lanes = Lanes()
+        self._forgets = Forgets(
+            self.ledger,
+            self._lanes,
+            self._changed,
+            is_busy=self._is_busy,
+            drop=self._drop,
+            ended=self._let_go,
+        )
         self._waiting: dict[int, _Waiting[R]] = {}
+        # By row, those that somebody waits for.
+        self._attempts: dict[int, Attempt] = {}
         self._closed = False
-        self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+        self._process_lock = file_lock(path.with_name(f"{path.name}.lock"))
         self._look_for_writes()
-        jobs = [self._watch, *[self._work] * workers]
-        for number, job in enumerate(jobs):
-            threading.Thread(target=job, name=f"mem0-outbox-{number}", daemon=True).start()
+        for job in (self._watch, *[self._work] * workers):
+            self._start(job)
 
-    def accept(self, request: R, deliver: Callable[[R], list[Memory]] | None = None) -> Receipt:
+    def accept(self, request: R, delivery: Delivery[R] | None = None) -> Receipt:
         """Put a write on disk, once for each key of a scope.
 
         Args:
             request: The write.
-            deliver: Carries this write out, while the process lives; else the outbox's own.
+            delivery: Carries this write out, while the process lives; else the outbox's own.
 
         Raises:
             OutboxFullError: It is full, and `when_full` is `raise`.
@@ -162,7 +169,7 @@ class Outbox(Generic[R]):
                 done.set_result(duplicate)
                 return Receipt(duplicate, done)
             with self._changed:
-                self._waiting[accepted.row] = _Waiting(request, deliver or self._deliver, done)
+                self._waiting[accepted.row] = _Waiting(request, delivery or self._delivery, done)
                 if not self.delivers:
                     self._changed.notify_all()
             if self.delivers:
@@ -170,17 +177,17 @@ class Outbox(Generic[R]):
         return Receipt(WriteResult("queued", key=request.key), done)
 
     @contextmanager
-    def promising(self, request: R, deliver: Callable[[R], list[Memory]]) -> Iterator[None]:
+    def promising(self, request: R, delivery: Delivery[R]) -> Iterator[None]:
         """Put a write on disk that is carried out when the block has ended, however it ends.
 
         Args:
             request: The write.
-            deliver: Carries this write out, while the process lives.
+            delivery: Carries this write out, while the process lives.
         """
         with self._changed:
             self._lanes.pause(request.scope)
         try:
-            self.accept(request, deliver)
+            self.accept(request, delivery)
             yield
         finally:
             self._resume(request.scope, self._start_delay)
@@ -202,7 +209,7 @@ class Outbox(Generic[R]):
             if self._closed or (left is not None and left <= 0):
                 return False
             with self._changed:
-                if not self.delivers or self._lanes:
+                if not self.delivers or self._lanes or self._forgets:
                     pause = _WATCH_SECONDS if self.delivers else _FOLLOW_SECONDS
                     self._changed.wait(pause if left is None else min(pause, left))
         return True
@@ -220,15 +227,16 @@ class Outbox(Generic[R]):
         Raises:
             BackendTimeoutError: The scope is being forgotten, and that does not end.
         """
+        deadline = time.monotonic() + PATIENCE_SECONDS
         with self._changed:
-            if not self._changed.wait_for(
-                lambda: not self._lanes.is_paused(scope), _FORGET_PATIENCE_SECONDS
-            ):
-                raise BackendTimeoutError(
-                    f"{scope} has been in the course of being forgotten for more than "
-                    f"{_FORGET_PATIENCE_SECONDS:.0f} s; nothing was written. Try again.",
-                    retryable=True,
-                )
+            while self._is_held_back(scope):
+                if time.monotonic() > deadline:
+                    raise BackendTimeoutError(
+                        f"{scope} has been in the course of being forgotten for more than "
+                        f"{PATIENCE_SECONDS:.0f} s; nothing was written. Try again.",
+                        retryable=True,
+                    )
+                self._changed.wait(_WATCH_SECONDS)
             self._lanes.enter(scope)
         try:
             yield
@@ -237,51 +245,74 @@ class Outbox(Generic[R]):
                 self._lanes.leave(scope)
                 self._changed.notify_all()
 
-    @contextmanager
-    def forgetting(self, scope: Scope) -> Iterator[int]:
-        """Erase the writes of a scope, and hold back new ones until the block ends.
+    def forget(
+        self,
+        scope: Scope,
+        delivery: Delivery[R] | None = None,
+        *,
+        filters: Mapping[str, object] | None = None,
+        matches: Callable[[R], bool] | None = None,
+    ) -> ForgetResult:
+        """Erase a scope here and, through the delivery, everywhere; on disk before it begins.
 
-        Yields:
-            How many writes and keys were erased.
+        Writes of the scope that come meanwhile wait until it is done. What fails is tried again,
+        at the latest by the next process.
+
+        Args:
+            scope: Whose.
+            delivery: Erases it; else the outbox's own.
+            filters: Which of its memories; None for everything.
+            matches: Which of its queued writes; None for all.
 
         Raises:
-            BackendTimeoutError: A write of the scope is being carried out and does not end.
+            BackendTimeoutError: It is not done in time, and goes on.
+            Exception: What the delivery raises; it is tried again.
         """
-        with self._changed:
-            self._lanes.pause(scope)
-        try:
-            self._wait_until_idle(scope)
-            with self._intake, self._changed:
-                erased = self.ledger.erase(scope)
-                dropped = self._lanes.drop(scope)
-            for row in dropped:
-                self._resolve(row, WriteResult("failed", error=_FORGOTTEN))
-            yield erased
-        finally:
-            self._resume(scope, 0.0)
+        selects = None if matches is None else lambda write: matches(self._loaded(write))
+        with self._intake:
+            self._require_open()
+            intent = self.ledger.accept_forget(scope, filters, selects)
+            if self.delivers:
+                with self._changed:
+                    self._forgets.take_up(intent, None)
+        if not self.delivers:
+            return self._forgets.wait(intent, lambda: self._closed)
+        return self._forgets.carry_out(intent, delivery or self._delivery, reported=True)
 
-    def close(self, timeout: float | None = 10.0) -> None:
+    def close(self, timeout: float | None = 10.0) -> bool:
         """Deliver what is queued, then stop; what is left stays on disk for the next start.
 
         Args:
             timeout: Seconds to wait for the deliveries; None to wait without an end.
+
+        Returns:
+            Whether nothing goes on. What does may still change something; until it has ended, no
+            other process delivers.
         """
         if self._closed:
-            return
+            return True
         began = time.monotonic()
         self.flush(timeout)
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
         with self._intake, self._changed:
             self._closed = True
+            for attempt in list(self._attempts.values()):
+                self._leave_behind(attempt)
+                self._settle(attempt.lane, attempt.row, 0.0)
             self._due.notify_all()
             self._changed.notify_all()
-            idle = self._changed.wait_for(lambda: not self._lanes.has_taken(), left)
+            idle = self._changed.wait_for(self._is_idle, left)
         for row in list(self._waiting):
             self._resolve(row, WriteResult("queued"))
         self.ledger.close()
-        if idle:
-            # Otherwise another process could carry out what is still being carried out here.
-            self._process_lock.release()
+        self._let_go()
+        if not idle:
+            logger.warning(
+                "%s was closed while something was still being written or erased; it goes on "
+                "until it ends, and is looked at again at the next start.",
+                self.ledger.path.name,
+            )
+        return idle
 
     @property
     def delivers(self) -> bool:
@@ -289,11 +320,12 @@ class Outbox(Generic[R]):
         return bool(self._process_lock.is_locked)
 
     def _queued(self) -> int:
+        """Count what is still to be delivered, or forgotten."""
         if self._closed:
             return 0
         if self.delivers:
             with self._changed:
-                return len(self._lanes)
+                return len(self._lanes) + len(self._forgets)
         return self.ledger.queued_count()
 
     @contextmanager
@@ -301,8 +333,7 @@ class Outbox(Generic[R]):
         """Hold the intake while there is room for one more write."""
         while True:
             with self._intake:
-                if self._closed:
-                    raise ClosedError("The outbox is closed; connect() again.")
+                self._require_open()
                 if self._queued() < self._max_queued:
                     yield
                     return
@@ -314,6 +345,10 @@ class Outbox(Generic[R]):
                 )
             with self._changed:
                 self._changed.wait(_WATCH_SECONDS if self.delivers else _FOLLOW_SECONDS)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("The outbox is closed; connect() again.")
 
     def _look_for_writes(self) -> None:
         with self._intake:
@@ -329,12 +364,30 @@ class Outbox(Generic[R]):
     def _read_queue(self) -> None:
         """Take up the rows behind the last one, those of other processes among them."""
         found = self.ledger.queued(after=self._lanes.last_row)
+        # In this order: what came after a forgetting is held back by it.
+        intents = self.ledger.forgets()
+        now = time.time()
         with self._changed:
+            for intent in intents:
+                self._forgets.take_up(intent, time.monotonic())
             for row, lane, not_before in found:
-                delay = max(not_before - time.time(), self._start_delay)
+                # No further off than the policy allows: the clock may have been set back.
+                delay = min(max(not_before - now, self._start_delay), self._retry.cap)
                 self._lanes.add(row, lane, time.monotonic() + delay)
             if found:
                 self._due.notify()
+
+    def _drop(self, intent: Forget, those_under_way: bool) -> None:
+        """Give up writes that were erased; for whoever holds the lock."""
+        forgotten = WriteResult("failed", error=_FORGOTTEN)
+        for row in self._lanes.drop(intent.rows):
+            self._resolve(row, forgotten)
+        for attempt in list(self._attempts.values()) if those_under_way else ():
+            # Nothing that was accepted since has begun.
+            is_own = intent.filters is None and intent.scope.covers(scope_of(attempt.lane))
+            if (is_own or attempt.row in intent.rows) and not attempt.is_applying:
+                self._leave_behind(attempt)
+                self._settle(attempt.lane, attempt.row, forgotten)
 
     def _resume(self, scope: Scope, delay: float) -> None:
         with self._changed:
@@ -342,16 +395,28 @@ class Outbox(Generic[R]):
             self._due.notify()
             self._changed.notify_all()
 
-    def _wait_until_idle(self, scope: Scope) -> None:
+    def _is_held_back(self, scope: Scope) -> bool:
+        if self.delivers:
+            return self._lanes.is_paused(scope)
+        return any(intent.scope.covers(scope) for intent in self.ledger.forgets())
+
+    def _is_busy(self, scope: Scope) -> bool:
+        changing = map(scope_of, self._fence.lanes())
+        return self._lanes.is_busy(scope) or any(map(scope.covers, changing))
+
+    def _is_idle(self) -> bool:
+        return not (self._lanes.has_taken() or self._fence.lanes() or self._forgets.is_erasing)
+
+    def _let_go(self) -> None:
+        """Let another process deliver, when this one does not and changes nothing any more."""
         with self._changed:
-            if not self._changed.wait_for(
-                lambda: not self._lanes.is_busy(scope), _FORGET_PATIENCE_SECONDS
-            ):
-                raise BackendTimeoutError(
-                    f"A write of {scope} has been under way for more than "
-                    f"{_FORGET_PATIENCE_SECONDS:.0f} s; nothing was forgotten. Try again.",
-                    retryable=True,
-                )
+            self._changed.notify_all()
+            self._due.notify()
+            if self._closed and self._is_idle():
+                self._process_lock.release()
+
+    def _start(self, job: Callable[[], None]) -> None:
+        threading.Thread(target=job, name="mem0-integrations-outbox", daemon=True).start()
 
     def _watch(self) -> None:
         while not self._closed:
@@ -362,40 +427,56 @@ class Outbox(Generic[R]):
                     self._changed.wait(_FOLLOW_SECONDS if self._waiting else _WATCH_SECONDS)
             try:
                 self._look_for_writes()
-                if not self.delivers:
+                self._look_for_late_attempts()
+                if self.delivers:
+                    self._forgets.look(self._delivery)
+                else:
                     self._look_for_results()
             except ClosedError:
                 return
             except Mem0IntegrationsError as error:
                 logger.warning("The outbox could not be read: %s", type(error).__name__)
 
+    def _look_for_late_attempts(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            late = [attempt for attempt in self._attempts.values() if attempt.deadline <= now]
+            for attempt in late:
+                self._leave_behind(attempt)
+        for attempt in late:
+            outcome = self._failed(attempt, timed_out(self._delivery_timeout))
+            self._settle(attempt.lane, attempt.row, outcome)
+
+    def _leave_behind(self, attempt: Attempt) -> None:
+        """Wait for an attempt no longer; its thread ends with it, and another takes its place."""
+        del self._attempts[attempt.row]
+        attempt.is_left_behind = True
+        attempt.is_given_up = not attempt.is_applying
+        if not self._closed:
+            # None can be started any more when the interpreter ends.
+            with suppress(RuntimeError):
+                self._start(self._work)
+
     def _look_for_results(self) -> None:
-        for row, waiting in list(self._waiting.items()):
-            key = waiting.request.key
-            status, error = self.ledger.status(row) or ("dead", _FORGOTTEN)
-            if status == "stored":
-                memories = tuple(waiting.deliver(waiting.request))
-                self._resolve(row, WriteResult("stored", memories, key=key))
-            elif status == "nothing":
-                self._resolve(row, WriteResult("nothing", key=key))
-            elif status == "dead":
-                self._resolve(row, WriteResult("failed", key=key, error=error))
+        for row in list(self._waiting):
+            status, _ = self.ledger.status(row) or ("dead", None)
+            if status != "queued":
+                self._resolve(row, self._ended(row))
 
     def _work(self) -> None:
         while (taken := self._next()) is not None:
             lane, row = taken
             try:
-                outcome = self._attempt(row)
+                write = self.ledger.load(row)
+                outcome: _Outcome | None = self._ended(row) if write is None else None
             except ClosedError:
-                outcome = 0.0
-            except Exception as error:
-                # A worker never dies: the write stays where it is, and is looked at again.
-                logger.warning(
-                    "The outbox could not note a delivery: %s; see `mem0-integrations doctor`.",
-                    type(error).__name__,
-                )
-                outcome = _STORAGE_RETRY_SECONDS
-            self._settle(lane, row, outcome)
+                return
+            except Mem0IntegrationsError as error:
+                outcome = _unnoted(error)
+            if outcome is not None:
+                self._settle(lane, row, outcome)
+            elif write is not None and not self._attempt(lane, write):
+                return
 
     def _next(self) -> tuple[str, int] | None:
         with self._changed:
@@ -409,62 +490,97 @@ class Outbox(Generic[R]):
                 self._due.wait(None if due is None else due - now)
         return None
 
-    def _attempt(self, row: int) -> WriteResult | float:
-        """Deliver a write; returns what became of it, or the seconds until the next attempt."""
-        write = self.ledger.load(row)
-        if write is None:
-            return WriteResult("failed", error=_FORGOTTEN)
-        key = write.key
-        waiting = self._waiting.get(row)
-        try:
-            request = self._load(write.scope, write.key, write.body)
-            deliver = partial(waiting.deliver if waiting else self._deliver, request)
-            memories = call_within(self._delivery_timeout, deliver)
-        except Exception as error:
-            return self._failed(row, key, write.attempts + 1, write.first_failed_at, error)
-        if not self.ledger.finish(row, "stored" if memories else "nothing"):
-            self._undo(memories)
-            return WriteResult("failed", key=key, error=_FORGOTTEN)
-        return WriteResult("stored" if memories else "nothing", tuple(memories), key=key)
-
-    def _failed(
-        self, row: int, key: str, attempt: int, first_failed_at: float | None, error: Exception
-    ) -> WriteResult | float:
-        spent = 0.0 if first_failed_at is None else time.time() - first_failed_at
-        delay = self._retry.delay(attempt, error, spent=spent)
-        reason = f"{type(error).__name__}: {error}"
-        # The reason may quote what was to be stored: it goes to the file, not to the log.
-        if delay is None:
-            self.ledger.bury(row, reason)
-            logger.error(
-                "Write %d failed after %d attempts (%s) and is kept as a dead letter; see "
-                "`mem0-integrations doctor`.",
-                row,
-                attempt,
-                type(error).__name__,
-            )
-            return WriteResult("failed", key=key, error=reason)
-        self.ledger.postpone(row, time.time() + delay, reason)
-        logger.warning(
-            "Write %d failed (attempt %d, %s); next attempt in %.1f s.",
+    def _attempt(self, lane: str, write: QueuedWrite) -> bool:
+        """Carry a write out; False when that took too long, and another thread works now."""
+        row, waiting = write.row, self._waiting.get(write.row)
+        delivery = waiting.delivery if waiting else self._delivery
+        attempt = Attempt(
+            self._fence,
+            lane,
             row,
-            attempt,
-            type(error).__name__,
-            delay,
+            write.key,
+            number=write.attempts + 1,
+            deadline=time.monotonic() + self._delivery_timeout,
+            keep=partial(self.ledger.keep, row, write.attempts),
         )
-        return delay
+        with self._changed:
+            self._attempts[row] = attempt
+        try:
+            request = self._loaded(write)
+            # In an empty context: it is nobody's call.
+            memories = contextvars.Context().run(delivery.deliver, request, attempt)
+            status: Literal["stored", "nothing"] = "stored" if memories else "nothing"
+            result = WriteResult(status, tuple(memories), key=write.key)
+        except BaseException as error:
+            with self._changed:
+                if attempt.is_left_behind:
+                    self._let_go()
+                    return False
+                del self._attempts[row]
+            outcome = self._failed(attempt, error)
+        else:
+            with self._changed:
+                if attempt.is_given_up:
+                    return False
+                if not attempt.is_left_behind:
+                    del self._attempts[row]
+            outcome = self._finished(attempt, result)
+        if attempt.is_left_behind:
+            if isinstance(outcome, WriteResult):
+                self._resolve(row, outcome)
+            self._let_go()
+            return False
+        self._settle(attempt.lane, attempt.row, outcome)
+        return True
 
-    def _settle(self, lane: str, row: int, outcome: WriteResult | float) -> None:
+    def _loaded(self, write: QueuedWrite) -> R:
+        return self._load(write.scope, write.key, write.body)
+
+    def _finished(self, attempt: Attempt, result: WriteResult) -> _Outcome:
+        """Note that a write was carried out; an attempt that ends late may do so, too."""
+        try:
+            known = self.ledger.finish(attempt.row, "stored" if result.memories else "nothing")
+        except Mem0IntegrationsError as error:
+            return _unnoted(error)
+        return result if known else WriteResult("failed", key=result.key, error=_FORGOTTEN)
+
+    def _failed(self, attempt: Attempt, error: BaseException) -> _Outcome:
+        try:
+            delay = self._failures.note(attempt.row, attempt.number, error)
+        except Mem0IntegrationsError as unnoted:
+            return _unnoted(unnoted)
+        return WriteResult("failed", error=reason_of(error)) if delay is None else delay
+
+    def _settle(self, lane: str, row: int, outcome: _Outcome) -> None:
         with self._changed:
             if isinstance(outcome, float):
                 self._lanes.repeat(lane, time.monotonic() + outcome)
             else:
                 self._lanes.finish(lane)
+                self._failures.end(row)
+            self._due.notify()
             self._changed.notify_all()
         if isinstance(outcome, WriteResult):
             self._resolve(row, outcome)
 
+    def _ended(self, row: int) -> WriteResult:
+        """Return what became of a write that is queued no more."""
+        waiting = self._waiting.get(row)
+        status, error = self.ledger.status(row) or ("dead", _FORGOTTEN)
+        if status == "stored":
+            memories = waiting.delivery.find(waiting.request) if waiting else []
+            return WriteResult("stored", tuple(memories))
+        return WriteResult("nothing" if status == "nothing" else "failed", error=error)
+
     def _resolve(self, row: int, result: WriteResult) -> None:
         waiting = self._waiting.pop(row, None)
         if waiting is not None and waiting.done.set_running_or_notify_cancel():
-            waiting.done.set_result(result)
+            waiting.done.set_result(dataclasses.replace(result, key=waiting.request.key))
+
+
+def _unnoted(error: Mem0IntegrationsError) -> float:
+    """Return when to look again at a write of which the file could not be read or changed."""
+    logger.warning(
+        "The outbox could not be used: %s; see `mem0-integrations doctor`.", type(error).__name__
+    )
+    return _STORAGE_RETRY_SECONDS

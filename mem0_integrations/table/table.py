@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import islice
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.recall.fusion import PLACE, Query, Scores, fused
-from mem0_integrations.sqlite import Database
+from mem0_integrations.sqlite import Database, words_error
 from mem0_integrations.table import full_text
 from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp, indices
 from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
@@ -27,6 +30,11 @@ from mem0_integrations.table.traces import Traces
 from mem0_integrations.values import PATH_FIELDS
 
 __all__ = ["Table"]
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _Units: TypeAlias = npt.NDArray[np.float32]
 
@@ -53,6 +61,21 @@ _PAUSE: Final = 0.001
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
+def _healing(change: Callable[Concatenate[Table, P], T]) -> Callable[Concatenate[Table, P], T]:
+    """Let a change that a damaged index of the words refuses make that again: it can be."""
+
+    @wraps(change)
+    def healed(table: Table, /, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return change(table, *args, **options)
+        except CorruptFileError:
+            if not table.heal():
+                raise
+            return change(table, *args, **options)
+
+    return healed
+
+
 class Table:
     """One collection of a file, whose collections share a cache. Its input has been checked."""
 
@@ -71,6 +94,7 @@ class Table:
         other._name = name
         return other
 
+    @_healing
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
         """Insert payloads and unit vectors, shape (n, dimension), in one transaction.
 
@@ -128,7 +152,10 @@ class Table:
             # Where nearly all rows are the owner's, to look for the owner only costs time.
             mostly_own = _MOSTLY * len(matrix.seqs) >= (last or 0)
             owner = frozenset() if mostly_own else selection.ids
-            found = full_text.rows_with(connection, query.words, owner)
+            try:
+                found = full_text.rows_with(connection, query.words, owner)
+            except sqlite3.DatabaseError as error:
+                raise words_error(error, self._database.path) from error
             signals = query.signals(
                 similarities,
                 [indices(matrix.seqs, rows) for rows in found],
@@ -267,6 +294,7 @@ class Table:
             names = connection.execute("SELECT DISTINCT collection FROM memories ORDER BY 1")
             return [name for (name,) in names]
 
+    @_healing
     def replace(self, memory_id: str, unit: _Units | None, payload: Encoded | None) -> bool:
         """Replace the vector or the payload of a memory, or both; False if there is none."""
         key = self._name, memory_id
@@ -277,6 +305,7 @@ class Table:
                 connection.execute(_UPDATE_PAYLOAD, (*payload.values, *key))
             return known
 
+    @_healing
     def merge(self, changes: Mapping[str, Payload]) -> None:
         """Set fields of the payloads of memories, as far as they exist, in one transaction."""
         rows: list[Encoded] = []
@@ -286,11 +315,13 @@ class Table:
                 rows.append(row)
                 connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, record.id))
 
+    @_healing
     def delete(self, ids: Sequence[str]) -> None:
         """Delete memories, as far as they exist, in one transaction."""
         with self._rewriting(ids, ()) as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
+    @_healing
     def delete_selected(self, selection: Selection) -> int:
         """Delete the selected memories; return how many."""
         deleted = 0
@@ -303,10 +334,28 @@ class Table:
 
     def reindex(self) -> int:
         """Make the index of the words again and return the number of its memories."""
-        with self._database.write() as connection:
-            full_text.reindex(connection)
+        try:
+            with self._database.write() as connection:
+                full_text.reindex(connection)
+        except CorruptFileError:
+            with self._database.write() as connection:
+                full_text.replace(connection)
+            self._database.compact()
         return self.count(Selection(frozenset(), None))
 
+    def heal(self) -> bool:
+        """Make the index of the words again if it is damaged; return whether it was."""
+        with self._database.read() as connection:
+            if not full_text.is_damaged(connection):
+                return False
+        self.reindex()
+        logger.error(
+            "The index of the words in %s was damaged. It has been made again; check the disk.",
+            self._database.path,
+        )
+        return True
+
+    @_healing
     def compact(self) -> None:
         """Leave no byte of what was deleted in the file; others go on meanwhile.
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from mem0.memory.main import _build_session_scope
 from mem0.memory.storage import SQLiteManager
 
+from mem0_integrations import Memory, Scope
 from mem0_integrations.backends.history import History
 
 
@@ -28,6 +29,10 @@ def add(manager: SQLiteManager, memory_id: str, text: str = "I like tea.") -> No
     manager.add_history(memory_id, None, text, "ADD", created_at="2026-03-01T12:00:00+00:00")
 
 
+def deleted(ids: Mapping[str, str], *memory_ids: str) -> list[Memory]:
+    return [Memory(id=memory_id, text="", scope=Scope(**ids)) for memory_id in memory_ids]
+
+
 def say(manager: SQLiteManager, text: str, **ids: str) -> None:
     manager.save_messages([{"role": "user", "content": text}], _build_session_scope(ids))
 
@@ -38,8 +43,8 @@ def said(manager: SQLiteManager) -> set[str]:
 
 def test_the_owner_of_a_deleted_memory_is_remembered(history: History) -> None:
     """Mem0 forgets whose a memory was, and its history could be shown to nobody."""
-    history.mark_deleted(["m1", "m2"], {"user_id": "ann", "agent_id": "shop"})
-    history.mark_deleted(["m2"], {"user_id": "bob"})
+    history.mark_deleted(deleted({"user_id": "ann", "agent_id": "shop"}, "m1", "m2"))
+    history.mark_deleted(deleted({"user_id": "bob"}, "m2"))
     assert history.deleted_by("m1") == {"user_id": "ann", "agent_id": "shop"}
     assert history.deleted_by("m2") == {"user_id": "bob"}
     assert history.deleted_by("m3") is None
@@ -57,7 +62,7 @@ def test_only_the_deleted_memories_of_a_scope_are_erased(
     }
     for memory_id, ids in scopes.items():
         add(manager, memory_id)
-        history.mark_deleted([memory_id], ids)
+        history.mark_deleted(deleted(ids, memory_id))
     add(manager, "alive")
 
     def left() -> set[str]:
@@ -104,7 +109,7 @@ def test_many_memories_are_erased_at_once(manager: SQLiteManager, history: Histo
     """SQLite limits how many values one statement may name."""
     ids = [f"m{number}" for number in range(1_234)]
     manager.batch_add_history([{"memory_id": memory_id, "event": "ADD"} for memory_id in ids])
-    history.mark_deleted(ids, {"user_id": "ann"})
+    history.mark_deleted(deleted({"user_id": "ann"}, *ids))
     assert history.erase({"user_id": "ann"}) == (1_234, 0)
     assert manager.connection.execute("SELECT COUNT(*) FROM history").fetchone() == (0,)
 
@@ -117,7 +122,7 @@ def test_erased_text_is_not_left_in_the_file(
         add(manager, f"m{number}", f"quizzlebrock {number} " * 500)
     add(manager, "kept", "snarkroot " * 500)
     say(manager, "vorpalmint " * 2000, user_id="ann")
-    history.mark_deleted([f"m{number}" for number in range(50)], {"user_id": "ann"})
+    history.mark_deleted(deleted({"user_id": "ann"}, *(f"m{number}" for number in range(50))))
 
     def content() -> bytes:
         return b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -151,10 +156,29 @@ def test_text_that_was_deleted_before_is_not_left_in_the_file_either(tmp_path: P
 def test_a_failed_change_leaves_nothing_half_done(manager: SQLiteManager, history: History) -> None:
     """After an error the connection, which Mem0 uses too, has to be usable."""
     with pytest.raises(sqlite3.ProgrammingError):
-        history.mark_deleted(["m1", object()], {"user_id": "ann"})  # type: ignore[list-item]
+        history.mark_deleted(deleted({"user_id": "ann"}, "m1", object()))  # type: ignore[arg-type]
     assert history.deleted_by("m1") is None
     add(manager, "m1")
     assert len(manager.get_history("m1")) == 1
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(
+    manager: SQLiteManager, history: History
+) -> None:
+    """None could be begun any more, by Mem0 neither."""
+    manager.connection.executescript(
+        "PRAGMA foreign_keys = ON;"
+        "CREATE TABLE lacking (id REFERENCES history (id) DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE TRIGGER fails AFTER INSERT ON mem0_integrations_deleted "
+        "BEGIN INSERT INTO lacking VALUES ('nothing'); END;"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        history.mark_deleted(deleted({"user_id": "ann"}, "m1"))
+    manager.connection.execute("DROP TRIGGER fails")
+    history.mark_deleted(deleted({"user_id": "ann"}, "m2"))
+    add(manager, "m3")
+    assert history.deleted_by("m1") is None
+    assert history.deleted_by("m2") is not None
 
 
 def test_an_existing_file_is_taken_over(tmp_path: Path) -> None:
@@ -167,7 +191,7 @@ def test_an_existing_file_is_taken_over(tmp_path: Path) -> None:
         manager = SQLiteManager(path)
         history = History(manager)
         assert len(manager.get_history("m1")) == 1
-        history.mark_deleted(["m1"], {"user_id": "ann"})
+        history.mark_deleted(deleted({"user_id": "ann"}, "m1"))
         manager.close()
     manager = SQLiteManager(path)
     assert History(manager).deleted_by("m1") == {"user_id": "ann"}

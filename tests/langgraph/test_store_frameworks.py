@@ -11,6 +11,7 @@ import uuid
 import warnings
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -34,7 +35,7 @@ from mem0_integrations import (
     connect,
 )
 from mem0_integrations.backends.documents import RowDocuments, path_filter
-from mem0_integrations.backends.rows import Rows
+from mem0_integrations.backends.rows import RowLocks, Rows, StoreRows
 from mem0_integrations.langgraph import Mem0Store
 from tests.langgraph.store_calls import Calls, keys
 from tests.stores import HookedEmbedder, MiniLM, Scripted, is_platform, open_store, texts_of
@@ -329,23 +330,20 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
     """Only some are handed over to threads at a time; what was cancelled meanwhile is not."""
     store = Mem0Store(hooked, index=False)
     await store.aput((user,), "k", {"n": 1})
-    submit = hooked._access._pool.submit
+    carry_out = hooked._access._pool.arun
     begun = 0
     most = 0
 
-    def counted(call: Any) -> Any:
+    async def counted(call: Any) -> Any:
         nonlocal begun, most
         begun += 1
         most = max(most, begun)
-        future = submit(call)
-        future.add_done_callback(lambda _: done())
-        return future
+        try:
+            return await carry_out(call)
+        finally:
+            begun -= 1
 
-    def done() -> None:
-        nonlocal begun
-        begun -= 1
-
-    hooked._access._pool.submit = counted  # type: ignore[method-assign]
+    hooked._access._pool.arun = counted  # type: ignore[method-assign]
     try:
         tasks = [asyncio.create_task(store.aget((user,), "k")) for _ in range(2000)]
         await asyncio.sleep(0)
@@ -353,7 +351,7 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        hooked._access._pool.submit = submit  # type: ignore[method-assign]
+        hooked._access._pool.arun = carry_out  # type: ignore[method-assign]
     assert most <= 40
     assert all(item.key == "k" for item in results[:1000])  # type: ignore[union-attr]
     assert {type(item) for item in results[1000:]} == {asyncio.CancelledError}
@@ -783,6 +781,14 @@ def test_the_sweeper_is_ended_by_its_future_and_by_another_start(sweeping: Mem0S
             sweeping.start_ttl_sweeper(minutes)  # type: ignore[arg-type]
 
 
+@contextmanager
+def as_another_process() -> Iterator[None]:
+    """Change rows as a process does that knows nothing of the locks of this one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(StoreRows, "changing", RowLocks())
+        yield
+
+
 def test_a_sweep_meets_what_was_deleted_meanwhile(
     hooked: AgentMemory, sweeping: Mem0Store, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -794,7 +800,8 @@ def test_a_sweep_meets_what_was_deleted_meanwhile(
 
     def deleted_before(rows: Any) -> None:
         (first, *_) = hooked.list(scope={"user_id": user})
-        hooked.delete(first.id, scope={"user_id": user})
+        with as_another_process():
+            hooked.delete(first.id, scope={"user_id": user})
         remove(rows)
 
     monkeypatch.setattr(documents, "_remove", deleted_before)
@@ -813,13 +820,14 @@ def test_prolonging_a_life_brings_no_older_value_back(
     store.put((user,), "k", {"n": 1}, ttl=10)
     here = with_vectors._backend.documents("item")
     rows: Rows = here.rows
-    elsewhere = RowDocuments(rows, threading.Lock())
+    elsewhere = RowDocuments(rows)
     merge_payloads = type(rows).merge_payloads
     (old,) = here.get([((user,), "k")])
     assert old is not None
 
     def put_before(*given: Any) -> None:
-        elsewhere.put([dataclasses.replace(old, value={"n": 2}, ttl=None, expires_at=None)])
+        with as_another_process():
+            elsewhere.put([dataclasses.replace(old, value={"n": 2}, ttl=None, expires_at=None)])
         merge_payloads(*given)
 
     monkeypatch.setattr(type(rows), "merge_payloads", put_before)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from mem0_integrations import (
     BackendError,
     CorruptFileError,
+    ForgetResult,
     InvalidInputError,
     Memory,
     OutboxFullError,
@@ -25,7 +26,8 @@ from mem0_integrations import (
     StorageError,
     WriteResult,
 )
-from mem0_integrations.outbox import Outbox, OutboxCounts
+from mem0_integrations.outbox import Attempt, Outbox, OutboxCounts
+from mem0_integrations.outbox.delivery import Receipt
 from mem0_integrations.outbox.lanes import Lanes, lane_of
 from mem0_integrations.outbox.ledger import Ledger
 from mem0_integrations.requests import AddRequest
@@ -49,23 +51,30 @@ class Destination:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.undone: list[str] = []
+        self.erased: list[Scope] = []
         self.failures: list[Exception] = []
         self.open = threading.Event()
         self.open.set()
+        self.erasing: Callable[[], object] = lambda: None
         self.entered = threading.Semaphore(0)
 
-    def deliver(self, request: AddRequest) -> list[Memory]:
+    def deliver(self, request: AddRequest, attempt: Attempt) -> list[Memory]:
         self.entered.release()
         assert self.open.wait(30)
         if self.failures:
             raise self.failures.pop(0)
+        with attempt.applying():
+            self.texts.append(request.messages[0]["content"])
+            return self.find(request)
+
+    def find(self, request: AddRequest) -> list[Memory]:
         text = request.messages[0]["content"]
-        self.texts.append(text)
         return [Memory(id=text, text=text, scope=request.scope)] if text != "nothing" else []
 
-    def undo(self, memories: list[Memory]) -> None:
-        self.undone.extend(memory.text for memory in memories)
+    def erase(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
+        self.erasing()
+        self.erased.append(scope)
+        return ForgetResult(memories=len(self.texts))
 
 
 Open = Callable[..., Outbox]
@@ -82,11 +91,7 @@ def opened(tmp_path: Path, destination: Destination) -> Iterator[Open]:
     outboxes: list[Outbox] = []
 
     def open_outbox(**options: object) -> Outbox:
-        options = {
-            "deliver": destination.deliver,
-            "undo": destination.undo,
-            "retry": QUICK,
-        } | options
+        options = {"delivery": destination, "retry": QUICK} | options
         outbox = Outbox(tmp_path / "outbox.db", load=AddRequest.load, **options)  # type: ignore[arg-type]
         outboxes.append(outbox)
         return outbox
@@ -322,7 +327,9 @@ def test_a_delivery_that_hangs_is_given_up_and_holds_nobody_up(
     assert done(outbox, write("healthy", BOB)).status == "stored"
 
 
-def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(opened: Open) -> None:
+def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(
+    opened: Open, destination: Destination
+) -> None:
     """An import or an update must not bring back what was forgotten."""
     outbox = opened()
     steps: list[str] = []
@@ -337,15 +344,19 @@ def test_forgetting_waits_for_writes_beside_the_queue_and_holds_back_new_ones(op
     first = threading.Thread(target=import_batch, args=("first",))
     first.start()
     assert inside.wait(30)
-    threading.Timer(0.1, leave.set).start()
-    with outbox.forgetting(Scope(user_id="ann")):
+    second = threading.Thread(target=import_batch, args=("second",))
+
+    def erasing() -> None:
         steps.append("forgotten")
-        second = threading.Thread(target=import_batch, args=("second",))
         second.start()
         second.join(0.1)
         assert steps == ["first", "forgotten"]
         with outbox.writing(BOB):
             steps.append("another scope")
+
+    destination.erasing = erasing
+    threading.Timer(0.1, leave.set).start()
+    outbox.forget(Scope(user_id="ann"))
     second.join(30)
     assert steps == ["first", "forgotten", "another scope", "second"]
 
@@ -371,7 +382,7 @@ def test_many_threads_do_not_overfill_it(opened: Open, destination: Destination)
     assert all(refused.acquire(blocking=False) for _ in range(13))
 
 
-def test_forgetting_drops_what_is_queued_and_waits_for_what_is_under_way(
+def test_forgetting_drops_what_is_queued_and_gives_up_what_is_under_way(
     opened: Open, destination: Destination, tmp_path: Path
 ) -> None:
     """Nothing of the scope may arrive after it was forgotten, nor stay in the file."""
@@ -380,33 +391,142 @@ def test_forgetting_drops_what_is_queued_and_waits_for_what_is_under_way(
     first, second = (outbox.accept(write(text)) for text in ("under way", "queued"))
     other = outbox.accept(write("bob's", BOB))
     assert destination.entered.acquire(timeout=30)
-    threading.Timer(0.2, destination.open.set).start()
-    with outbox.forgetting(ANN) as erased:
-        assert erased == 2
-        assert first.done.result(30).status == "stored"
+    later: list[Receipt] = []
+
+    def erasing() -> None:
+        assert first.done.result(30).status == "failed"
         assert second.done.result(30).status == "failed"
-        later = outbox.accept(write("later"))
+        later.append(outbox.accept(write("later")))
+        destination.open.set()
         assert other.done.result(30).status == "stored"
-        assert not later.done.done()
-    assert later.done.result(30).status == "stored"
-    assert "queued" not in destination.texts
+        assert not later[0].done.done()
+
+    destination.erasing = erasing
+    assert outbox.forget(ANN).writes == 2
+    assert later[0].done.result(30).status == "stored"
+    assert sorted(destination.texts) == ["bob's", "later"]
     content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"under way" not in content
 
 
-def test_a_write_that_is_erased_while_it_is_delivered_is_undone(
+def test_forgetting_waits_for_what_is_being_changed(opened: Open, destination: Destination) -> None:
+    """What has begun to be stored cannot be stopped, only waited for."""
+    outbox = opened()
+    storing, go_on = threading.Event(), threading.Event()
+
+    def find(request: AddRequest) -> list[Memory]:
+        storing.set()
+        assert go_on.wait(30)
+        return []
+
+    destination.find = find  # type: ignore[method-assign]
+    receipt = outbox.accept(write("being stored"))
+    assert storing.wait(30)
+    forgetting = threading.Thread(target=outbox.forget, args=(ANN,))
+    forgetting.start()
+    forgetting.join(0.1)
+    assert destination.erased == []
+    go_on.set()
+    forgetting.join(30)
+    assert destination.erased == [ANN]
+    assert receipt.done.result(30).status == "failed"
+
+
+def test_another_process_that_forgets_is_served_by_the_one_that_delivers(
+    opened: Open, destination: Destination
+) -> None:
+    """Only that one knows what is under way."""
+    leader, follower = opened(), opened()
+    destination.open.clear()
+    receipt = leader.accept(write("erased"))
+    assert destination.entered.acquire(timeout=30)
+    threading.Timer(0.1, destination.open.set).start()
+    assert follower.forget(ANN).writes == 1
+    assert destination.erased == [ANN]
+    assert receipt.done.result(30).status == "failed"
+    assert leader.ledger.forgets() == []
+
+
+def test_a_forgetting_that_fails_is_tried_again_and_holds_the_scope_back(
+    opened: Open, destination: Destination
+) -> None:
+    """What was written after it must not be erased by the second attempt."""
+    outbox = opened()
+    failures = [BackendError("down")]
+
+    def erasing() -> None:
+        if failures:
+            raise failures.pop()
+
+    destination.erasing = erasing
+    with pytest.raises(BackendError, match="down"):
+        outbox.forget(ANN)
+    later = outbox.accept(write("later"))
+    assert later.done.result(30).status == "stored"
+    assert destination.erased == [ANN]
+    assert destination.texts == ["later"]
+
+
+def test_a_forgetting_that_broke_off_is_finished_at_the_next_start(
     opened: Open, destination: Destination, tmp_path: Path
 ) -> None:
-    """Another process may forget the scope meanwhile."""
+    """Nobody asks again."""
+    with closing(Ledger(tmp_path / "outbox.db")) as died:
+        died.accept_forget(ANN, {"topic": "tea"}, None)
     outbox = opened()
-    destination.open.clear()
-    receipt = outbox.accept(write("erased"))
-    assert destination.entered.acquire(timeout=30)
-    with closing(Ledger(tmp_path / "outbox.db")) as other_process:
-        assert other_process.erase(ANN) == 1
-    destination.open.set()
+    assert outbox.flush(30)
+    assert destination.erased == [ANN]
+    assert outbox.ledger.forgets() == []
+
+
+def test_a_late_attempt_that_is_storing_ends_the_write(
+    opened: Open, destination: Destination
+) -> None:
+    """It outlived its time, but what it stored counts, and no other attempt stores it again."""
+    outbox = opened(delivery_timeout=0.05)
+    storing, go_on = threading.Event(), threading.Event()
+
+    def deliver(request: AddRequest, attempt: Attempt) -> list[Memory]:
+        with attempt.applying():
+            storing.set()
+            assert go_on.wait(30)
+            destination.texts.append("stored")
+        return Destination.find(destination, request)
+
+    destination.deliver = deliver  # type: ignore[method-assign]
+    receipt = outbox.accept(write("late"))
+    assert storing.wait(30)
     assert receipt.done.result(30).status == "failed"
-    assert destination.undone == ["erased"]
+    assert len(outbox.ledger.dead_letters()) == 1
+    go_on.set()
+    destination.open.wait(30)
+    while outbox.ledger.dead_letters():
+        time.sleep(0.01)
+    assert destination.texts == ["stored"]
+    assert outbox.ledger.counts() == OutboxCounts(done=1)
+
+
+def test_closing_says_when_something_goes_on(
+    opened: Open, destination: Destination, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another process must not deliver what is still being stored here."""
+    outbox = opened()
+    storing, go_on = threading.Event(), threading.Event()
+
+    def deliver(request: AddRequest, attempt: Attempt) -> list[Memory]:
+        with attempt.applying():
+            storing.set()
+            assert go_on.wait(30)
+        return []
+
+    destination.deliver = deliver  # type: ignore[method-assign]
+    outbox.accept(write("late"))
+    assert storing.wait(30)
+    assert outbox.close(timeout=0.01) is False
+    assert "still being written" in caplog.text
+    assert not opened().delivers
+    go_on.set()
+    assert opened().flush(30)
 
 
 def test_keys_survive_but_contents_do_not(opened: Open, tmp_path: Path) -> None:
@@ -491,3 +611,29 @@ def test_flush_gives_up_in_time(opened: Open, destination: Destination) -> None:
     began = time.monotonic()
     assert not outbox.flush(0.2)
     assert time.monotonic() - began < 10
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """A write failed while the clock was a day ahead."""
+    with closing(Ledger(tmp_path / "outbox.db")) as earlier:
+        row = earlier.accept(write("a")).row
+        earlier.postpone(row, time.time() + 24 * 3600, "down")
+    assert opened().flush(30)
+    assert destination.texts == ["a"]
+
+
+@pytest.mark.parametrize("jump", [600, 24 * 3600, -24 * 3600])
+def test_a_clock_that_is_set_costs_no_attempt(
+    opened: Open, destination: Destination, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """A machine that slept for ten minutes has not tried for ten minutes."""
+    outbox, now = opened(), time.time
+    destination.open.clear()
+    destination.failures = [ConnectionError("down"), ConnectionError("down")]
+    receipt = outbox.accept(write("a"))
+    assert destination.entered.acquire(timeout=30)
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    destination.open.set()
+    assert receipt.done.result(30).status == "stored"

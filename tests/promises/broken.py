@@ -40,58 +40,21 @@ def is_mem0(way: Way, _: object) -> bool:
     return way.store != "platform"
 
 
-SWALLOWED = "what Mem0's extraction swallows (embed_batch, insert) is taken for nothing to remember"
-LATE = "an attempt that was left behind still stores"
 SAID_AGAIN = "what is said again in the same words is dropped, with its time and metadata"
 ONE_TIME = "the statements of a turn have one time there, and a list orders them by their ids"
 FENCE = "look-alikes of the fence pass: '<//', invisible characters, many spaces"
 
 KNOWN_BROKEN: tuple[Broken, ...] = (
     # Stored once, in order.
-    Broken("test_a_turn_is_stored_whole_and_once", SWALLOWED, stumbles),
-    Broken("test_turns_are_stored_in_their_order", SWALLOWED, stumbles),
-    Broken(
-        "test_no_stumble_costs_a_statement",
-        SWALLOWED,
-        lambda way, parameters: parameters["times"] != 1,
-    ),
-    Broken(
-        "test_the_statements_of_a_turn_keep_their_order",
-        ONE_TIME,
-        lambda way, _: way.has_model or way.store == "platform",
-    ),
-    Broken(
-        "test_what_is_given_up_is_kept_and_stored_once_when_it_is_replayed",
-        "the server answers a key whose event failed with that failure, for ever",
-        is_platform,
-    ),
-    Broken(
-        "test_an_attempt_that_ends_late_stores_nothing_twice",
-        LATE,
-        lambda way, _: way.has_model and way.store != "platform",
-    ),
-    Broken(
-        "test_a_process_that_dies_leaves_no_memory_without_its_history",
-        "memories and history lie in two stores, and nothing repairs the second",
-        is_mem0,
-    ),
+    Broken("test_the_statements_of_a_turn_keep_their_order", ONE_TIME, is_platform),
     # Forgotten.
-    Broken("test_an_attempt_that_ends_late_does_not_come_back", LATE),
     Broken(
         "test_the_history_of_a_scope_of_two_ids_is_forgotten",
         "deleting memories one by one leaves their history on the server",
         is_platform,
         pytest.fail.Exception,
     ),
-    Broken(
-        "test_a_process_that_dies_while_it_forgets_has_forgotten",
-        "no intent on disk: the graph keeps its facts, and nothing catches up",
-    ),
     # A recall in its time.
-    Broken(
-        "test_an_index_of_words_costs_its_signal_alone",
-        "an index of words that cannot be read fails the recall",
-    ),
     Broken(
         "test_a_graph_behind_a_server_costs_its_facts_alone",
         "the server searches with on_error='raise': a graph that is down fails every search",

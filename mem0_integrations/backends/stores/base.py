@@ -117,10 +117,12 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
             self._insert(items, vectors)
         except Exception:
             known = {row.id for row in self.get_many([row_id for row_id, _ in items])}
-            if not known:
-                raise
             new = [each for each in zip(items, vectors, strict=True) if each[0][0] not in known]
-            self._insert([item for item, _ in new], [vector for _, vector in new])
+            if len(new) == len(items) == 1:
+                raise
+            # A database may refuse the batch and take its rows.
+            for item, vector in new:
+                self._insert([item], [vector])
 
     def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows, or replace those with the same ids; no two of these are equal."""
@@ -139,6 +141,13 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
         """Set some fields of rows by their ids, where they are there; the rest stays as it is."""
         for row in self.get_many(list(changes)):
             self.update(row.id, None, {**row.payload, **changes[row.id]})
+
+    def change(self, row_id: str, vector: Vector | None, fields: dict[str, object]) -> None:
+        """Set some fields of a row and, unless it is None, its vector, where the row is there."""
+        if vector is None:
+            self.merge_payloads({row_id: fields})
+        elif (row := self.get(row_id)) is not None:
+            self.update(row_id, vector, {**row.payload, **fields})
 
     def delete_many(self, ids: Sequence[str]) -> None:
         """Delete the rows with these ids, where there are any."""

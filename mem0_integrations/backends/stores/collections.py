@@ -34,7 +34,6 @@ class Collections:
         self._memory = memory
         self._lock = threading.RLock()
         self._stores: dict[str, Store] = {}
-        self._locks: dict[str, threading.Lock] = {}
 
     @classmethod
     def of(cls, memory: Mem0) -> Collections:
@@ -71,11 +70,6 @@ class Collections:
     def has_entities(self) -> bool:
         """Tell whether there may be entities, without creating their collection."""
         return has_entities(self._memory) or self.exists(_ENTITIES)
-
-    def lock(self, name: str) -> threading.Lock:
-        """Return what keeps the writers of a collection apart."""
-        with self._lock:
-            return self._locks.setdefault(name, threading.Lock())
 
     def close(self) -> None:
         """Close what was opened, and the store of the memory itself."""

@@ -137,6 +137,20 @@ def test_fields_are_set_and_the_rest_of_a_row_is_kept(store: Store) -> None:
     assert nearest.id == ONE
 
 
+def test_a_row_gets_a_vector_with_some_fields(store: Store) -> None:
+    """A memory says something else; what another one has noted in it stays."""
+    store.put([(ONE, {"user_id": "u", "n": 1}), (TWO, {"user_id": "u"})], [vector(1), vector(2)])
+    store.change(ONE, vector(3), {"data": "d"})
+    store.change(ONE, None, {"tags": ["a"]})
+    store.change(THREE, vector(3), {"n": 3})
+    assert fetched(store, [ONE, TWO, THREE]) == {
+        ONE: {"user_id": "u", "n": 1, "data": "d", "tags": ["a"]},
+        TWO: {"user_id": "u"},
+    }
+    (nearest,) = store.search("", vector(3), 1, {"user_id": "u"})
+    assert nearest.id == ONE
+
+
 def test_rows_are_deleted_where_they_are(store: Store) -> None:
     """A deletion may be repeated."""
     store.put([(ONE, {"user_id": "u"}), (TWO, {"user_id": "u"})], [vector(1), vector(2)])

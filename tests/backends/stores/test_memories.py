@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ import pytest
 from crewai.memory.types import MemoryRecord
 from langchain_core.messages import AIMessage, HumanMessage
 
-from mem0_integrations import AgentMemory, SentenceExtractor, connect
+from mem0_integrations import AgentMemory, MemoryNotFoundError, SentenceExtractor, connect
+from mem0_integrations.backends.rows import RowLocks, StoreRows
 from mem0_integrations.backends.stores.base import Store
 from mem0_integrations.crewai import Mem0CrewMemory, Mem0Storage
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from mem0_integrations.langgraph import Mem0Store
+from tests.paths import MemoryPath, Way
 from tests.stores import ALL_STORES, QUICK, MiniLM, Scripted, memory_answer, store_config, texts_of
+from tests.switches import PATIENCE, Gate
 
 METADATA = {"topic": "tea", "tags": ["a", "b"], "n": 1, "nested": {"x": [1, None]}, "none": None}
 
@@ -274,3 +279,54 @@ def test_words_are_found_beside_it(
         assert found.signals["lexical"] > 0
         with_words.forget({"user_id": user})
         assert with_words.recall("zyxgrommet", scope={"user_id": user}).memories == ()
+
+
+def test_two_processes_lose_no_change_of_a_memory(
+    open_path: Callable[[Way], MemoryPath], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL alone: what it changes, it changes within one statement."""
+    path = open_path(Way("no model", "pgvector", "no follower", "sync"))
+    kept = path.memory.remember("I live in Oslo.", scope=path.scope).memories[0]
+    gates = [Gate(step) for step in range(5)]
+    for number, gate in enumerate(gates):
+        path.parts.rows.hook = gate
+        text = threading.Thread(
+            target=path.memory.update,
+            args=(kept.id,),
+            kwargs={"text": f"I live in house {number}.", "scope": path.scope},
+        )
+        text.start()
+        assert gate.reached.wait(PATIENCE)
+        with monkeypatch.context() as patched:
+            # Another process knows nothing of the locks of this one.
+            patched.setattr(StoreRows, "changing", RowLocks())
+            path.memory.update(kept.id, metadata={f"key_{number}": number}, scope=path.scope)
+        gate.opened.set()
+        text.join(PATIENCE)
+        changed = path.memory.get(kept.id, scope=path.scope)
+        assert changed is not None
+        assert (changed.text, changed.metadata[f"key_{number}"]) == (
+            f"I live in house {number}.",
+            number,
+        )
+
+
+def test_two_processes_may_delete_the_same_memory(
+    open_path: Callable[[Way], MemoryPath], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL: what one finds gone was deleted by the other."""
+    path = open_path(Way("no model", "pgvector", "no follower", "sync"))
+    for step in range(3):
+        kept = path.memory.remember(f"I live in house {step}.", scope=path.scope).memories[0]
+        gate = Gate(step)
+        path.parts.rows.hook = gate
+        with ThreadPoolExecutor(1) as threads:
+            slow = threads.submit(path.memory.delete, kept.id, scope=path.scope)
+            assert gate.reached.wait(PATIENCE)
+            with monkeypatch.context() as patched:
+                patched.setattr(StoreRows, "changing", RowLocks())
+                path.memory.delete(kept.id, scope=path.scope)
+            gate.opened.set()
+            error = slow.exception(PATIENCE)
+            assert error is None or isinstance(error, MemoryNotFoundError)
+        assert path.memory.get(kept.id, scope=path.scope) is None
