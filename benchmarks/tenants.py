@@ -1,4 +1,4 @@
-"""Whether users wait for one another: lists, recalls, forgetting and one huge turn, side by side."""
+"""Whether users wait for one another: lists, recalls, forgetting and one huge turn."""
 
 from __future__ import annotations
 
