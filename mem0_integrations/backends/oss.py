@@ -15,14 +15,14 @@ from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.backends.documents import RowDocuments
-from mem0_integrations.backends.history import History
+from mem0_integrations.backends.history import History, update_entry
 from mem0_integrations.backends.mem0_config import name_of
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.mem0_private import is_expired, relink_entities, with_parts
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.rows import StoreRows, deepened
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of, text_fields
-from mem0_integrations.backends.stores.base import Row
+from mem0_integrations.backends.stores.base import Payload, Row
 from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.dialect import item_of, mem0_ids, memory_of
@@ -34,6 +34,7 @@ from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.recall.fusion import Query
 from mem0_integrations.recall.versions import (
     changes_of,
+    completed,
     first_top_k,
     known_at,
     newest_first,
@@ -194,7 +195,7 @@ class OSSBackend(Backend):
                 self._store.change(memory_id, vector, fields)
                 # On another host it may have been deleted meanwhile.
                 after = self._require(scope, memory_id)
-                self._note_update(memory_id, before.text)
+                self._history.note([update_entry(before, after)], [before])
                 if after.text != before.text:
                     relink_entities(self._memory, memory_id, after.text, mem0_ids(after.scope))
         return after
@@ -208,6 +209,7 @@ class OSSBackend(Backend):
         memory = self._require(scope, memory_id)
         with translated("delete"):
             self._history.mark_deleted([memory])
+            self._history.note([], [memory])
             try:
                 self._memory.delete(memory_id)
             except ValueError as error:
@@ -218,14 +220,15 @@ class OSSBackend(Backend):
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
-        if self.get(scope, memory_id) is None:
+        memory = self.get(scope, memory_id)
+        if memory is None:
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
         with translated("read the history"):
-            entries = self._memory.history(memory_id)
-        return changes_of(memory_id, entries)
+            entries = self._history.entries(memory_id)
+        return completed(changes_of(memory_id, entries), memory)
 
     def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
@@ -277,10 +280,16 @@ class OSSBackend(Backend):
         return MemoryDocuments(
             StoreRows(self._store, self._memory.embedding_model),
             template,
-            note=self._memory.db.batch_add_history,
+            note=self._noted,
             delete=self._delete_held,
             changing=changing,
         )
+
+    def _noted(
+        self, entries: Sequence[Mapping[str, object]], before: Mapping[str, Payload]
+    ) -> None:
+        rows = [item_of(row_id, payload, None) for row_id, payload in before.items()]
+        self._history.note(entries, map(memory_of, rows))
 
     def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""
@@ -353,14 +362,6 @@ class OSSBackend(Backend):
             return results, len(near) == top_k
 
         return ranked
-
-    def _note_update(self, memory_id: str, before: str) -> None:
-        """Write into the history what Mem0 would after an update."""
-        now = self._item(memory_id) or {}
-        fields = ("created_at", "updated_at", "actor_id", "role")
-        self._memory.db.add_history(
-            memory_id, before, now.get("memory"), "UPDATE", **{key: now.get(key) for key in fields}
-        )
 
     def _selected(self, scope: Scope, filters: Mapping[str, object] | None) -> Sequence[Row]:
         """Return the rows of a scope that filters select, those that have expired among them."""

@@ -191,7 +191,7 @@ class PlatformBackend(Backend, AsyncBackend):
             rows,
             template,
             # The Platform keeps a history of its own.
-            note=lambda entries: None,
+            note=lambda entries, before: None,
             delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
             changing=changing,
         )

@@ -39,7 +39,6 @@ class VectorMemories:
     def __init__(self, memory: Mem0, store: Store, history: History) -> None:
         self._store = store
         self._embedder = memory.embedding_model
-        self._changes = memory.db
         self._history = history
         # Fields that the store has been told to count the values of.
         self._counted: set[str] = set()
@@ -88,7 +87,7 @@ class VectorMemories:
             self._store.put([(i, rows[i]) for i in vectors], list(vectors.values()))
             self._store.merge_payloads({i: rows[i] for i in rows if i not in vectors})
             texts = {row_id: memory.text for row_id, memory in before.items()}
-            self._changes.batch_add_history(history_entries(rows, texts))
+            self._history.note(history_entries(rows, texts), before.values())
 
     def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
         """Set some metadata of memories, by id, where the scope has them."""
@@ -136,14 +135,16 @@ class VectorMemories:
             own = self.get(scope, ids)
             # First of all: a later `forget` has to know whose history it is.
             self._history.mark_deleted(own.values())
+            self._history.note([], own.values())
             self._store.delete_many(list(own))
             now = datetime.now(UTC).isoformat()
-            self._changes.batch_add_history(
+            self._history.note(
                 [
                     {
                         "memory_id": memory.id,
                         "old_memory": memory.text,
                         "event": "DELETE",
+                        "created_at": memory.created_at and memory.created_at.isoformat(),
                         "updated_at": now,
                         "is_deleted": 1,
                     }

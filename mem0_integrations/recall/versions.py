@@ -15,7 +15,9 @@ from mem0_integrations.values import parse_time
 
 __all__ = [
     "as_of",
+    "change_of",
     "changes_of",
+    "completed",
     "first_top_k",
     "has_changed_since",
     "known_at",
@@ -56,6 +58,35 @@ def changes_of(memory_id: str, entries: Iterable[Mapping[str, Any]]) -> list[Mem
         )
         for entry in entries
     ]
+
+
+def change_of(memory: Memory, before: str | None) -> MemoryChange:
+    """Return the change by which a memory got its text; None before is that it was added."""
+    return MemoryChange(
+        memory_id=memory.id,
+        event="ADD" if before is None else "UPDATE",
+        old_text=before,
+        new_text=memory.text,
+        at=memory.created_at if before is None else memory.updated_at,
+    )
+
+
+def completed(changes: Sequence[MemoryChange], memory: Memory | None) -> list[MemoryChange]:
+    """Add what a process could not note that died between a memory and its history.
+
+    Args:
+        changes: Those that were noted, oldest first.
+        memory: As it is; None where it was deleted.
+    """
+    last = changes[-1] if changes else None
+    text = last.new_text if last else None
+    if memory is not None:
+        return [*changes, *([] if text == memory.text else [change_of(memory, text)])]
+    if last is None or text is None:
+        return [*changes]
+    # When, nobody knows.
+    gone = dataclasses.replace(last, event="DELETE", old_text=text, new_text=None)
+    return [*changes, gone]
 
 
 def has_changed_since(memory: Memory, time: datetime) -> bool:

@@ -43,7 +43,7 @@ DELIVERY_SECONDS: Final = 1.0
 """How long a delivery may take."""
 
 # More attempts than a part ever stumbles: nothing may become a dead letter.
-RETRY: Final = RetryPolicy(attempts=60, base=0.01, cap=0.05, deadline=900)
+RETRY: Final = RetryPolicy(attempts=100_000, base=0.01, cap=0.05, deadline=900)
 SESSION: Final = "session"
 _DIMENSIONS: Final = 384
 
