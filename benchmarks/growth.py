@@ -1,7 +1,11 @@
-"""How a recall grows with the memories of one user, and with those of 100 other users."""
+"""How a recall grows with the memories of one user, and with those of 100 other users.
+
+And how a process grows with the memories that it has open.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,6 +22,7 @@ from tests.servers.postgres import running_postgres, with_iterative_scan
 SIZES = (100, 1_000, 10_000)
 OTHERS = 100
 ROUNDS = 40
+OPEN = (1, 2, 20)
 
 
 @contextmanager
@@ -92,6 +97,30 @@ def measure(memory: AgentMemory, embedder: Embedder) -> tuple[list[float], float
 
 
 def main() -> None:
+    show_open_memories()
+    show_recalls()
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def show_open_memories() -> None:
+    result = table("Memories open at once", "folders", "resident MB", "the last connect, ms")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        for number in range(1, OPEN[-1] + 1):
+            began = time.perf_counter()
+            memory = stack.enter_context(connect("embedded", data_dir=folder / str(number)))
+            took = (time.perf_counter() - began) * 1000
+            memory.remember(statement(number), scope=USER)
+            if number in OPEN:
+                result.add_row(f"{number:,}", f"{resident_megabytes():.0f}", f"{took:.0f}")
+    CONSOLE.print(result)
+
+
+def show_recalls() -> None:
     result = table(
         f"Growth of a recall, {ROUNDS} rounds",
         "store",

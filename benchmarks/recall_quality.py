@@ -301,14 +301,15 @@ class Mem0Alone:
     """`mem0.Memory` on a local Qdrant, without our layer."""
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
-        from mem0_integrations.backends.mem0_config import mem0_embedder, memory_from_config
         from mem0_integrations.backends.mem0_setup import import_mem0
+
+        import_mem0(folder)
+        from mem0_integrations.backends.mem0_config import mem0_embedder, memory_of, parsed_config
 
         parts: dict[str, Any] = {"llm": None, "extractor": SentenceExtractor()}
         own = mem0_embedder(embedder)
         config = {"vector_store": {"provider": "qdrant"}}
-        mem0 = import_mem0(folder)
-        self._memory = memory_from_config(mem0.Memory, config, folder, embedder=own, **parts)
+        self._memory = memory_of(parsed_config(config, folder, embedder=own, **parts), folder)
         self._memory.embedding_model = own
 
     def fill(self, user: str, turns: Sequence[Turn]) -> None:

@@ -23,7 +23,7 @@ from mem0_integrations.arguments import (
 )
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import MemoryDelivery
-from mem0_integrations.concurrency import WorkerPool, result_of
+from mem0_integrations.concurrency import bell, result_of, shielded
 from mem0_integrations.errors import BackendError, ScopeError
 from mem0_integrations.filters import compile_filters
 from mem0_integrations.following import Follower
@@ -70,7 +70,9 @@ class AgentMemory(MemoryUpkeep):
     """The long-term memory of an agent. Make one with `connect`.
 
     Every method has an async twin whose name begins with `a`; it never blocks the event loop.
-    All may be called from any thread. Use it as a context manager, or call `close`.
+    All may be called from any thread. What the main thread calls, a thread of the memory carries
+    out: interrupted there, by Ctrl-C for example, a call goes on and ends, and harms nothing. Use
+    it as a context manager, or call `close`; a memory that is dropped is closed in a thread.
 
     Args:
         backend: The Mem0 behind it.
@@ -123,10 +125,10 @@ class AgentMemory(MemoryUpkeep):
         self._on_error: OnError = on_error
         self._clock = clock
         self._ranking = ranking or Ranking()
-        self._recaller = Recaller(self._access, size=backend.concurrency, reranker=reranker)
+        self._recaller = Recaller(self._access, reranker=reranker)
         self._delivery = MemoryDelivery(backend, followers)
         # Apart, so that a full outbox holds up nothing else.
-        self._accepts = WorkerPool(backend.concurrency)
+        self._accepts = self._access.pool()
 
     @property
     def on_error(self) -> OnError:
@@ -278,15 +280,7 @@ class AgentMemory(MemoryUpkeep):
             include_tool_messages=include_tool_messages,
             on_error=on_error,
         )
-        if not write.request.messages:
-            return WriteResult("nothing", key=key)
-        receipt = self._accept(write.request)
-        if background and not receipt.done.done():
-            return receipt.accepted
-        try:
-            return _reported(result_of(receipt.done, timeout), write.on_error)
-        except TimeoutError:
-            return receipt.accepted
+        return self._remember(write) if write.request.messages else WriteResult("nothing", key=key)
 
     async def aremember(
         self, messages: MessagesLike, **options: Unpack[RememberOptions]
@@ -295,16 +289,23 @@ class AgentMemory(MemoryUpkeep):
         write = self._write(messages, **options)
         if not write.request.messages:
             return WriteResult("nothing", key=options.get("key"))
-        accepting = self._accepts.submit(partial(self._accept, write.request))
-        receipt = await asyncio.wrap_future(accepting)
+        done, ring = bell()
+
+        def accept() -> Receipt:
+            receipt = self._accept(write.request)
+            receipt.done.add_done_callback(ring)
+            return receipt
+
+        receipt = await self._accepts.arun(accept)
         if write.background:
             return receipt.accepted
         try:
-            done = asyncio.wrap_future(receipt.done)
-            return _reported(await asyncio.wait_for(done, write.timeout), write.on_error)
+            await asyncio.wait_for(done, write.timeout)
+            return _reported(receipt.done.result(), write.on_error)
         except TimeoutError:
             return receipt.accepted
 
+    @shielded
     def written(self, key: str, *, scope: ScopeLike | None = None) -> WriteResult | None:
         """Tell what became of a write that was accepted under a key.
 
@@ -406,6 +407,7 @@ class AgentMemory(MemoryUpkeep):
         """Async twin of `remember_many`; `on_progress` is called in another thread."""
         return await self.in_thread(partial(self.remember_many, messages, **options))
 
+    @shielded
     def forget(
         self, scope: ScopeLike, *, filters: Mapping[str, object] | None = None
     ) -> ForgetResult:
@@ -452,7 +454,7 @@ class AgentMemory(MemoryUpkeep):
         if result.pending is not None:
             raise BackendError(
                 f"The memories of {erased} are erased, but not what was made of them: "
-                f"{result.pending} It is tried again until it is."
+                f"{result.pending}"
             )
         return result
 
@@ -505,10 +507,6 @@ class AgentMemory(MemoryUpkeep):
             on_error=self._checked_on_error(on_error),
         )
 
-    def _stop(self) -> None:
-        self._recaller.close()
-        self._accepts.shutdown()
-
     def _write(
         self,
         messages: MessagesLike,
@@ -536,10 +534,21 @@ class AgentMemory(MemoryUpkeep):
         )
         return _Write(request, background, timeout, on_error)
 
+    @shielded
+    def _remember(self, write: _Write) -> WriteResult:
+        receipt = self._accept(write.request)
+        if write.background and not receipt.done.done():
+            return receipt.accepted
+        try:
+            return _reported(result_of(receipt.done, write.timeout), write.on_error)
+        except TimeoutError:
+            return receipt.accepted
+
     def _accept(self, request: AddRequest) -> Receipt:
         self._access.require_open()
         return self._outbox.accept(request, self._delivery)
 
+    @shielded
     def _import_batch(self, scope: Scope, batch: Sequence[AddRequest]) -> BulkResult:
         if any(request.infer for request in batch) and self._backend.extracts:
             # What a model finds is kept between the attempts, as that of any turn.

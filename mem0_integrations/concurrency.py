@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import atexit
+import contextlib
 import contextvars
+import functools
 import itertools
+import logging
+import math
 import os
 import queue
+import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Final, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from mem0_integrations.errors import BackendTimeoutError, ClosedError
 
@@ -19,15 +27,22 @@ __all__ = [
     "NATIVE_CODE",
     "LoopThread",
     "WorkerPool",
+    "acall",
     "begin",
+    "bell",
     "call_within",
     "result_of",
+    "shielded",
     "timed_out",
 ]
 
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
-_Job: TypeAlias = tuple[Future[Any], Callable[[], Any]]
+_IDLE_SECONDS: Final = 10.0
+_SIGNALS_SECONDS: Final = 0.2
 
 NATIVE_CODE: Final = threading.Lock()
 """Held by a thread that is inside native code which must not be cut off.
@@ -45,45 +60,133 @@ os.register_at_fork(
 _numbers = itertools.count(1)
 
 
-class WorkerPool:
-    """A pool of at most `size` daemon threads that run calls in an empty context.
-
-    The standard library's `ThreadPoolExecutor` joins its threads when the interpreter exits,
-    so that one hanging store would keep the program alive; these threads are left behind.
-    The empty context keeps a LangChain model inside Mem0 from streaming its tokens into the
-    callbacks of the caller.
+class _Job(Generic[T]):
+    """A call for another thread, and what comes of it.
 
     Args:
-        size: Maximum number of threads.
+        call: The call. It runs in an empty context, which keeps a LangChain model inside Mem0 from
+            streaming its tokens into the callbacks of the caller.
+        tell: Called in that thread when the call has ended.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+    def __init__(self, call: Callable[[], T], tell: Callable[[_Job[T]], object]) -> None:
+        self._call: Callable[[], T] | None = call
+        self._tell: Callable[[_Job[T]], object] | None = tell
+        self._result: list[T] = []
+        self._error: BaseException | None = None
+        self._left = False
+
+    def leave(self) -> None:
+        """Keep nothing of what comes of it: nobody waits for it any more."""
+        self._left = True
+        self._result.clear()
+
+    def give_up(self) -> None:
+        """Do not begin it any more; what has begun goes on, and is left."""
+        self._call = None
+        self.leave()
+
+    def carry_out(self) -> None:
+        """Make the call, in the thread that this is called in."""
+        call, self._call = self._call, None
+        if call is not None:
+            try:
+                self._result.append(contextvars.Context().run(call))
+            except BaseException as error:
+                self._error = error
+            if self._left:
+                self._result.clear()
+                if self._error is not None:
+                    logger.warning(
+                        "A call that nobody waits for any more failed: %s.",
+                        type(self._error).__name__,
+                    )
+                    self._error = None
+
+    def tell(self) -> None:
+        """Tell whoever waits for it that it was carried out."""
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(self)
+
+    def result(self) -> T:
+        """Return what the call returned, once; raise what it raised."""
+        error, self._error = self._error, None
+        try:
+            if error is not None:
+                raise error
+            return self._result.pop()
+        finally:
+            # Its traceback leads here, and would keep everything until the next collection.
+            del error
+
+
+class WorkerPool:
+    """A pool of daemon threads that carry calls out, and end when there is nothing to do.
+
+    The standard library's `ThreadPoolExecutor` joins its threads when the interpreter exits,
+    so that one hanging store would keep the program alive; these threads are left behind. And
+    whoever waits for one of its futures holds a lock in Python code meanwhile, where an exception
+    that a signal handler raises would leave it locked: here the main thread waits in C alone, and
+    can be interrupted anywhere.
+
+    Args:
+        size: Maximum number of threads; None for as many as are needed.
+    """
+
+    def __init__(self, size: int | None) -> None:
+        self._size = sys.maxsize if size is None else size
+        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        # Reentrant, since a signal handler may make a call, too.
+        self._lock = threading.RLock()
         self._threads = 0
         self._idle = 0
         self._closed = False
 
-    def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Run a call in one of the threads.
+    def run(self, call: Callable[[], T], timeout: float | None = None) -> T:
+        """Carry a call out in one of the threads and wait for it.
+
+        Where no thread can be started, at the end of the interpreter for example, it is carried
+        out at once.
+
+        Args:
+            call: The call. When whoever waits for it is interrupted, it goes on.
+            timeout: Seconds to wait; None to wait without an end.
+
+        Raises:
+            TimeoutError: It did not end in time, and was left behind.
+            ClosedError: The pool was shut down.
+            Exception: What the call raises.
+        """
+        done: queue.SimpleQueue[_Job[T]] = queue.SimpleQueue()
+        job = _Job(call, done.put)
+        try:
+            self._give(job)
+            _wait(done, timeout)
+        except _LateError:
+            job.give_up()
+            raise
+        except BaseException:
+            job.leave()
+            raise
+        return job.result()
+
+    async def arun(self, call: Callable[[], T]) -> T:
+        """Carry a call out in one of the threads; when it is cancelled, what has begun goes on.
 
         Raises:
             ClosedError: The pool was shut down.
+            Exception: What the call raises.
         """
-        future: Future[T] = Future()
-        with self._lock:
-            if self._closed:
-                raise ClosedError("The memory is closed; connect() again.")
-            self._jobs.put((future, call))
-            if self._idle:
-                self._idle -= 1
-            elif self._threads < self._size:
-                self._threads += 1
-                threading.Thread(
-                    target=self._work, name=f"mem0-integrations-{next(_numbers)}", daemon=True
-                ).start()
-        return future
+        done, ring = bell()
+        job = _Job(call, ring)
+        try:
+            self._give(job)
+            await done
+        except BaseException:
+            job.give_up()
+            raise
+        return job.result()
 
     def shutdown(self) -> None:
         """Let the threads end after the calls that they were given; does not wait."""
@@ -92,14 +195,60 @@ class WorkerPool:
             for _ in range(self._threads):
                 self._jobs.put(None)
 
+    def _give(self, job: _Job[Any]) -> None:
+        with self._lock:
+            if self._closed:
+                raise ClosedError("The memory is closed; connect() again.")
+            if self._has_thread_for(self._jobs.qsize() + 1):
+                self._jobs.put(job)
+                return
+        job.carry_out()
+        job.tell()
+
+    def _has_thread_for(self, jobs: int) -> bool:
+        """Start one more thread where one is missing; returns False if it cannot be started."""
+        if jobs <= self._idle or self._threads >= self._size:
+            return True
+        self._threads += 1
+        try:
+            _start(self._work)
+        except BaseException as error:
+            self._threads -= 1
+            if isinstance(error, RuntimeError):
+                return False
+            raise
+        return True
+
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            future, call = job
-            _carry_out(future, call)
-            # The call may hold the caller's data until the next one arrives.
-            del job, future, call
+        with self._lock:
+            self._idle += 1
+        while (job := self._next()) is not None:
+            job.carry_out()
+            # Before anyone is told, who may have the next one at once.
             with self._lock:
                 self._idle += 1
+            job.tell()
+            # It may hold the caller's data until the next one arrives.
+            del job
+
+    def _next(self) -> _Job[Any] | None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_IDLE_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    if self._jobs.empty():
+                        self._idle -= 1
+                        self._threads -= 1
+                        return None
+                # One has come when this thread was about to end.
+                continue
+            with self._lock:
+                self._idle -= 1
+                if job is not None and not self._closed:
+                    # Another one may have come while this thread still counted as idle.
+                    self._has_thread_for(self._jobs.qsize())
+            return job
 
 
 class LoopThread:
@@ -115,7 +264,7 @@ class LoopThread:
     def __init__(self, name: str, closed: str) -> None:
         self._name = name
         self._message = closed
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
         self._started: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
 
@@ -126,15 +275,35 @@ class LoopThread:
             ClosedError: `close` was called; also raised by work that it cuts off.
         """
         with self._lock:
-            if self._closed:
-                work.close()
-                raise ClosedError(self._message)
-            if self._started is None:
-                loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=loop.run_forever, name=self._name, daemon=True)
-                self._started = loop, thread
-                thread.start()
-            return asyncio.run_coroutine_threadsafe(self._until_closed(work), self._started[0])
+            loop = self._running(work)
+            return asyncio.run_coroutine_threadsafe(self._until_closed(work), loop)
+
+    async def arun(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there and await it here; when this is cancelled, it is, too.
+
+        Raises:
+            ClosedError: `close` was called; also raised by work that it cuts off.
+        """
+        begun: list[asyncio.Task[T]] = []
+        done, ring = bell()
+
+        def begin() -> None:
+            begun.append(asyncio.ensure_future(self._until_closed(work)))
+            begun[0].add_done_callback(ring)
+
+        def cancel() -> None:
+            begun[0].cancel()
+
+        with self._lock:
+            loop = self._running(work)
+            loop.call_soon_threadsafe(begin)
+        try:
+            await done
+        except asyncio.CancelledError:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(cancel)
+            raise
+        return begun[0].result()
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Cut off what runs there, let `last` close the connections, and end the thread.
@@ -152,6 +321,15 @@ class LoopThread:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+    def _running(self, work: Coroutine[Any, Any, Any]) -> asyncio.AbstractEventLoop:
+        if self._closed:
+            work.close()
+            raise ClosedError(self._message)
+        if self._started is None:
+            loop = asyncio.new_event_loop()
+            self._started = loop, _start(loop.run_forever, self._name)
+        return self._started[0]
 
     async def _until_closed(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -171,19 +349,70 @@ async def _cancel_others() -> None:
 
 
 def call_within(seconds: float, call: Callable[[], T]) -> T:
-    """Run a call in a thread of its own, in an empty context, and wait for it.
+    """Run a call in another thread, in an empty context, and wait for it.
 
     Raises:
         BackendTimeoutError: It did not end within so many seconds, and was left behind.
         Exception: What the call raises.
     """
-    future = begin(call)
     try:
-        return result_of(future, seconds)
-    except TimeoutError:
-        if future.done():
-            raise
+        return _calls.run(call, seconds)
+    except _LateError:
         raise timed_out(seconds) from None
+
+
+def bell() -> tuple[asyncio.Future[None], Callable[[object], None]]:
+    """Return what a coroutine awaits, and what ends that from any thread, with any argument.
+
+    A future of `concurrent.futures` cannot be awaited in its place: its lock is held in Python code
+    meanwhile, where the main thread may be interrupted.
+    """
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Future[None] = loop.create_future()
+
+    def hear() -> None:
+        if not heard.done():
+            heard.set_result(None)
+
+    def ring(_: object) -> None:
+        # Nobody waits on a loop that is closed.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(hear)
+
+    return heard, ring
+
+
+async def acall(call: Callable[[], T]) -> T:
+    """Run a call in another thread, in an empty context; it may hang, and hold up no other."""
+    return await _calls.arun(call)
+
+
+def shielded(call: Callable[P, T]) -> Callable[P, T]:
+    """Let no signal into a function: what the main thread calls, another one carries out.
+
+    An exception that a signal handler raises, such as a KeyboardInterrupt, may come between any
+    two steps of the main thread: also after a transaction was begun, or a lock was taken. It is
+    raised to the caller; the call goes on, and ends, in its thread. Other threads receive no
+    signals and carry out themselves what they call.
+
+    Args:
+        call: The function, or a method.
+
+    Example:
+        >>> @shielded
+        ... def thread() -> threading.Thread:
+        ...     return threading.current_thread()
+        >>> thread() is threading.main_thread()
+        False
+    """
+
+    @functools.wraps(call)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        if _receives_signals():
+            return _calls.run(partial(call, *args, **kwargs))
+        return call(*args, **kwargs)
+
+    return called
 
 
 def result_of(future: Future[T], timeout: float | None) -> T:
@@ -199,20 +428,17 @@ def result_of(future: Future[T], timeout: float | None) -> T:
     """
     done: queue.SimpleQueue[Future[T]] = queue.SimpleQueue()
     future.add_done_callback(done.put)
-    try:
-        done.get(timeout=None if timeout is None else max(0.0, timeout))
-    except queue.Empty:
-        raise TimeoutError from None
+    _wait(done, timeout)
     return future.result()
 
 
-def begin(call: Callable[[], T]) -> Future[T]:
-    """Start a call in a thread of its own, in an empty context."""
-    future: Future[T] = Future()
-    threading.Thread(
-        target=_carry_out, args=(future, call), name="mem0-integrations-delivery", daemon=True
-    ).start()
-    return future
+def begin(call: Callable[[], object]) -> None:
+    """Start a call in a thread of its own, and do not wait for it.
+
+    Raises:
+        RuntimeError: There can be no more threads.
+    """
+    _start(call)
 
 
 def timed_out(seconds: float) -> BackendTimeoutError:
@@ -222,14 +448,59 @@ def timed_out(seconds: float) -> BackendTimeoutError:
     )
 
 
-def _carry_out(future: Future[T], call: Callable[[], T]) -> None:
-    if future.set_running_or_notify_cancel():
+class _LateError(TimeoutError):
+    """A call did not end in time."""
+
+
+def _wait(done: queue.SimpleQueue[Any], timeout: float | None) -> None:
+    """Wait until there is something in a queue; raises `_LateError`.
+
+    A signal that comes in the moment in which a wait begins is heard when it ends: so it is short.
+    """
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        left = max(0.0, end - time.monotonic())
         try:
-            future.set_result(contextvars.Context().run(call))
-        except StopIteration as error:
-            # No future of asyncio can hold it: whoever waits would wait for ever.
-            ended = RuntimeError("The call raised StopIteration.")
-            ended.__cause__ = error
-            future.set_exception(ended)
-        except BaseException as error:
-            future.set_exception(error)
+            done.get(timeout=min(left, _SIGNALS_SECONDS))
+        except queue.Empty:
+            if left <= _SIGNALS_SECONDS:
+                raise _LateError from None
+        else:
+            return
+
+
+def _receives_signals() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
+
+
+def _start(work: Callable[[], object], name: str = "") -> threading.Thread:
+    """Start a daemon thread, and return it.
+
+    Raises:
+        RuntimeError: There can be no more threads.
+    """
+    name = name or f"mem0-integrations-{next(_numbers)}"
+    thread = threading.Thread(target=work, name=name, daemon=True)
+
+    def start() -> None:
+        try:
+            thread.start()
+        except RuntimeError:
+            work()
+
+    if _receives_signals():
+        # It waits in Python code until the thread runs: an exception would leave a lock to both.
+        _thread.start_new_thread(start, ())
+    else:
+        thread.start()
+    return thread
+
+
+def _after_fork() -> None:
+    # A forked process has none of the threads.
+    global _calls  # noqa: PLW0603
+    _calls = WorkerPool(None)
+
+
+_calls = WorkerPool(None)
+os.register_at_fork(after_in_child=_after_fork)

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,9 +20,10 @@ from mem0_integrations.agent_memory import AgentMemory, utc_now
 from mem0_integrations.arguments import OnError, check_timeout
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.delivery import MemoryDelivery
+from mem0_integrations.concurrency import shielded
 from mem0_integrations.data_folder import data_folder, make_folder
-from mem0_integrations.errors import ConfigurationError
-from mem0_integrations.following import Follower
+from mem0_integrations.errors import ConfigurationError, StorageError
+from mem0_integrations.following import Follower, LostFollower
 from mem0_integrations.learning.extraction import Extractor, SentenceExtractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM, Models
 from mem0_integrations.outbox import OUTBOXES, Outbox
@@ -92,6 +93,7 @@ class OutboxOptions:
     delivery_timeout: float = 300.0
 
 
+@shielded
 def connect(
     target: Target | None = None,
     *,
@@ -337,12 +339,13 @@ def _open_all(
     target, graph = split_graph(target, graph)
     with ExitStack() as undo:
         own = None
+        closing = undo.enter_context(ExitStack())
         if graph is not None and graph is not False:
-            from mem0_integrations.graph.follower import GraphFollower, open_graph
+            from mem0_integrations.graph.follower import follow, open_or_replace
 
             # First, so that a mistake in its settings shows before anything else is made.
-            own = open_graph(graph, folder)
-            undo.callback(own.close)
+            own = open_or_replace(graph, folder)
+            closing.callback(own.close)
         opened = _open(target, folder, **parts)
         undo.callback(opened.close, None)
         if options.path:
@@ -350,7 +353,8 @@ def _open_all(
             opened = dataclasses.replace(opened, outbox_path=given)
         make_folder(opened.outbox_path.parent)
         if own is not None:
-            follower = GraphFollower(
+            closing.pop_all()
+            follower = follow(
                 own,
                 opened.backend,
                 opened.backend.models(),
@@ -374,7 +378,7 @@ def _open(
     from mem0_integrations.backends.mem0_setup import import_mem0
 
     mem0 = import_mem0(folder)
-    from mem0_integrations.backends.mem0_config import mem0_embedder, memory_from_config
+    from mem0_integrations.backends.mem0_config import mem0_embedder
 
     # Once: to learn its dimension it is asked for a vector.
     parts = _Parts(
@@ -394,32 +398,71 @@ def _open(
             )
         return _open_embedded(folder / EMBEDDED, parts)
     if isinstance(target, Mapping):
-        memory = memory_from_config(mem0.Memory, target, folder, **parts._asdict())
-        owned = True
-    elif isinstance(target, mem0.Memory):
-        memory, owned = target, False
+        return _open_config(target, folder, parts, lexical=lexical)
+    if isinstance(target, mem0.Memory):
+        memory = target
     elif isinstance(target, mem0.AsyncMemory):
         # The same parts behind blocking methods: AsyncMemory runs some of them on the loop.
-        memory, owned = mem0.Memory.__new__(mem0.Memory), False
+        memory = mem0.Memory.__new__(mem0.Memory)
         vars(memory).update(vars(target))
     else:
         raise ConfigurationError(
             f"connect() cannot use a {type(target).__name__}; give it a Mem0 config, a "
             f"mem0.Memory, a mem0.MemoryClient, an async one of these, 'embedded', or nothing."
         )
+    return _open_mem0(memory, folder, parts, lambda _: None, lexical=lexical)
+
+
+def _open_config(
+    config: Mapping[str, Any], folder: Path, parts: _Parts, *, lexical: bool | None
+) -> _Opened:
+    from mem0_integrations.backends.mem0_config import memory_of, parsed_config
+
+    parsed = parsed_config(config, folder, **parts._asdict())
+    # A store in files bears only one Mem0 of a process; and a call that was interrupted may still
+    # be opening or closing it.
+    dimension = parts.embedder and parts.embedder.embedding_dims
+    key = folder, _identity(config), parts.llm is None, parts.extractor is None, dimension
+    memory = _MEM0S.acquire(key, partial(memory_of, parsed, folder))
+    close = partial(_MEM0S.release, key)
+    try:
+        return _open_mem0(memory, folder, parts, close, lexical=lexical)
+    except BaseException:
+        close(None)
+        raise
+
+
+def _identity(value: object) -> Hashable:
+    """Return what is equal for configs of the same values and the same objects."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _identity(each)) for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return tuple(map(_identity, value))
+    return value if isinstance(value, str | int | float | Path | None) else id(value)
+
+
+def _open_mem0(
+    memory: Memory,
+    folder: Path,
+    parts: _Parts,
+    close: Callable[[float | None], object],
+    *,
+    lexical: bool | None,
+) -> _Opened:
     from mem0_integrations.backends.oss import OSSBackend
 
-    backend = OSSBackend(memory, **parts._asdict(), owned=owned)
+    backend = OSSBackend(memory, **parts._asdict())
     store = memory.config.vector_store
-    opened = _Opened(backend, outbox_of(folder, store), lambda _: backend.close())
+    opened = _Opened(backend, outbox_of(folder, store), close)
     if lexical:
         from mem0_integrations.word_index import WordIndex
 
+        words: Follower
         try:
-            opened = opened.followed_by(WordIndex(backend, words_of(folder, store)))
-        except BaseException:
-            backend.close()
-            raise
+            words = WordIndex(backend, words_of(folder, store))
+        except StorageError as error:
+            words = LostFollower(WordIndex, "words", error)
+        opened = opened.followed_by(words)
     return opened
 
 
@@ -472,6 +515,14 @@ def _close_all() -> None:
         memory.close(timeout=5.0)
 
 
+def _close_mem0(memory: Memory, _: float | None) -> None:
+    from mem0_integrations.backends.stores.collections import Collections
+
+    Collections.of(memory).close()
+    memory.close()
+
+
+_MEM0S: Final[SharedResources[Memory]] = SharedResources(_close_mem0)
 _EMBEDDED_MEMORIES: Final[SharedResources[EmbeddedMemory]] = SharedResources(
     lambda memory, _: memory.close()
 )

@@ -1,20 +1,40 @@
-"""Where this package writes: one folder, and one process at a time in it."""
+"""Where this package writes: one folder, its owner's alone, and one process at a time in it."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import filelock
 import platformdirs
 
 from mem0_integrations.errors import FolderLockedError, StorageError
 
-__all__ = ["FolderLock", "data_folder", "make_folder", "storage_errors"]
+__all__ = [
+    "SQLITE_FILES",
+    "FolderLock",
+    "data_folder",
+    "file_lock",
+    "keep_private",
+    "make_file",
+    "make_folder",
+    "storage_errors",
+]
 
-_LOCK_NAME = "in-use.lock"
+logger = logging.getLogger(__name__)
+
+_LOCK_NAME: Final = "in-use.lock"
+_FOLDER: Final = 0o700
+_FILE: Final = 0o600
+_OTHERS: Final = 0o077
+
+SQLITE_FILES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a file; it gives a new one the permissions of that file."""
 
 
 def data_folder(given: str | Path | None = None) -> Path:
@@ -34,14 +54,65 @@ def data_folder(given: str | Path | None = None) -> Path:
 
 
 def make_folder(folder: Path) -> Path:
-    """Create a folder, readable by its owner only, unless it exists.
+    """Create a folder, and what is missing above it, for its owner only, unless it exists.
 
     Raises:
         StorageError: It cannot be created.
     """
     with storage_errors(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+            missing.mkdir(mode=_FOLDER, exist_ok=True)
+            # Whatever the umask is.
+            missing.chmod(_FOLDER)
+        folder.mkdir(exist_ok=True)
     return folder
+
+
+def make_file(path: Path) -> None:
+    """Create an empty file, readable by its owner only, unless it exists.
+
+    Raises:
+        StorageError: It cannot be created.
+    """
+    with storage_errors(path):
+        try:
+            # One that is open must not be opened again: closing it would end SQLite's locks.
+            made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE)
+        except FileExistsError:
+            return
+        os.close(made)
+        # Whatever the umask is.
+        path.chmod(_FILE)
+
+
+def keep_private(path: Path, beside: Sequence[str] = ()) -> None:
+    """Take from all others what they may do with a file or folder that this package has made.
+
+    Args:
+        path: It need not exist.
+        beside: The endings of further files beside it.
+    """
+    for each in (path, *(path.with_name(f"{path.name}{ending}") for ending in beside)):
+        try:
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & _OTHERS:
+                each.chmod(mode & ~_OTHERS)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            # It is another user's, or its file system knows no permissions.
+            logger.warning("%s stays open to others: %s.", each, error.strerror)
+
+
+def file_lock(path: Path) -> filelock.FileLock:
+    """Return a lock on a file, which is created for its owner only.
+
+    Raises:
+        StorageError: It cannot be created.
+    """
+    make_file(path)
+    keep_private(path)
+    return filelock.FileLock(path, mode=_FILE, thread_local=False)
 
 
 @contextmanager
@@ -69,7 +140,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = filelock.FileLock(folder / _LOCK_NAME, thread_local=False)
+        self._lock = file_lock(folder / _LOCK_NAME)
 
     def acquire(self) -> None:
         """Claim the folder.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
+from mem0_integrations.errors import Mem0IntegrationsError, StorageError
 from mem0_integrations.records import ForgetResult, Memory, Relation
 from mem0_integrations.requests import Change, MemorySource, SearchRequest
+from mem0_integrations.retry import is_retryable
 from mem0_integrations.scope import Scope, ScopeLike
 
 if TYPE_CHECKING:
@@ -20,11 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Follower",
     "KnowledgeGraph",
+    "LostFollower",
     "RelatedOptions",
     "RelationsOptions",
     "followed",
     "memories_as_said",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 class RelatedOptions(TypedDict, total=False):
@@ -105,6 +111,9 @@ class Follower(ABC):
     outbox: Outbox[Any] | None = None
     """Where changes wait for it, if they do."""
 
+    failure: Mem0IntegrationsError | None = None
+    """Why it cannot be used any more, or has not been told of a change: a file is damaged."""
+
     @abstractmethod
     def following(self, change: Change) -> AbstractContextManager[None]:
         """Note a change durably before it happens; look at it when the block ends, in any way."""
@@ -123,6 +132,14 @@ class Follower(ABC):
         Returns:
             What was erased, this follower's share included; `pending` says what is still to be.
         """
+
+    def left_over(self, result: ForgetResult, failure: Mem0IntegrationsError) -> ForgetResult:
+        """Say in a result that a damaged file may still have something of what was erased."""
+        pending = (
+            f"{self.name} may still have something of it. When its file is mended or deleted, "
+            f"connect() and call forget() again. {failure}"
+        )
+        return dataclasses.replace(result, pending=pending)
 
     @abstractmethod
     def rebuild(self, scope: Scope) -> int:
@@ -167,13 +184,84 @@ class Follower(ABC):
         """
 
 
+class LostFollower(Follower):
+    """Stands for a follower whose files are damaged: the memories go on without it.
+
+    Args:
+        kind: The follower's class.
+        part: What it calls itself where it describes itself.
+        failure: Why it cannot be used.
+        graph: The knowledge graph that it keeps, if that can be used.
+        erase: Erases what was made of the memories of a scope, as far as that can be done.
+        close: Releases what could be opened.
+    """
+
+    def __init__(
+        self,
+        kind: type[Follower],
+        part: str,
+        failure: Mem0IntegrationsError,
+        *,
+        graph: KnowledgeGraph | None = None,
+        erase: Callable[[Scope], int] = lambda _: 0,
+        close: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.name = kind.name
+        self.ranks = kind.ranks
+        self.most_relations = 0 if graph is None else 1
+        self.graph = graph
+        self.failure = self._reason = failure
+        self._part = part
+        self._erase = erase
+        self._close = close
+        logger.error("%s cannot be used: %s", self.name, failure)
+
+    def following(self, change: Change) -> AbstractContextManager[None]:
+        """Do nothing: what is there by then is read when it is made again."""
+        return nullcontext()
+
+    def forget(
+        self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
+    ) -> ForgetResult:
+        """Let memories be erased, and say that the damaged file may still have something."""
+        result = dataclasses.replace(forget(), relations=self._erase(scope))
+        return self.left_over(result, self._reason)
+
+    def rebuild(self, scope: Scope) -> int:
+        """Refuse: what changes meanwhile would not be followed."""
+        raise self._reason
+
+    def reindex(self) -> int:
+        """Refuse, if this is what a search reads."""
+        if self.ranks:
+            raise self._reason
+        return 0
+
+    def describe(self) -> dict[str, str]:
+        """Say that it cannot be used."""
+        return {self._part: f"cannot be used: {type(self._reason).__name__}"}
+
+    def close(self, timeout: float | None) -> None:
+        """Release what could be opened."""
+        self._close()
+
+
 @contextmanager
 def followed(followers: Sequence[Follower], *changes: Change) -> Iterator[None]:
-    """Let followers note changes before the block, and look at them after it."""
+    """Let followers note changes before the block, and look at them after it.
+
+    One whose file is damaged holds nothing up: from then on it is left out of recalls.
+    """
     with ExitStack() as noted:
         for change in changes:
             for follower in followers:
-                noted.enter_context(follower.following(change))
+                try:
+                    noted.enter_context(follower.following(change))
+                except StorageError as error:
+                    if is_retryable(error, idempotent=True):
+                        raise
+                    follower.failure = error
+                    logger.error("%s misses changes: %s", follower.name, error)
         yield
 
 

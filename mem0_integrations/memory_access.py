@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mem0_integrations.arguments import check_id, check_metadata, check_page, check_text
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.changes.access import Access
+from mem0_integrations.concurrency import shielded
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError, ScopeError
 from mem0_integrations.following import Follower
 from mem0_integrations.namespaces import NamespaceTemplate
@@ -71,6 +72,7 @@ class MemoryAccess:
         self._backend.check_scope(found)
         return found
 
+    @shielded
     def list(
         self,
         *,
@@ -109,6 +111,7 @@ class MemoryAccess:
             ),
         )
 
+    @shielded
     def get(self, memory_id: str, *, scope: ScopeLike | None = None) -> Memory | None:
         """Return a memory of a scope, or None.
 
@@ -129,6 +132,7 @@ class MemoryAccess:
             lambda: self.in_thread(lambda: self.get(memory_id, scope=found)),
         )
 
+    @shielded
     def update(
         self,
         memory_id: str,
@@ -170,6 +174,7 @@ class MemoryAccess:
             lambda: self.update(memory_id, scope=scope, text=text, metadata=metadata)
         )
 
+    @shielded
     def delete(self, memory_id: str, *, scope: ScopeLike | None = None) -> None:
         """Delete a memory; its history stays until `forget`.
 
@@ -199,6 +204,7 @@ class MemoryAccess:
         """Async twin of `delete`."""
         await self.in_thread(lambda: self.delete(memory_id, scope=scope))
 
+    @shielded
     def history(
         self, memory_id: str, *, scope: ScopeLike | None = None
     ) -> builtins.list[MemoryChange]:
@@ -236,6 +242,7 @@ class MemoryAccess:
         """
         return await self._access.in_thread(call, timeout=timeout)
 
+    @shielded
     def documents(self, kind: DocumentKind | NamespaceTemplate) -> DocumentPart:
         """Return documents, for the adapters: exact data that is never inferred from.
 
@@ -251,6 +258,7 @@ class MemoryAccess:
             self._access,
         )
 
+    @shielded
     def vectors(self) -> Part[VectorMemories]:
         """Return the memories with their vectors, for the adapters of frameworks that embed.
 

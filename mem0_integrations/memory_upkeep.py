@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
+import logging
+import os
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.backends.base import Backend
-from mem0_integrations.errors import ConfigurationError
+from mem0_integrations.concurrency import WorkerPool, acall, begin, shielded
+from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.following import Follower, KnowledgeGraph
 from mem0_integrations.memory_access import MemoryAccess
 from mem0_integrations.outbox import DeadLetter, Outbox, OutboxCounts
@@ -20,6 +24,10 @@ from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import ScopeLike
 
 __all__ = ["MemoryUpkeep"]
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_SECONDS: Final = 10.0
 
 
 class MemoryUpkeep(MemoryAccess):
@@ -48,6 +56,11 @@ class MemoryUpkeep(MemoryAccess):
         self._followers = followers
         self._graph = next((each for each in followers if each.graph is not None), None)
         self._on_close = on_close
+        # Parts of this memory that are still in use hold it open, too.
+        self._dropped = weakref.finalize(
+            self._access, _let_go, self._access.pools, on_close, os.getpid()
+        )
+        self._dropped.atexit = False
 
     @property
     def has_graph(self) -> bool:
@@ -63,6 +76,7 @@ class MemoryUpkeep(MemoryAccess):
         """
         return self._graph_follower[1]
 
+    @shielded
     def rebuild_graph(self, scope: ScopeLike) -> int:
         """Make the knowledge graph of a scope again from its memories.
 
@@ -91,6 +105,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `rebuild_graph`."""
         return await self.in_thread(partial(self.rebuild_graph, scope))
 
+    @shielded
     def reindex(self) -> int:
         """Make the index of the words again from all memories, whosever they are.
 
@@ -114,6 +129,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `reindex`."""
         return await self.in_thread(self.reindex)
 
+    @shielded
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until the outbox has delivered, or given up, everything, then those of followers.
 
@@ -136,6 +152,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `flush`."""
         return await self.in_thread(partial(self.flush, timeout))
 
+    @shielded
     def outbox_counts(self) -> OutboxCounts:
         """Count the writes that are queued, given up and delivered; not those of the graph."""
         return self._outbox.ledger.counts()
@@ -144,6 +161,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `outbox_counts`."""
         return await self.in_thread(self.outbox_counts)
 
+    @shielded
     def dead_letters(self) -> list[DeadLetter]:
         """Return the writes that were given up, oldest first; then those of the graph."""
         return [letter for outbox in self._outboxes for letter in outbox.ledger.dead_letters()]
@@ -152,6 +170,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `dead_letters`."""
         return await self.in_thread(self.dead_letters)
 
+    @shielded
     def replay(self) -> int:
         """Queue all dead letters again; returns how many."""
         return sum(outbox.replay() for outbox in self._outboxes)
@@ -160,6 +179,7 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `replay`."""
         return await self.in_thread(self.replay)
 
+    @shielded
     def describe(self) -> dict[str, str]:
         """Say which Mem0, store, models and outbox these are, and where they lie."""
         self._access.require_open()
@@ -172,7 +192,8 @@ class MemoryUpkeep(MemoryAccess):
         """Async twin of `describe`."""
         return await self.in_thread(self.describe)
 
-    def close(self, timeout: float | None = 10.0) -> bool:
+    @shielded
+    def close(self, timeout: float | None = _CLOSE_SECONDS) -> bool:
         """Deliver what is queued, then close what `connect` opened.
 
         What is not delivered in time stays on disk and is delivered after the next `connect`.
@@ -187,13 +208,17 @@ class MemoryUpkeep(MemoryAccess):
         if self._access.is_closed:
             # What a forked process inherits is its parent's to close.
             return True
-        self._access.close()
-        self._stop()
-        return self._on_close is None or self._on_close(timeout)
+        self._dropped.detach()
+        began = time.monotonic()
+        is_idle = self._access.close(timeout)
+        if self._on_close is not None:
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+            is_idle = self._on_close(left) and is_idle
+        return is_idle
 
-    async def aclose(self, timeout: float | None = 10.0) -> bool:
+    async def aclose(self, timeout: float | None = _CLOSE_SECONDS) -> bool:
         """Async twin of `close`."""
-        return await asyncio.to_thread(self.close, timeout)
+        return await acall(partial(self.close, timeout))
 
     def __enter__(self) -> Self:
         return self
@@ -217,9 +242,6 @@ class MemoryUpkeep(MemoryAccess):
     ) -> None:
         await self.aclose()
 
-    def _stop(self) -> None:
-        """End what a subclass has begun."""
-
     @property
     def _outboxes(self) -> list[Outbox[Any]]:
         return [self._outbox, *(each.outbox for each in self._followers if each.outbox)]
@@ -231,3 +253,24 @@ class MemoryUpkeep(MemoryAccess):
                 "This memory has no knowledge graph: connect(graph=True), or with a GraphMemory."
             )
         return self._graph, self._graph.graph
+
+
+def _let_go(
+    pools: Sequence[WorkerPool], on_close: Callable[[float | None], bool] | None, process: int
+) -> None:
+    """Close a memory that nobody has any more, unless that is its parent process's to do."""
+
+    def close() -> None:
+        for pool in pools:
+            pool.shutdown()
+        try:
+            if on_close is not None:
+                on_close(_CLOSE_SECONDS)
+        except Mem0IntegrationsError as error:
+            logger.warning("A memory was dropped and not closed: %s.", type(error).__name__)
+
+    if process == os.getpid():
+        # In a thread: the one that has dropped it may hold any lock at this moment. At the end of
+        # the interpreter there is none; what is not delivered stays queued.
+        with contextlib.suppress(RuntimeError):
+            begin(close)

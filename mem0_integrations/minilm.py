@@ -22,6 +22,7 @@ from mem0.embeddings.base import EmbeddingBase
 
 from mem0_integrations.concurrency import NATIVE_CODE
 from mem0_integrations.errors import ConfigurationError, MissingExtraError
+from mem0_integrations.resources import SharedResources
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -91,7 +92,7 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
 
     A text is represented by its first 256 tokens, at most 8,192 characters. Texts that are
     embedded together get the same vectors as one by one. What Mem0 needs a vector for makes no
-    difference.
+    difference. All embedders of a process share one model.
 
     Args:
         config: Mem0's embedder settings; only kept for Mem0 to read.
@@ -109,8 +110,7 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
 
     def __init__(self, config: BaseEmbedderConfig | None = None) -> None:
         super().__init__(config or BaseEmbedderConfig(embedding_dims=_DIMENSION))
-        self._tokenizer = _load_tokenizer()
-        self._session = _load_session()
+        self._tokenizer, self._session = _MODELS.acquire((_TOKENIZER, _WEIGHTS), _load)
 
     @staticmethod
     def knows_script(name: str) -> bool:
@@ -176,6 +176,10 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
         return unit
 
 
+def _load() -> tuple[Tokenizer, InferenceSession]:
+    return _load_tokenizer(), _load_session()
+
+
 def _load_tokenizer() -> Tokenizer:
     try:
         from tokenizers import Tokenizer
@@ -203,3 +207,9 @@ def _load_session() -> InferenceSession:
     return onnxruntime.InferenceSession(
         str(_WEIGHTS.verified()), options, providers=["CPUExecutionProvider"]
     )
+
+
+# Never released: a program that connects for each of its tasks would load 100 MB each time.
+_MODELS: Final[SharedResources[tuple[Tokenizer, InferenceSession]]] = SharedResources(
+    lambda model, timeout: None
+)

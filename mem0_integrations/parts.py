@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from mem0_integrations.changes.access import Access
+from mem0_integrations.concurrency import shielded
 from mem0_integrations.requests import Change
 from mem0_integrations.scope import Scope
 
@@ -26,6 +27,7 @@ class Part(Generic[P]):
         self._part = part
         self._access = access
 
+    @shielded
     def ask(
         self,
         ask: Callable[[P], T],

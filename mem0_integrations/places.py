@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EMBEDDED",
     "OUTBOX",
+    "database_files",
     "graph_outbox_path",
     "has_words",
     "outbox_of",
@@ -28,6 +29,14 @@ __all__ = [
 
 EMBEDDED: Final = "embedded"
 OUTBOX: Final = "outbox.db"
+_DATABASES: Final = (
+    "history.db",
+    "outbox-*.db",
+    "graph-outbox-*.db",
+    "words-*.db",
+    f"{EMBEDDED}/*.db",
+    "server/state.db",
+)
 
 
 def outbox_path(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> Path:
@@ -73,6 +82,11 @@ def has_words(config: Mapping[str, Any] | None, data_dir: str | Path | None) -> 
     folder = data_folder(data_dir)
     parsed = parsed_config(config, folder, llm=None, embedder=None, extractor=None)
     return words_of(folder, parsed.vector_store).exists()
+
+
+def database_files(folder: Path) -> list[Path]:
+    """Return the SQLite files of this package that there are in a data folder."""
+    return sorted(path for name in _DATABASES for path in folder.glob(name))
 
 
 def graph_outbox_path(outbox: Path) -> Path:

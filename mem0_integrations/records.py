@@ -183,7 +183,7 @@ class ForgetResult:
         relations: Facts of the graph.
         transcript: Messages of transcripts.
         keys: Idempotency keys of memories that a filter selected; they may be used again.
-        pending: What could not be erased yet, and why; it is tried again until it is.
+        pending: What could not be erased yet, why, and what happens or is to be done then.
 
     Example:
         >>> ForgetResult(memories=2, history=3).memories

@@ -7,6 +7,7 @@ same policy but keeps its attempts on disk.
 from __future__ import annotations
 
 import email.utils
+import errno
 import random
 import sqlite3
 import time
@@ -30,7 +31,11 @@ T = TypeVar("T")
 
 # Its own: a program's `random.seed` is neither followed nor disturbed.
 _JITTER: Final = random.Random()
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR})
+# Files that others use, and disks that are full or out of order for a while.
+_PASSING_SQLITE: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+)
+_PASSING_ERRNO: Final = frozenset({errno.EDQUOT, errno.EIO, errno.ENOSPC})
 _RETRYABLE_STATUS: Final = frozenset({408, 429, 502, 503, 504})
 _AMBIGUOUS_STATUS: Final = frozenset({500})
 _AMBIGUOUS_CODES: Final = frozenset({"NET_TIMEOUT", "HTTP_500"})
@@ -174,9 +179,9 @@ class RetryPolicy:
 def is_retryable(error: BaseException, *, idempotent: bool) -> bool:
     """Tell whether the same call may succeed later.
 
-    Retried are 408, 429, 502, 503, 504 and lost connections; time-outs and 500 only where the
-    operation is idempotent, because it may have been carried out. Never retried are 400, 401,
-    403, 404, 409, 413, 422 and errors in a program.
+    Retried are 408, 429, 502, 503, 504, lost connections, and disks that are full or fail;
+    time-outs and 500 only where the operation is idempotent, because it may have been carried
+    out. Never retried are 400, 401, 403, 404, 409, 413, 422 and errors in a program.
 
     Args:
         error: The failure; what caused it is looked at too.
@@ -196,7 +201,7 @@ def is_retryable(error: BaseException, *, idempotent: bool) -> bool:
         if isinstance(cause, Mem0IntegrationsError):
             return False
         if isinstance(cause, sqlite3.Error):
-            return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _BUSY
+            return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in _PASSING_SQLITE
         status = _status(cause)
         if status is not None:
             return status in _RETRYABLE_STATUS or (idempotent and status in _AMBIGUOUS_STATUS)
@@ -206,7 +211,8 @@ def is_retryable(error: BaseException, *, idempotent: bool) -> bool:
         names = {kind.__name__ for kind in type(cause).__mro__}
         if isinstance(cause, TimeoutError) or names & _TIMEOUT_ERRORS:
             return idempotent
-        if isinstance(cause, ConnectionError) or names & _CONNECTION_ERRORS:
+        is_disk = isinstance(cause, OSError) and cause.errno in _PASSING_ERRNO
+        if is_disk or isinstance(cause, ConnectionError) or names & _CONNECTION_ERRORS:
             return True
     return False
 

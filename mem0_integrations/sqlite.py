@@ -5,18 +5,21 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
+from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file
 from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
 
-__all__ = ["Database", "Synchronous", "sqlite_errors"]
+__all__ = ["Database", "Synchronous", "check_file", "is_corrupt", "sqlite_errors", "words_error"]
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
 _BUSY_TIMEOUT: Final = 30.0
+_IN_MEMORY: Final = ":memory:"
+# The tables of the index of the words begin with this.
+_WORDS: Final = "memories_text"
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -34,21 +37,66 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise _ours(error, path) from error
 
 
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Tell whether SQLite found a file, or an index of words in it, damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT
+
+
+def check_file(path: Path) -> None:
+    """Read a whole file, if there is one, without changing it.
+
+    Raises:
+        CorruptFileError: It is not a database, or is damaged.
+        StorageError: It cannot be read.
+    """
+    if not path.exists():
+        return
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with sqlite_errors(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        tables = [name for (name,) in names]
+        for table in tables:
+            if not table.startswith(_WORDS) and (found := _integrity(connection, table)):
+                raise _damaged(path, found)
+        try:
+            found = _integrity(connection, "1")
+        except sqlite3.DatabaseError as error:
+            raise words_error(error, path) from error
+        if found:
+            raise words_error(found, path) if _WORDS in tables else _damaged(path, found)
+
+
+def _integrity(connection: sqlite3.Connection, what: str) -> str | None:
+    """Return what is wrong with a table, or with everything; None if nothing is."""
+    ((found,), *_) = connection.execute(f"PRAGMA integrity_check({what})").fetchall()
+    return None if found == "ok" else str(found)
+
+
+def words_error(error: sqlite3.Error | str, path: Path) -> StorageError:
+    """Return what SQLite says of the index of the words in a file as an error of our own."""
+    if isinstance(error, sqlite3.Error) and not is_corrupt(error):
+        return _ours(error, path)
+    return CorruptFileError(
+        f"The index of the words in {path} is damaged ({error}); the memories are not. Make it "
+        f"again with `mem0-integrations doctor --reindex`."
+    )
+
+
 def _ours(error: sqlite3.Error, path: Path) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code == sqlite3.SQLITE_CORRUPT_VTAB:
-        return CorruptFileError(
-            f"The index of the words in {path} is damaged ({error}); the memories are not. Make "
-            f"it again with `mem0-integrations doctor --reindex`."
-        )
-    if code & 0xFF in _CORRUPT:
-        return CorruptFileError(
-            f"{path} is damaged or not a database of this package ({error}). It was left as "
-            f"it is: move it away to start afresh, or restore it from a backup."
-        )
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CORRUPT_VTAB:
+        return words_error(error, path)
+    if is_corrupt(error):
+        return _damaged(path, error)
     return StorageError(
         f"Cannot use {path}: {error}. Make it writable, free some space, or set MEM0_DIR to "
         f"another folder."
+    )
+
+
+def _damaged(path: Path, reason: object) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path} is damaged or not a database of this package ({reason}). It was left as it is: "
+        f"move it away to start afresh, or restore it from a backup."
     )
 
 
@@ -60,7 +108,7 @@ class Database:
     cannot be read or written is a `StorageError`; after `close`, everything is a `ClosedError`.
 
     Args:
-        path: The file; it is created if need be.
+        path: The file; it is created if need be, for its owner only.
         schema: Statements that create what is missing.
         synchronous: What a commit waits for.
 
@@ -72,6 +120,9 @@ class Database:
     def __init__(self, path: Path, schema: str, synchronous: Synchronous = "FULL") -> None:
         self.path = path
         self.lock = threading.RLock()
+        is_file = str(path) != _IN_MEMORY
+        if is_file:
+            make_file(path)
         with sqlite_errors(path):
             self._connection: sqlite3.Connection | None = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
@@ -82,32 +133,41 @@ class Database:
                 self._connection.execute("PRAGMA secure_delete = ON")
                 self._connection.execute("PRAGMA temp_store = MEMORY")
                 self._connection.executescript(schema)
+                if is_file:
+                    # Now that it has turned out to be one of ours.
+                    keep_private(path, SQLITE_FILES)
             except BaseException:
                 self._connection.close()
                 raise
 
-    def read(self) -> _Reading:
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for reading."""
-        return _Reading(self)
+        try:
+            with self.lock:
+                yield self.connection
+        except sqlite3.Error as error:
+            raise _ours(error, self.path) from error
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for several reads, between which nothing changes for them."""
         with self.read() as connection:
-            connection.execute("BEGIN")
             try:
+                connection.execute("BEGIN")
                 yield connection
             finally:
                 if connection.in_transaction:
-                    connection.execute("COMMIT")
+                    # There is nothing to commit, which a damaged index of words would refuse.
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection in a transaction: all of it is written, or nothing."""
         with self.lock, sqlite_errors(self.path):
             connection = self.connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -134,30 +194,3 @@ class Database:
         if self._connection is None:
             raise ClosedError(f"{self.path.name} is closed; connect() again.")
         return self._connection
-
-
-class _Reading:
-    """What `Database.read` holds; a generator would cost as much as the statement in it."""
-
-    __slots__ = ("_database",)
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> sqlite3.Connection:
-        self._database.lock.acquire()
-        try:
-            return self._database.connection
-        except BaseException:
-            self._database.lock.release()
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise _ours(error, self._database.path) from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mem0_integrations.dialect import mem0_ids
-from mem0_integrations.errors import Mem0IntegrationsError
+from mem0_integrations.errors import CorruptFileError, Mem0IntegrationsError
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.following import Follower
 from mem0_integrations.recall.fusion import Query
@@ -131,10 +131,15 @@ class WordIndex(Follower):
         self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
     ) -> ForgetResult:
         """Erase the words of a scope, then its memories; those that are left are read again."""
-        with self._noted(scope, (), None):
-            self._words.delete_selected(select(mem0_ids(scope)))
-            result = forget()
-        self._erase_deleted()
+        result = None
+        try:
+            with self._noted(scope, (), None):
+                self._words.delete_selected(select(mem0_ids(scope)))
+                result = forget()
+            self._erase_deleted()
+        except CorruptFileError as error:
+            self.failure = error
+            return self.left_over(result or forget(), error)
         return result
 
     def rebuild(self, scope: Scope) -> int:

@@ -5,7 +5,6 @@ All of it is given to the package, or lies below it; nothing of the package is r
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -21,7 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from mem0_integrations.concurrency import begin
+from mem0_integrations.concurrency import acall
 from mem0_integrations.graph.engines.base import Batch, GraphEngine, Rows
 from mem0_integrations.graph.engines.embedded import EmbeddedEngine
 from tests.stores import memory_answer
@@ -172,7 +171,7 @@ class SwitchedEngine(GraphEngine):
 
     async def arun(self, batch: Batch) -> list[Rows]:
         # Not in a thread of the loop, which waits for one that hangs when it is closed.
-        await asyncio.wrap_future(begin(self._parts.graph))
+        await acall(self._parts.graph)
         return await self._engine.arun(batch)
 
     def prepare(self, schema: Sequence[str]) -> None:
@@ -185,7 +184,15 @@ class SwitchedEngine(GraphEngine):
         self._engine.close()
 
 
-_ROW_BY_ROW: Final = ("get", "get_many", "update", "merge_payloads", "delete", "delete_many")
+_ROW_BY_ROW: Final = (
+    "get",
+    "get_many",
+    "update",
+    "merge_payloads",
+    "delete",
+    "delete_many",
+    "erase",
+)
 
 
 def switch_store(store: Any, parts: Parts) -> None:
@@ -208,7 +215,7 @@ def switch_store(store: Any, parts: Parts) -> None:
 
     # Several rows at once are asked for through the connection of a `PGVector`.
     names = ["_get_cursor"] if hasattr(kind, "_get_cursor") else _ROW_BY_ROW
-    methods = {name: switched(name) for name in names}
+    methods = {name: switched(name) for name in names if hasattr(kind, name)}
     # Of the same name: it is to be served as what it is.
     store.__class__ = type(kind.__name__, (kind,), {"insert": insert, **methods})
 

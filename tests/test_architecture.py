@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "minilm": {"pure", "tools"},
     "table": {"pure", "tools"},
     "outbox": {"pure", "tools"},
-    "following": {"pure", "outbox"},
+    "following": {"pure", "tools", "outbox"},
     "word_index": {"pure", "tools", "following", "table"},
     "graph": {"pure", "tools", "learning", "minilm", "outbox", "following"},
     "backends": {"pure", "tools", "learning", "minilm", "table"},

@@ -22,7 +22,6 @@ from mem0_integrations import (
     Mem0IntegrationsError,
     MemoryNotFoundError,
     ScopeError,
-    StorageError,
     connect,
 )
 
@@ -288,7 +287,7 @@ def test_a_corrupt_history_is_an_error_of_our_own(data_dir: Path) -> None:
     """Mem0's own file is part of the folder."""
     connect().close()
     (data_dir / "embedded" / "history.db").write_bytes(b"no database " * 500)
-    with pytest.raises(StorageError, match=r"history"):
+    with pytest.raises(CorruptFileError, match=r"history"):
         connect()
 
 

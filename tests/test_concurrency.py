@@ -158,7 +158,7 @@ async def test_a_call_that_raises_stop_iteration_has_an_end() -> None:
     pool = WorkerPool(1)
     call: Callable[[], object] = partial(next, iter(()))
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await asyncio.wait_for(asyncio.wrap_future(pool.submit(call)), 10)
+        await asyncio.wait_for(pool.arun(call), 10)
     pool.shutdown()
 
 

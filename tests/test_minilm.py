@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -82,6 +84,42 @@ def test_threads_share_an_embedder(embedder: MiniLMEmbedder) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(embedder.embed, SENTENCES * 8))
     np.testing.assert_allclose(found, expected * 8, atol=1e-6)
+
+
+def test_embedders_of_a_process_share_one_model(embedder: MiniLMEmbedder) -> None:
+    """A server that connects for each of its users would need 100 MB more for each."""
+    barrier = Barrier(8)
+
+    def another(_: int) -> MiniLMEmbedder:
+        barrier.wait()
+        return MiniLMEmbedder()
+
+    with ThreadPoolExecutor(8) as pool:
+        others = list(pool.map(another, range(8)))
+    assert {id(each._session) for each in others} == {id(embedder._session)}
+    assert {id(each._tokenizer) for each in others} == {id(embedder._tokenizer)}
+
+
+def test_a_forked_process_loads_a_model_of_its_own() -> None:
+    """The threads of the other one stayed in the parent, and to wait for them would never end."""
+    program = (
+        "import os\n"
+        "from mem0_integrations.minilm import MiniLMEmbedder\n"
+        "MiniLMEmbedder().embed('one')\n"
+        "child = os.fork()\n"
+        "vectors = MiniLMEmbedder().embed_batch(['one'] * 50)\n"
+        "if child:\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(vectors))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "0 50\n"), done.stderr
 
 
 def test_the_checksums_are_those_of_the_published_wheels() -> None:

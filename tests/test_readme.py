@@ -84,6 +84,16 @@ def test_the_code_of_a_section_does_what_it_shows(
             value.client.close()
 
 
+def test_each_piece_of_code_closes_what_it_opens() -> None:
+    """Copied alone, it leaves no write to the end of the interpreter."""
+    opening = [block["text"] for block in blocks("python") if "connect(" in block["text"]]
+    assert opening
+    for text in opening:
+        opened = len(re.findall(r"(?m)^ *(?:async )?with connect\(", text))
+        opened += text.count("memory.close()")
+        assert opened == text.count("connect("), text
+
+
 def test_the_server_is_asked_with_curl(
     running: Running, client: MemoryClient, project: Project
 ) -> None:

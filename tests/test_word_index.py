@@ -14,6 +14,7 @@ import pytest
 
 from mem0_integrations import (
     AgentMemory,
+    BackendError,
     ConfigurationError,
     CorruptFileError,
     MemoryNotFoundError,
@@ -269,18 +270,29 @@ def test_what_is_forgotten_is_noted_first(
         assert b"zyxgrommet" not in _rows(words_of(again)).lower()
 
 
-def test_a_damaged_index_is_named_and_leaves_nothing_open(minilm: MiniLM, tmp_path: Path) -> None:
+def test_a_damaged_index_costs_its_signal_alone_until_it_is_moved_away(
+    minilm: MiniLM, tmp_path: Path
+) -> None:
     """Who moves it away must be able to connect again in the same process."""
     config = store_config("qdrant", tmp_path, dims=384)
     with connect(config, data_dir=tmp_path, embedder=minilm, lexical=True) as memory:
         memory.remember(ODD, scope=ANN, infer=False)
         words = words_of(memory)
     words.write_bytes(b"no database " * 1_000)
-    with pytest.raises(CorruptFileError, match=words.name):
-        connect(config, data_dir=tmp_path, embedder=minilm, lexical=True)
+    with connect(config, data_dir=tmp_path, embedder=minilm, lexical=True) as memory:
+        assert memory.remember("I like tea.", scope=ANN, infer=False).status == "stored"
+        recall = memory.recall("Which tea do I like?", scope=ANN)
+        assert "I like tea." in texts_of(recall.memories)
+        assert words.name in str(recall.degraded)
+        with pytest.raises(CorruptFileError, match=words.name):
+            memory.reindex()
+        with pytest.raises(BackendError, match=words.name):
+            memory.forget(BOB)
+    assert words.read_bytes() == b"no database " * 1_000
     words.unlink()
     with connect(config, data_dir=tmp_path, embedder=minilm, lexical=True) as memory:
-        assert found(memory, "zyxgrommet") == [ODD]
+        assert found(memory, "zyxgrommet")[0] == ODD
+        memory.forget(BOB)
 
 
 def test_another_process_may_change_the_index_during_a_recall(

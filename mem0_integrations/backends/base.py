@@ -114,10 +114,6 @@ class Backend(MemorySource, ABC):
     def describe(self) -> dict[str, str]:
         """Say what this is, by part: Mem0's version, the store and where it lies, the models."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Release what this backend opened."""
-
 
 class AsyncBackend(ABC):
     """What a backend can do without a thread that waits; twins of `Backend`'s methods."""

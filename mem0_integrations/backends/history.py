@@ -19,11 +19,10 @@ from mem0.memory.storage import SQLiteManager
 from mem0_integrations.backends.mem0_private import locked
 from mem0_integrations.dialect import scope_filters
 from mem0_integrations.filters import compile_filters, record_of
-from mem0_integrations.recall.versions import change_of
-from mem0_integrations.records import Memory, MemoryChange
+from mem0_integrations.records import Memory
 from mem0_integrations.values import parse_time
 
-__all__ = ["History", "update_entry"]
+__all__ = ["History"]
 
 _BATCH: Final = 500
 _FIELDS: Final = ("event", "old_memory", "new_memory", "created_at", "updated_at")
@@ -108,32 +107,6 @@ class History:
             )
             return [dict(zip(_FIELDS, row, strict=True)) for row in rows]
 
-    def note(self, entries: Sequence[Mapping[str, object]], before: Iterable[Memory] = ()) -> None:
-        """Add what became of memories, and what a process that died before could not add.
-
-        Args:
-            entries: What became of them, in Mem0's form.
-            before: As they were.
-        """
-        known = {memory.id: memory for memory in before}
-        with locked(self._manager) as connection:
-            last = {
-                row[0]: row[1]
-                for marks, batch in _batches(list(known))
-                for row in connection.execute(
-                    f"SELECT memory_id, new_memory FROM history WHERE memory_id IN ({marks}) "
-                    f"ORDER BY rowid",
-                    batch,
-                )
-            }
-        missed = [
-            _entry(memory, change_of(memory, last.get(memory.id)))
-            for memory in known.values()
-            if last.get(memory.id) != memory.text
-        ]
-        if missed or entries:
-            self._manager.batch_add_history([*missed, *entries])
-
     def erase_entries(self, memory_ids: Sequence[str]) -> None:
         """Erase the entries of memories that were taken back."""
         with self._transaction() as connection:
@@ -208,13 +181,14 @@ class History:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with locked(self._manager) as connection:
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
 
 def _session_ids(session_scope: str) -> dict[str, str]:
@@ -227,24 +201,6 @@ def _batches(values: Sequence[str]) -> Iterator[tuple[str, Sequence[str]]]:
     for start in range(0, len(values), _BATCH):
         batch = values[start : start + _BATCH]
         yield ", ".join("?" * len(batch)), batch
-
-
-def update_entry(before: Memory, after: Memory) -> dict[str, object]:
-    """Return the entry of a memory whose text or metadata was changed."""
-    return _entry(after, change_of(after, before.text))
-
-
-def _entry(memory: Memory, change: MemoryChange) -> dict[str, object]:
-    return {
-        "memory_id": memory.id,
-        "old_memory": change.old_text,
-        "new_memory": change.new_text,
-        "event": change.event,
-        "created_at": memory.created_at and memory.created_at.isoformat(),
-        "updated_at": change.at and change.at.isoformat(),
-        "actor_id": memory.metadata.get("actor_id"),
-        "role": memory.metadata.get("role"),
-    }
 
 
 def _metadata(memory: Memory) -> str:

@@ -2,53 +2,59 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mem0.configs.base import MemoryConfig
+from mem0.memory.main import Memory
 
 from mem0_integrations.backends.stores import adapter_of
+from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file, make_folder
 from mem0_integrations.errors import ConfigurationError, Mem0IntegrationsError
 from mem0_integrations.learning.extraction import Extractor
 from mem0_integrations.models import LangChainEmbedder, LangChainLLM
+from mem0_integrations.sqlite import check_file
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
-    from mem0 import Memory
 
-__all__ = ["mem0_embedder", "memory_from_config", "name_of", "parsed_config"]
+__all__ = ["mem0_embedder", "memory_of", "name_of", "parsed_config"]
 
 
-def memory_from_config(
-    memory_class: type[Memory],
-    config: Mapping[str, Any],
-    folder: Path,
-    *,
-    llm: LangChainLLM | None,
-    embedder: LangChainEmbedder | None,
-    extractor: Extractor | None,
-) -> Memory:
-    """Build Mem0 of a config, with parts that are replaced afterwards left out.
+def memory_of(config: MemoryConfig, folder: Path) -> Memory:
+    """Build the Mem0 of a parsed config.
 
     Args:
-        memory_class: `mem0.Memory`.
-        config: As for `mem0.Memory.from_config`.
-        folder: Where files lie whose place the config does not say.
-        llm: Will replace the config's model.
-        embedder: Will replace the config's embedder.
-        extractor: Will replace the extraction with a model.
+        config: The config.
+        folder: The data folder.
 
     Raises:
         ConfigurationError: Mem0 cannot be built from it.
     """
-    parsed = parsed_config(config, folder, llm=llm, embedder=embedder, extractor=extractor)
+    _make_private(config, folder)
     try:
-        return memory_class(parsed)
+        return Memory(config)
     except Mem0IntegrationsError:
         raise
     except Exception as error:
+        if isinstance(error, sqlite3.Error):
+            check_file(Path(config.history_db_path))
         raise _cannot_be_built(error) from error
+
+
+def _make_private(config: MemoryConfig, folder: Path) -> None:
+    """Close what Mem0 and its store are going to write to others than its owner."""
+    history = Path(config.history_db_path)
+    store = getattr(config.vector_store.config, "path", None)
+    if history.parent.is_dir() and history.name != ":memory:":
+        make_file(history)
+    # What was made elsewhere may be shared with other programs.
+    if history.parent == folder:
+        keep_private(history, SQLITE_FILES)
+    if store is not None and Path(store).parent == folder and not Path(store).is_file():
+        keep_private(make_folder(Path(store)))
 
 
 def parsed_config(
@@ -59,7 +65,18 @@ def parsed_config(
     embedder: LangChainEmbedder | None,
     extractor: Extractor | None,
 ) -> MemoryConfig:
-    """Complete a config and let Mem0 parse it; see `memory_from_config`."""
+    """Complete a config and let Mem0 parse it, with parts that are replaced afterwards left out.
+
+    Args:
+        config: As for `mem0.Memory.from_config`.
+        folder: Where files lie whose place the config does not say.
+        llm: Will replace the config's model.
+        embedder: Will replace the config's embedder.
+        extractor: Will replace the extraction with a model.
+
+    Raises:
+        ConfigurationError: It is not a config of Mem0.
+    """
     if unknown := sorted(set(config) - {*MemoryConfig.model_fields}):
         raise ConfigurationError(
             f"The config has unknown parts {unknown}; Mem0 knows "

@@ -6,8 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mem0_integrations.errors import BackendError, Mem0IntegrationsError, StorageError
+from mem0_integrations.errors import (
+    BackendError,
+    CorruptFileError,
+    Mem0IntegrationsError,
+    StorageError,
+)
 from mem0_integrations.retry import is_retryable, retry_after_seconds
+from mem0_integrations.sqlite import is_corrupt
 
 __all__ = ["translated"]
 
@@ -20,7 +26,8 @@ def translated(doing: str) -> Iterator[None]:
         doing: What Mem0 is asked for, after "Mem0 could not".
 
     Raises:
-        StorageError: Mem0's own SQLite file failed.
+        CorruptFileError: Mem0's own SQLite file is damaged.
+        StorageError: It failed otherwise.
         BackendError: Anything else that is not an error of ours.
     """
     try:
@@ -28,6 +35,11 @@ def translated(doing: str) -> Iterator[None]:
     except Mem0IntegrationsError:
         raise
     except sqlite3.Error as error:
+        if is_corrupt(error):
+            raise CorruptFileError(
+                f"Mem0 could not {doing}: its history database is damaged ({error}). It was left "
+                f"as it is: move history.db away to start a new one, or restore it from a backup."
+            ) from error
         raise StorageError(
             f"Mem0 could not {doing}: its history database says: {error}. Check the free space "
             f"and the permissions of its folder."

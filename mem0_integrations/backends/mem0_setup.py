@@ -11,7 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from mem0_integrations.data_folder import keep_private
+
 __all__ = ["import_mem0"]
+
+_SETTINGS: Final = "config.json"
 
 # What Mem0 logs about optional extras that this package does without, and what it logs with
 # the text of a memory in it.
@@ -56,6 +60,7 @@ def import_mem0(folder: Path) -> ModuleType:
     with _settings_in(folder):
         import mem0
 
+    keep_private(folder / _SETTINGS)
     if not importlib.util.find_spec("spacy") or not importlib.util.find_spec("en_core_web_sm"):
         # Else Mem0 downloads the model, and spaCy ends the process when a proxy answers 403.
         from mem0_integrations.backends.mem0_private import do_without_spacy

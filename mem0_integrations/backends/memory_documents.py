@@ -33,7 +33,7 @@ class MemoryDocuments(RowDocuments):
     Args:
         rows: Its memories, kept as an attribute.
         template: Tells whose memories lie under a path.
-        note: Takes entries of the history, and what was there before, by id.
+        note: Takes entries of the history.
         delete: Deletes a memory of a scope, by its id, which is held.
         changing: Held while memories change; afterwards, where they get ids of their own.
     """
@@ -45,7 +45,7 @@ class MemoryDocuments(RowDocuments):
         rows: Rows,
         template: NamespaceTemplate,
         *,
-        note: Callable[[Sequence[Mapping[str, object]], Mapping[str, Payload]], None],
+        note: Callable[[Sequence[Mapping[str, object]]], None],
         delete: Callable[[Scope, str], None],
         changing: Changing,
     ) -> None:
@@ -170,7 +170,7 @@ class MemoryDocuments(RowDocuments):
     def _note(self, new: Sequence[NewRow], before: Mapping[str, Payload]) -> None:
         payloads = {row_id: payload for row_id, payload, _ in new}
         texts = {row_id: payload.get("data") for row_id, payload in before.items()}
-        self._add_history(history_entries(payloads, texts), before)
+        self._add_history(history_entries(payloads, texts))
 
 
 def _is_plain(value: object) -> bool:

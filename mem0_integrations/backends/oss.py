@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -15,14 +16,14 @@ from mem0.memory.main import Memory as Mem0
 
 from mem0_integrations.backends.base import Backend
 from mem0_integrations.backends.documents import RowDocuments
-from mem0_integrations.backends.history import History, update_entry
+from mem0_integrations.backends.history import History
 from mem0_integrations.backends.mem0_config import name_of
 from mem0_integrations.backends.mem0_errors import translated
 from mem0_integrations.backends.mem0_private import is_expired, relink_entities, with_parts
 from mem0_integrations.backends.memory_documents import MemoryDocuments
 from mem0_integrations.backends.rows import StoreRows, deepened
 from mem0_integrations.backends.statements import StatementWriter, memory_id_of, text_fields
-from mem0_integrations.backends.stores.base import Payload, Row
+from mem0_integrations.backends.stores.base import Row
 from mem0_integrations.backends.stores.collections import Collections
 from mem0_integrations.backends.vector_memories import VectorMemories
 from mem0_integrations.dialect import item_of, mem0_ids, memory_of
@@ -34,11 +35,10 @@ from mem0_integrations.namespaces import NamespaceTemplate
 from mem0_integrations.recall.fusion import Query
 from mem0_integrations.recall.versions import (
     changes_of,
-    completed,
     first_top_k,
     known_at,
-    newest_first,
     not_found,
+    without_gaps,
 )
 from mem0_integrations.records import DocumentKind, ForgetResult, Memory, MemoryChange
 from mem0_integrations.requests import AddRequest, Attempt, Changing, SearchRequest
@@ -70,7 +70,6 @@ class OSSBackend(Backend):
         llm: A model in place of the one that `memory` has.
         embedder: An embedder in place of the one that `memory` has.
         extractor: Finds the statements to keep; None for Mem0's own pipeline with its model.
-        owned: Whether `close` closes `memory`.
 
     Raises:
         DimensionMismatchError: The store holds vectors of another dimension.
@@ -83,7 +82,6 @@ class OSSBackend(Backend):
         llm: LangChainLLM | None = None,
         embedder: LangChainEmbedder | None = None,
         extractor: Extractor | None = None,
-        owned: bool = False,
     ) -> None:
         with translated("open the memory"):
             self._collections = Collections.of(memory)
@@ -104,7 +102,6 @@ class OSSBackend(Backend):
         self._original = memory
         self._model_name = name_of(model)
         self._extractor = extractor
-        self._owned = owned
 
     def check_scope(self, scope: Scope) -> None:
         """Refuse a scope without any of the ids that Mem0 can filter by."""
@@ -158,10 +155,13 @@ class OSSBackend(Backend):
         """Return a page of the scope's memories, newest first."""
         pushed, _ = split_equalities(filters or {})
         wanted: dict[str, object] = {**pushed, **mem0_ids(scope)}
+        # Which of its rows are shown, a store does not know where there are other conditions.
+        skip = 0 if filters or not self._store.paged else offset
         with translated("list"):
-            results = self._all(wanted)
-        found = list(self._kept(results, scope, filters, None))
-        return newest_first(found)[offset : offset + limit]
+            rows = self._store.newest(wanted, skip=skip, limit=limit + offset - skip)
+            items = (item_of(row.id, row.payload, None) for row in rows)
+            kept = self._kept(items, scope, filters, None)
+            return [*islice(kept, offset - skip, limit + offset - skip)]
 
     def get(self, scope: Scope, memory_id: str) -> Memory | None:
         """Return a memory of the scope, or None."""
@@ -195,7 +195,7 @@ class OSSBackend(Backend):
                 self._store.change(memory_id, vector, fields)
                 # On another host it may have been deleted meanwhile.
                 after = self._require(scope, memory_id)
-                self._history.note([update_entry(before, after)], [before])
+                self._note_update(memory_id, before.text)
                 if after.text != before.text:
                     relink_entities(self._memory, memory_id, after.text, mem0_ids(after.scope))
         return after
@@ -209,7 +209,6 @@ class OSSBackend(Backend):
         memory = self._require(scope, memory_id)
         with translated("delete"):
             self._history.mark_deleted([memory])
-            self._history.note([], [memory])
             try:
                 self._memory.delete(memory_id)
             except ValueError as error:
@@ -220,15 +219,16 @@ class OSSBackend(Backend):
 
     def history(self, scope: Scope, memory_id: str) -> builtins.list[MemoryChange]:
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
+        with translated("read the history"):
+            # Before the memory: what changes meanwhile is then missing here, and filled in.
+            entries = self._history.entries(memory_id)
         memory = self.get(scope, memory_id)
         if memory is None:
             with translated("read the history"):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
-        with translated("read the history"):
-            entries = self._history.entries(memory_id)
-        return completed(changes_of(memory_id, entries), memory)
+        return without_gaps(changes_of(memory_id, entries), memory)
 
     def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.
@@ -280,16 +280,10 @@ class OSSBackend(Backend):
         return MemoryDocuments(
             StoreRows(self._store, self._memory.embedding_model),
             template,
-            note=self._noted,
+            note=self._memory.db.batch_add_history,
             delete=self._delete_held,
             changing=changing,
         )
-
-    def _noted(
-        self, entries: Sequence[Mapping[str, object]], before: Mapping[str, Payload]
-    ) -> None:
-        rows = [item_of(row_id, payload, None) for row_id, payload in before.items()]
-        self._history.note(entries, map(memory_of, rows))
 
     def vector_memories(self) -> VectorMemories:
         """Return the memories with their vectors."""
@@ -330,12 +324,6 @@ class OSSBackend(Backend):
             "history": str(self._memory.db.db_path),
         }
 
-    def close(self) -> None:
-        """Close the Mem0 that this backend was given to own."""
-        if self._owned:
-            self._collections.close()
-            self._original.close()
-
     def _searched(
         self, request: SearchRequest, filters: Mapping[str, object], top_k: int
     ) -> _Results:
@@ -362,6 +350,14 @@ class OSSBackend(Backend):
             return results, len(near) == top_k
 
         return ranked
+
+    def _note_update(self, memory_id: str, before: str) -> None:
+        """Write into the history what Mem0 would after an update."""
+        now = self._item(memory_id) or {}
+        fields = ("created_at", "updated_at", "actor_id", "role")
+        self._memory.db.add_history(
+            memory_id, before, now.get("memory"), "UPDATE", **{key: now.get(key) for key in fields}
+        )
 
     def _selected(self, scope: Scope, filters: Mapping[str, object] | None) -> Sequence[Row]:
         """Return the rows of a scope that filters select, those that have expired among them."""

@@ -191,7 +191,7 @@ class PlatformBackend(Backend, AsyncBackend):
             rows,
             template,
             # The Platform keeps a history of its own.
-            note=lambda entries, before: None,
+            note=lambda entries: None,
             delete=lambda scope, row_id: rows.delete_many([row_id], scope_filters(scope)),
             changing=changing,
         )
@@ -239,7 +239,7 @@ class PlatformBackend(Backend, AsyncBackend):
         return run(plan, self._ask)
 
     async def _arun(self, plan: PlatformPlan[T]) -> T:
-        return await asyncio.wrap_future(self._loop.submit(arun(plan, self._aask)))
+        return await self._loop.arun(arun(plan, self._aask))
 
     def _run_all(self, plans: Sequence[PlatformPlan[T]]) -> builtins.list[T]:
         """Carry out plans concurrently."""

@@ -39,6 +39,7 @@ class VectorMemories:
     def __init__(self, memory: Mem0, store: Store, history: History) -> None:
         self._store = store
         self._embedder = memory.embedding_model
+        self._changes = memory.db
         self._history = history
         # Fields that the store has been told to count the values of.
         self._counted: set[str] = set()
@@ -87,7 +88,7 @@ class VectorMemories:
             self._store.put([(i, rows[i]) for i in vectors], list(vectors.values()))
             self._store.merge_payloads({i: rows[i] for i in rows if i not in vectors})
             texts = {row_id: memory.text for row_id, memory in before.items()}
-            self._history.note(history_entries(rows, texts), before.values())
+            self._changes.batch_add_history(history_entries(rows, texts))
 
     def amend(self, scope: Scope, metadata: Mapping[str, Mapping[str, object]]) -> None:
         """Set some metadata of memories, by id, where the scope has them."""
@@ -100,6 +101,26 @@ class VectorMemories:
         with translated("list"):
             rows = self._store.every({**equals, **mem0_ids(scope)})
         return list(self._of(scope, rows))
+
+    def newest(self, scope: Scope, equals: Mapping[str, str], limit: int) -> Iterator[Memory]:
+        """Yield the memories of a scope, the newest first, of equally new ones by their ids.
+
+        Args:
+            scope: Whose.
+            equals: Metadata that must be the same.
+            limit: How many will be taken, more or less.
+        """
+        with translated("list"):
+            yield from self._of(
+                scope, self._store.newest({**equals, **mem0_ids(scope)}, limit=limit)
+            )
+
+    def count(self, scope: Scope, equals: Mapping[str, str]) -> int:
+        """Return how many memories a scope has."""
+        if not self._store.paged:
+            return len(self.list(scope, equals))
+        with translated("count"):
+            return self._store.count({**equals, **mem0_ids(scope)})
 
     def search(
         self, scope: Scope, vector: Sequence[float], equals: Mapping[str, str], limit: int
@@ -135,10 +156,9 @@ class VectorMemories:
             own = self.get(scope, ids)
             # First of all: a later `forget` has to know whose history it is.
             self._history.mark_deleted(own.values())
-            self._history.note([], own.values())
             self._store.delete_many(list(own))
             now = datetime.now(UTC).isoformat()
-            self._history.note(
+            self._changes.batch_add_history(
                 [
                     {
                         "memory_id": memory.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -49,12 +50,15 @@ class Access:
         self._async_backend = backend if isinstance(backend, AsyncBackend) else None
         self._outbox = outbox
         self._retry = retry
-        self._pool = WorkerPool(backend.concurrency)
+        self.pools: list[WorkerPool] = []
+        self._pool = self.pool()
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             WeakKeyDictionary()
         )
         self._process = os.getpid()
         self._closed = False
+        self._left = threading.Condition()
+        self._inside = 0
 
     @property
     def is_closed(self) -> bool:
@@ -89,8 +93,13 @@ class Access:
 
     def run(self, call: Callable[[], T], *, deadline: float | None = None) -> T:
         """Carry out a call of a part of the Mem0, such as its documents; see `call`."""
-        self.require_open()
-        return self._retry.run(call, deadline=deadline)
+
+        def attempt() -> T:
+            self.require_open()
+            return call()
+
+        with self._entered():
+            return self._retry.run(attempt, deadline=deadline)
 
     async def acall(
         self,
@@ -129,15 +138,13 @@ class Access:
     @contextmanager
     def following(self, *changes: Change) -> Iterator[None]:
         """Let the followers note changes before the block, and look at them after it."""
-        self.require_open()
-        with followed(self.followers, *changes):
+        with self._entered(), followed(self.followers, *changes):
             yield
 
     @contextmanager
     def held(self, *scopes: Scope | None) -> Iterator[None]:
         """Hold scopes while something is written; not while one of them is being forgotten."""
-        self.require_open()
-        with ExitStack() as entered:
+        with self._entered(), ExitStack() as entered:
             # In one order, so that two writers of the same scopes do not wait for each other.
             for scope in sorted({scope for scope in scopes if scope is not None}, key=repr):
                 entered.enter_context(self._outbox.writing(scope))
@@ -151,16 +158,44 @@ class Access:
         """
         try:
             async with asyncio.timeout(timeout) as limit, self._turn():
-                return await asyncio.wrap_future(self._pool.submit(call))
+                return await self._pool.arun(call)
         except TimeoutError:
             if timeout is None or not limit.expired():
                 raise
             raise timed_out(timeout) from None
 
-    def close(self) -> None:
-        """Refuse calls from now on; those that have begun go on."""
+    def pool(self) -> WorkerPool:
+        """Return a pool of as many threads as are worth having, which end when this is closed."""
+        self.pools.append(WorkerPool(self._backend.concurrency))
+        return self.pools[-1]
+
+    def close(self, timeout: float | None) -> bool:
+        """Refuse calls from now on, and wait for those that have begun.
+
+        Args:
+            timeout: Seconds to wait; None to wait without an end.
+
+        Returns:
+            Whether they have all ended.
+        """
         self._closed = True
-        self._pool.shutdown()
+        for pool in self.pools:
+            pool.shutdown()
+        with self._left:
+            return self._left.wait_for(lambda: not self._inside, timeout)
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        """Let nothing be closed during the block: what is interrupted may still be under way."""
+        with self._left:
+            self.require_open()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._left:
+                self._inside -= 1
+                self._left.notify_all()
 
     def _turn(self) -> asyncio.Semaphore:
         """Return what lets only some calls of this event loop into the pool at a time.

@@ -19,12 +19,13 @@ from mem0_integrations.cli.layout import say, show_parts, table_of
 from mem0_integrations.cli.models import chat_model
 from mem0_integrations.connection import OutboxOptions, connect, split_graph
 from mem0_integrations.data_folder import data_folder
-from mem0_integrations.errors import Mem0IntegrationsError
+from mem0_integrations.errors import Mem0IntegrationsError, StorageError
 from mem0_integrations.graph.follower import GraphLike
 from mem0_integrations.outbox import DeadLetter, OutboxCounts
 from mem0_integrations.outbox.ledger import Ledger
-from mem0_integrations.places import graph_outbox_path, has_words, outbox_path
+from mem0_integrations.places import database_files, graph_outbox_path, has_words, outbox_path
 from mem0_integrations.scope import Scope
+from mem0_integrations.sqlite import check_file
 
 __all__ = ["run_doctor"]
 
@@ -84,6 +85,7 @@ def run_doctor(
             _examine_graph(console, store, data_dir, fixes)
             followed, title = graph_outbox_path(outbox), "Outbox of the graph"
             _examine_outbox(console, followed, fixes, replay=replay, title=title)
+    _examine_files(console, data_folder(data_dir), fixes)
     for fix in fixes:
         say(console, f"[red]To fix:[/] {escape(fix)}")
     if not fixes:
@@ -124,7 +126,7 @@ def _examine_memory(
             ) as memory:
                 recall = memory.recall("doctor", scope=_PROBE, timeout=30)
                 if recall.degraded:
-                    fixes.append(f"The memory does not answer: {recall.degraded}")
+                    fixes.append(f"The memory does not answer as it should: {recall.degraded}")
                 more = {
                     "outbox": str(outbox),
                     "telemetry": f"MEM0_TELEMETRY={os.environ['MEM0_TELEMETRY']}",
@@ -159,6 +161,29 @@ def _examine_graph(
         engine, answers = "unknown", "no"
         fixes.append(f"The graph does not answer: {error}")
     show_parts(console, "Graph", {"engine": engine, "answers": answers})
+
+
+def _examine_files(console: Console, folder: Path, fixes: list[str]) -> None:
+    """Read all files of the data folder that are databases, and change none."""
+    files = database_files(folder)
+    for path in files:
+        try:
+            check_file(path)
+        except StorageError as error:
+            # Whoever could not use the file has said so.
+            said = next((fix for fix in fixes if str(path) in fix), None)
+            if said is not None:
+                fixes.remove(said)
+            fixes.append(f"{said or error}{_what_follows(path)}")
+    show_parts(console, "Files", {"read": f"{len(files)} in {folder}"})
+
+
+def _what_follows(path: Path) -> str:
+    if path.name.startswith("graph-"):
+        return " Then connect() again, and let rebuild_graph() make the graph of each scope again."
+    if path.name.startswith("words-"):
+        return " Then connect(lexical=True) makes a new one from the memories."
+    return ""
 
 
 def _examine_outbox(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.utils import normalize_scope_path
@@ -27,7 +26,7 @@ from mem0_integrations.records import Memory
 __all__ = [
     "child_scopes",
     "counted_categories",
-    "in_page",
+    "is_exact",
     "is_under",
     "lies_under",
     "recall_filters",
@@ -36,13 +35,16 @@ __all__ = [
     "selects",
 ]
 
-_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
-
 
 def scope_filter(prefix: str | None) -> dict[str, str]:
     """Return the equality that selects the crew's memories under a scope, and perhaps more."""
     *_, (field, path) = levels(normalize_scope_path(prefix or "/")).items()
     return {field: path}
+
+
+def is_exact(prefix: str | None) -> bool:
+    """Tell whether `scope_filter` selects no more than what lies under a scope."""
+    return len(parts_of(normalize_scope_path(prefix or "/"))) < len(LEVELS)
 
 
 def recall_filters(
@@ -59,7 +61,7 @@ def recall_filters(
     """
     own: dict[str, object] = {**scope_filter(prefix)}
     path = normalize_scope_path(prefix or "/")
-    if len(parts_of(path)) >= len(LEVELS):
+    if not is_exact(path):
         # The quote in front stands where the path begins.
         own[PATH] = {"contains": json.dumps(f"{path}/").removesuffix('"')}
     if categories:
@@ -121,15 +123,6 @@ def selects(
         )
 
     return passes
-
-
-def in_page(memories: Iterable[Memory], limit: int, offset: int) -> list[Memory]:
-    """Return a page of memories, newest first; empty for a limit below 1."""
-    if limit <= 0 or offset < 0:
-        return []
-    found = sorted(memories, key=lambda memory: memory.id)
-    found.sort(key=lambda memory: memory.created_at or _EARLIEST, reverse=True)
-    return found[offset : offset + limit]
 
 
 def child_scopes(records: Iterable[MemoryRecord], parent: str | None) -> list[str]:

@@ -15,7 +15,6 @@ from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.crewai.criteria import (
     child_scopes,
     counted_categories,
-    in_page,
     lies_under,
     scope_filter,
     scope_info,
@@ -35,6 +34,7 @@ from mem0_integrations.crewai.records import (
     scope_of_user,
 )
 from mem0_integrations.errors import ConfigurationError, MemoryNotFoundError
+from mem0_integrations.recall.versions import newest_first
 from mem0_integrations.records import Memory, VectorMemory
 from mem0_integrations.scope import Scope
 from mem0_integrations.values import storable
@@ -111,8 +111,13 @@ class RecordStorage(Shared):
             candidates = list(self._found(scope, record_ids).values())
         else:
             candidates = self._list(scope, scope_filter(scope_prefix))
+        # A record is made of each memory only where more than its scope is asked for.
+        more = categories or older_than or metadata_filter or record_ids is not None
         doomed = [
-            memory.id for memory in candidates if passes(record_of(memory, scope_prefix or "/"))
+            memory.id
+            for memory in candidates
+            if lies_under(memory, scope_prefix)
+            and (not more or passes(record_of(memory, scope_prefix or "/")))
         ]
         return self._remove(scope, doomed) if doomed else 0
 
@@ -125,7 +130,9 @@ class RecordStorage(Shared):
         self, scope_prefix: str | None = None, limit: int = 200, offset: int = 0
     ) -> list[MemoryRecord]:
         """Return a page of the records of a scope, newest first."""
-        page = in_page(self._memories(scope_prefix), limit, offset)
+        if limit <= 0 or offset < 0:
+            return []
+        page = self._newest(scope_prefix, limit + offset)[offset:]
         return [record_of(memory, scope_prefix or "/") for memory in page]
 
     def get_scope_info(self, scope: str) -> ScopeInfo:
@@ -142,7 +149,7 @@ class RecordStorage(Shared):
 
     def count(self, scope_prefix: str | None = None) -> int:
         """Return how many records a scope has, those within it included."""
-        return len(self._memories(scope_prefix))
+        return self._counted(scope_prefix)
 
     def reset(self, scope_prefix: str | None = None) -> None:
         """Delete the user's records of a scope, or all of them; not what was said elsewhere."""
@@ -235,7 +242,16 @@ class RecordStorage(Shared):
 
     def _memories(self, prefix: str | None) -> list[Memory]:
         memories = self._list(self._scope, self._equals(prefix))
-        return [memory for memory in memories if self._shows(memory) and lies_under(memory, prefix)]
+        return [memory for memory in memories if self._is_under(memory, prefix)]
+
+    def _is_under(self, memory: Memory, prefix: str | None) -> bool:
+        return self._shows(memory) and lies_under(memory, prefix)
+
+    def _newest(self, prefix: str | None, limit: int) -> list[Memory]:
+        return newest_first(self._memories(prefix))[:limit]
+
+    def _counted(self, prefix: str | None) -> int:
+        return len(self._memories(prefix))
 
     # What follows takes a call for each memory; where there are vectors, one for all of them.
 

@@ -14,7 +14,7 @@ from crewai.memory.types import MemoryRecord
 from crewai.memory.unified_memory import Memory as CrewMemory
 
 from mem0_integrations.agent_memory import AgentMemory
-from mem0_integrations.crewai.criteria import selects
+from mem0_integrations.crewai.criteria import is_exact, selects
 from mem0_integrations.crewai.embedder import SPEC, CrewEmbedder, embedder_config
 from mem0_integrations.crewai.record_storage import RecordStorage
 from mem0_integrations.crewai.records import UserId, record_of
@@ -119,6 +119,20 @@ class Mem0Storage(RecordStorage):
 
     def _list(self, scope: Scope, equals: Mapping[str, str]) -> list[Memory]:
         return self._vectors.ask(lambda memories: memories.list(scope, equals))
+
+    def _newest(self, prefix: str | None, limit: int) -> list[Memory]:
+        asked = (self._scope, self._equals(prefix), limit)
+
+        def shown(memories: Iterable[Memory]) -> list[Memory]:
+            return [*islice((each for each in memories if self._is_under(each, prefix)), limit)]
+
+        return self._vectors.ask(lambda stored: shown(stored.newest(*asked)))
+
+    def _counted(self, prefix: str | None) -> int:
+        if self._shared or not is_exact(prefix):
+            return super()._counted(prefix)
+        asked = (self._scope, self._equals(prefix))
+        return self._vectors.ask(lambda memories: memories.count(*asked))
 
     def _store(self, scope: Scope, memories: Sequence[VectorMemory]) -> None:
         change = Change(scope, memory_ids=tuple(memory.id for memory in memories))

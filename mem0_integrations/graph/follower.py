@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
-from mem0_integrations.errors import ConfigurationError, ExtractionError
-from mem0_integrations.following import Follower, RelatedOptions, memories_as_said
+from mem0_integrations.errors import (
+    BackendError,
+    ConfigurationError,
+    CorruptFileError,
+    ExtractionError,
+    FolderLockedError,
+    StorageError,
+)
+from mem0_integrations.following import Follower, LostFollower, RelatedOptions, memories_as_said
 from mem0_integrations.graph.config import embedded_path, graph_from_config
+from mem0_integrations.graph.engines.base import LostEngine
 from mem0_integrations.graph.extraction import ModelRelationExtractor
 from mem0_integrations.graph.graph_memory import GraphMemory
 from mem0_integrations.graph.patterns import PatternRelationExtractor
@@ -26,7 +35,17 @@ from mem0_integrations.resources import SharedResources
 from mem0_integrations.retry import RetryPolicy
 from mem0_integrations.scope import Scope
 
-__all__ = ["GraphFollower", "GraphLike", "OpenedGraph", "SyncRequest", "open_graph"]
+__all__ = [
+    "GraphFollower",
+    "GraphLike",
+    "OpenedGraph",
+    "SyncRequest",
+    "follow",
+    "open_graph",
+    "open_or_replace",
+]
+
+logger = logging.getLogger(__name__)
 
 GraphLike: TypeAlias = GraphMemory | Mapping[str, Any] | bool
 
@@ -75,6 +94,23 @@ class OpenedGraph:
     close: Callable[[], object]
 
 
+def open_or_replace(given: GraphLike, folder: Path) -> OpenedGraph:
+    """Open a graph as `open_graph`; in place of one whose file is damaged, one that is down.
+
+    Raises:
+        FolderLockedError: Another process has it.
+        ConfigurationError: There is no way from `given` to a graph.
+    """
+    try:
+        return open_graph(given, folder)
+    except FolderLockedError:
+        raise
+    except (BackendError, StorageError) as error:
+        logger.error("The graph cannot be used: %s", error)
+        memory = GraphMemory(LostEngine(error))
+        return OpenedGraph(memory, memory.close)
+
+
 def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     """Make a graph of what `connect` was given.
 
@@ -98,6 +134,41 @@ def open_graph(given: GraphLike, folder: Path) -> OpenedGraph:
     path = embedded_path(store, folder)
     shared = _EMBEDDED.acquire(path, partial(graph_from_config, store, folder))
     return OpenedGraph(shared, partial(_EMBEDDED.release, path, None))
+
+
+def follow(
+    opened: OpenedGraph, source: MemorySource, models: Models, *, outbox_path: Path, workers: int
+) -> Follower:
+    """Let a graph follow memories; where its outbox is damaged, they go on without it.
+
+    Args:
+        opened: The graph, which is closed with its follower.
+        source: The memories.
+        models: Those of Mem0, for what the graph has none of its own.
+        outbox_path: The file for what the graph has yet to look at.
+        workers: Maximum number of scopes that are looked at at the same time.
+    """
+    try:
+        return GraphFollower(opened, source, models, outbox_path=outbox_path, workers=workers)
+    except StorageError as error:
+        graph = opened.memory
+        return LostFollower(
+            GraphFollower, "graph", error, graph=graph, erase=graph.forget, close=opened.close
+        )
+    except BaseException:
+        opened.close()
+        raise
+
+
+@contextmanager
+def _saying_what_to_do() -> Iterator[None]:
+    try:
+        yield
+    except CorruptFileError as error:
+        raise CorruptFileError(
+            f"{error} Then connect() again, and let rebuild_graph() make the graph of each scope "
+            f"again: it misses what it was not told of."
+        ) from error
 
 
 _RETRY: Final = PatientRetry(base=1.0, cap=60.0)
@@ -136,31 +207,37 @@ class GraphFollower(Follower):
         own = PatternRelationExtractor() if llm is None else ModelRelationExtractor(llm)
         self.graph.complete(extractor=own, embedder=models.embedder)
         self._outbox_path = outbox_path
-        self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
-            outbox_path,
-            partial(
-                Outbox,
+        with _saying_what_to_do():
+            self.outbox: Outbox[SyncRequest] = OUTBOXES.acquire(
                 outbox_path,
-                load=SyncRequest.load,
-                delivery=self,
-                retry=_RETRY,
-                workers=workers,
-                # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
-                synchronous="NORMAL",
-                start_delay=_START_DELAY,
-            ),
-        )
+                partial(
+                    Outbox,
+                    outbox_path,
+                    load=SyncRequest.load,
+                    delivery=self,
+                    retry=_RETRY,
+                    workers=workers,
+                    # The memories are on disk: what a power cut takes, `rebuild_graph` makes again.
+                    synchronous="NORMAL",
+                    start_delay=_START_DELAY,
+                ),
+            )
 
     @contextmanager
     def following(self, change: Change) -> Iterator[None]:
         """Let the graph look at memories when the block has ended, however it ends."""
         request = SyncRequest(change.scope, uuid.uuid4().hex, change.keys, change.memory_ids)
-        with self.outbox.promising(request, self):
+        with ExitStack() as promised:
+            with _saying_what_to_do():
+                promised.enter_context(self.outbox.promising(request, self))
             yield
         if not self.outbox.delivers:
             # The process that delivers may have looked too early.
             again = dataclasses.replace(request, key=uuid.uuid4().hex)
-            self.outbox.accept(again, self)
+            try:
+                self.outbox.accept(again, self)
+            except CorruptFileError as error:
+                self.failure = error
 
     def forget(
         self, scope: Scope, filters: Mapping[str, object] | None, forget: Callable[[], ForgetResult]
@@ -173,7 +250,13 @@ class GraphFollower(Follower):
         try:
             facts = self.outbox.forget(scope, self, filters=filters).relations
         except Exception as error:
-            pending = f"{self.name} could not be erased yet: {type(error).__name__}: {error}"
+            if isinstance(error, CorruptFileError):
+                # That it is to be erased cannot be noted.
+                self.graph.forget(scope)
+            pending = (
+                f"{self.name} could not be erased yet: {type(error).__name__}: {error} It is tried "
+                f"again until it is."
+            )
             return dataclasses.replace(result, pending=pending)
         return dataclasses.replace(result, relations=facts)
 

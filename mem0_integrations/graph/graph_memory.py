@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar, Unpack
 
 from mem0_integrations.arguments import check_integer, check_score
+from mem0_integrations.concurrency import acall, shielded
 from mem0_integrations.errors import ConfigurationError, ExtractionError
 from mem0_integrations.following import KnowledgeGraph, RelatedOptions, RelationsOptions
 from mem0_integrations.graph import cypher, facts
@@ -112,6 +112,7 @@ class GraphMemory(KnowledgeGraph):
         self._extractor = self._extractor or extractor
         self._names = self._names or EntityNames(embedder, self._similarity_threshold)
 
+    @shielded
     def relations(
         self,
         entity: str | None = None,
@@ -143,6 +144,7 @@ class GraphMemory(KnowledgeGraph):
         """Async twin of `relations`."""
         return await self._arun(facts.relations(entity, **options))
 
+    @shielded
     def history(self, *, scope: ScopeLike, limit: int = 1_000) -> list[Relation]:
         """Return all facts of a scope, including those that have ended or were taken back.
 
@@ -156,6 +158,7 @@ class GraphMemory(KnowledgeGraph):
         """Async twin of `history`."""
         return await self._arun(facts.history(Scope.of(scope), limit))
 
+    @shielded
     def path(
         self, source: str, target: str, *, scope: ScopeLike, longest: int = 4
     ) -> list[Relation]:
@@ -175,6 +178,7 @@ class GraphMemory(KnowledgeGraph):
         """Async twin of `path`."""
         return await self._arun(facts.path(Scope.of(scope), source, target, longest))
 
+    @shielded
     def related(
         self,
         query: str,
@@ -206,6 +210,7 @@ class GraphMemory(KnowledgeGraph):
         options["limit"] = options.get("limit") or self.relation_limit
         return await self._arun(facts.related(query, memories, **options))
 
+    @shielded
     def sync(self, scope: Scope, memories: Sequence[Memory], gone: Sequence[str] = ()) -> None:
         """Bring the graph up to date with memories; what it knows already is left alone.
 
@@ -220,6 +225,7 @@ class GraphMemory(KnowledgeGraph):
         with self._turns.of(scope):
             self._sync(scope, memories, gone)
 
+    @shielded
     def rebuild(self, scope: ScopeLike, memories: Iterable[Memory]) -> int:
         """Make the graph of a scope again from its memories; `AgentMemory.rebuild_graph` calls it.
 
@@ -239,6 +245,7 @@ class GraphMemory(KnowledgeGraph):
                 self._sync(own, ordered[start : start + _MANY])
         return len(ordered)
 
+    @shielded
     def forget(self, scope: ScopeLike) -> int:
         """Erase everything in a scope and return how many facts it had.
 
@@ -249,16 +256,19 @@ class GraphMemory(KnowledgeGraph):
         with self._turns.of(own):
             return self._forget(own)
 
+    @shielded
     def reset(self) -> None:
         """Erase the graph of every scope, but nothing else in the database."""
         self._run(_erase(Batch(cypher.erasing_everything(), write=True)))
         if self._names is not None:
             self._names.clear()
 
+    @shielded
     def describe(self) -> str:
         """Ask the database for its version and return it with its address, without credentials."""
         return self.engine.describe()
 
+    @shielded
     def close(self) -> None:
         """Close the engine."""
         self.engine.close()
@@ -310,7 +320,7 @@ class GraphMemory(KnowledgeGraph):
 
     async def _arun(self, plan: GraphPlan[T]) -> T:
         if not self._prepared:
-            await asyncio.to_thread(self._prepare)
+            await acall(self._prepare)
         return await arun(plan, self.engine.arun)
 
     def _prepare(self) -> None:

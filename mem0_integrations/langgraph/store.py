@@ -25,7 +25,7 @@ from langgraph.store.base import (
 
 from mem0_integrations.agent_memory import AgentMemory
 from mem0_integrations.arguments import check_timeout
-from mem0_integrations.concurrency import call_within
+from mem0_integrations.concurrency import call_within, shielded
 from mem0_integrations.langgraph.store_filters import passes_filter
 from mem0_integrations.langgraph.store_homes import Homes
 from mem0_integrations.langgraph.store_ops import (
@@ -133,11 +133,13 @@ class Mem0Store(BaseStore):
         """Async twin of `batch`; it does not block the event loop."""
         return await self._memory.in_thread(partial(self._batch, list(ops)), timeout=self._timeout)
 
+    @shielded
     def sweep_ttl(self) -> int:
         """Delete the items that have expired; returns how many."""
         now = datetime.now(UTC)
         return sum(home.ask(lambda documents: documents.sweep(now)) for home in self._homes)
 
+    @shielded
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Delete what has expired every few minutes, in a thread.
 
@@ -151,10 +153,12 @@ class Mem0Store(BaseStore):
         configured = (self.ttl_config or {}).get("sweep_interval_minutes")
         return self._sweeper.start(60 * (sweep_interval_minutes or configured or _SWEEP_MINUTES))
 
+    @shielded
     def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
         """Stop the sweeper; returns whether it has ended within `timeout` seconds."""
         return self._sweeper.stop(timeout)
 
+    @shielded
     def _batch(self, ops: Sequence[Op]) -> list[Result]:
         wanted = [self._checked(op) for op in ops]
         now = datetime.now(UTC)

@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Set
 
+from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.scope import Scope
 
 __all__ = ["Lanes", "lane_of", "scope_of"]
@@ -143,5 +144,15 @@ def lane_of(scope: Scope) -> str:
 
 
 def scope_of(lane: str) -> Scope:
-    """Return the scope of a lane."""
-    return Scope(**json.loads(lane))
+    """Return the scope of a lane.
+
+    Raises:
+        CorruptFileError: It names none.
+    """
+    try:
+        return Scope(**json.loads(lane))
+    except (TypeError, ValueError) as error:
+        raise CorruptFileError(
+            "A row of an outbox names no scope: its file is damaged. `mem0-integrations doctor` "
+            "says which it is, and what to do."
+        ) from error

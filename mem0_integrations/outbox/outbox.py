@@ -19,6 +19,7 @@ import filelock
 
 from mem0_integrations.arguments import check_timeout
 from mem0_integrations.concurrency import timed_out
+from mem0_integrations.data_folder import file_lock
 from mem0_integrations.errors import (
     BackendTimeoutError,
     ClosedError,
@@ -143,7 +144,7 @@ class Outbox(Generic[R]):
         # By row, those that somebody waits for.
         self._attempts: dict[int, Attempt] = {}
         self._closed = False
-        self._process_lock = filelock.FileLock(f"{path}.lock", thread_local=False)
+        self._process_lock = file_lock(path.with_name(f"{path.name}.lock"))
         self._look_for_writes()
         for job in (self._watch, *[self._work] * workers):
             self._start(job)

@@ -91,7 +91,7 @@ class Query:
     def of(cls, request: SearchRequest) -> Self:
         """Prepare what a recall asks."""
         return cls(
-            words=words_to_find(request.query),
+            words=words_to_find(request.query) if request.ranking.lexical else (),
             spans=request.spans,
             now=request.now,
             ranking=request.ranking,

@@ -16,8 +16,8 @@ from typing import Final, TypeAlias
 from mem0_integrations.arguments import OnError
 from mem0_integrations.backends.base import AsyncBackend, Backend
 from mem0_integrations.changes.access import Access
-from mem0_integrations.concurrency import WorkerPool, begin, call_within, result_of, timed_out
-from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError
+from mem0_integrations.concurrency import acall, call_within, timed_out
+from mem0_integrations.errors import BackendError, BackendTimeoutError, ClosedError, StorageError
 from mem0_integrations.following import Follower
 from mem0_integrations.plans import Plan, arun, run
 from mem0_integrations.recall.ranking import distinct, newest_wins
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 # Of the time that is left: what was found must be returned in any case.
 _SHARE_OF_A_STEP: Final = 0.8
 _SEARCH: Final = "The search"
+_WORDS: Final = "The index of the words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +90,17 @@ class Recaller:
 
     Args:
         access: The door to the Mem0.
-        size: Maximum number of searches at the same time.
         reranker: Puts what was found in its own order.
     """
 
-    def __init__(self, access: Access, *, size: int, reranker: Reranker | None) -> None:
+    def __init__(self, access: Access, *, reranker: Reranker | None) -> None:
         self._access = access
         self._ranking = [each for each in access.followers if each.ranks]
         self._relating = [each for each in access.followers if each.most_relations]
         self._most_relations = sum(each.most_relations for each in self._relating)
         self._reranker = reranker
         # Apart, so that neither a full outbox nor a slow listing holds up a recall.
-        self._searches = WorkerPool(size)
+        self._searches = access.pool()
 
     def request(
         self,
@@ -142,12 +142,7 @@ class Recaller:
         def carried_out(step: _Step) -> Recall:
             if step.name != _SEARCH:
                 return call_within(request.left, step.call)
-            future = self._searches.submit(step.call)
-            try:
-                return result_of(future, request.budget)
-            except BaseException:
-                future.cancel()
-                raise
+            return self._searches.run(step.call, request.budget)
 
         try:
             return run(self._steps(request), carried_out)
@@ -171,10 +166,6 @@ class Recaller:
         except Exception as error:
             return _degraded(error, request.budget, request.on_error)
 
-    def close(self) -> None:
-        """Begin no search any more."""
-        self._searches.shutdown()
-
     def _steps(self, request: RecallRequest) -> _Plan:
         found = yield _Step(
             _SEARCH, partial(self._search, request), partial(self._asearch, request)
@@ -184,7 +175,7 @@ class Recaller:
         if (reranker := self._reranker) is not None:
             call = partial(reranked, reranker, request.search, found)
             # It may hang, and must not keep others from searching.
-            step = _Step("The reranker", call, lambda: asyncio.wrap_future(begin(call)))
+            step = _Step("The reranker", call, partial(acall, call))
             found = yield from _optional(step, request, found)
         found = best_of(
             request.search,
@@ -212,13 +203,25 @@ class Recaller:
     def _search(self, request: RecallRequest) -> Recall:
         search = request.search
 
-        def found(mem0: Backend) -> list[Memory]:
+        def ranked(mem0: Backend) -> Recall:
             nearest = mem0.search(search)
             for follower in self._ranking:
+                _require(follower)
                 nearest = follower.rank(search, nearest)
-            return _taken(nearest, search)
+            return _ranked(search, _taken(nearest, search))
 
-        return _ranked(search, self._access.call(found, deadline=request.budget))
+        def found(mem0: Backend) -> Recall:
+            try:
+                return ranked(mem0)
+            except StorageError as error:
+                # The words lie in a file that may be damaged, and the vectors in another, or in
+                # other pages of it.
+                ranking = dataclasses.replace(search.ranking, lexical=0.0)
+                by_meaning = dataclasses.replace(search, ranking=ranking)
+                nearest = _taken(mem0.search(by_meaning), search)
+                return _without(_WORDS, _ranked(search, nearest), error, request.on_error)
+
+        return self._access.call(found, deadline=request.budget)
 
     async def _asearch(self, request: RecallRequest) -> Recall:
         search = request.search
@@ -237,7 +240,7 @@ class Recaller:
         return await self._access.acall(found, in_thread, deadline=request.budget)
 
     async def _asearched(self, call: Callable[[], Recall]) -> Recall:
-        return await asyncio.wrap_future(self._searches.submit(call))
+        return await self._searches.arun(call)
 
 
 def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:
@@ -248,13 +251,20 @@ def _optional(step: _Step, request: RecallRequest, found: Recall) -> _Plan:
         return _without(step.name, found, error, request.on_error)
 
 
+def _require(follower: Follower) -> None:
+    if follower.failure is not None:
+        raise follower.failure
+
+
 def _relations_step(follower: Follower, request: RecallRequest, found: Recall) -> _Step:
     search, memories = request.search, found.memories
 
     def call() -> Recall:
+        _require(follower)
         return with_relations(search, found, follower.related(search, memories))
 
     async def acall() -> Recall:
+        _require(follower)
         return with_relations(search, found, await follower.arelated(search, memories))
 
     return _Step(follower.name, call, acall)

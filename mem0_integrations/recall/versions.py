@@ -15,14 +15,13 @@ from mem0_integrations.values import parse_time
 
 __all__ = [
     "as_of",
-    "change_of",
     "changes_of",
-    "completed",
     "first_top_k",
     "has_changed_since",
     "known_at",
     "newest_first",
     "not_found",
+    "without_gaps",
 ]
 
 # Asked for beside the limit: some will be near-duplicates, or not pass a filter.
@@ -60,33 +59,30 @@ def changes_of(memory_id: str, entries: Iterable[Mapping[str, Any]]) -> list[Mem
     ]
 
 
-def change_of(memory: Memory, before: str | None) -> MemoryChange:
-    """Return the change by which a memory got its text; None before is that it was added."""
-    return MemoryChange(
-        memory_id=memory.id,
-        event="ADD" if before is None else "UPDATE",
-        old_text=before,
-        new_text=memory.text,
-        at=memory.created_at if before is None else memory.updated_at,
-    )
-
-
-def completed(changes: Sequence[MemoryChange], memory: Memory | None) -> list[MemoryChange]:
-    """Add what a process could not note that died between a memory and its history.
+def without_gaps(changes: Sequence[MemoryChange], memory: Memory | None) -> list[MemoryChange]:
+    """Fill in what was not noted, because the process died between a memory and its history.
 
     Args:
-        changes: Those that were noted, oldest first.
-        memory: As it is; None where it was deleted.
+        changes: The history of a memory, oldest first.
+        memory: As it is; None if it was deleted.
     """
-    last = changes[-1] if changes else None
-    text = last.new_text if last else None
-    if memory is not None:
-        return [*changes, *([] if text == memory.text else [change_of(memory, text)])]
-    if last is None or text is None:
-        return [*changes]
-    # When, nobody knows.
-    gone = dataclasses.replace(last, event="DELETE", old_text=text, new_text=None)
-    return [*changes, gone]
+    filled: list[MemoryChange] = []
+    text: str | None = None
+    for change in changes:
+        if change.old_text != text and (filled or change.event != "ADD"):
+            filled.append(_unnoted(change.memory_id, text, change.old_text, None))
+        filled.append(change)
+        text = change.new_text
+    now = None if memory is None else memory.text
+    if text != now:
+        memory_id = changes[-1].memory_id if memory is None else memory.id
+        at = None
+        if memory is not None:
+            at = memory.updated_at if filled else memory.created_at
+        filled.append(_unnoted(memory_id, text, now, at))
+    if memory is not None and filled[0].event == "ADD" and filled[0].at is None:
+        filled[0] = dataclasses.replace(filled[0], at=memory.created_at)
+    return filled
 
 
 def has_changed_since(memory: Memory, time: datetime) -> bool:
@@ -126,6 +122,13 @@ def known_at(source: MemorySource, memory: Memory, time: datetime) -> Memory | N
 def not_found(scope: Scope, memory_id: str) -> MemoryNotFoundError:
     """Return what is raised where a scope has no such memory."""
     return MemoryNotFoundError(f"{scope} has no memory with id {memory_id!r}.")
+
+
+def _unnoted(
+    memory_id: str, old_text: str | None, new_text: str | None, at: datetime | None
+) -> MemoryChange:
+    event = "ADD" if old_text is None else "DELETE" if new_text is None else "UPDATE"
+    return MemoryChange(memory_id, event, old_text, new_text, at)
 
 
 def _age(memory: Memory) -> float:

@@ -40,6 +40,7 @@ __all__ = [
     "prune",
     "record",
     "record_erasure",
+    "reopen",
     "select",
     "stored_events",
 ]
@@ -254,6 +255,17 @@ def finish(server: Server, event: StoredEvent, found: WriteResult) -> StoredEven
     if told:
         server.wake("webhooks")
     return ended
+
+
+def reopen(server: Server, event: StoredEvent) -> StoredEvent:
+    """Let a write that failed be tried again, by a request with the same key."""
+    again = replace(
+        event, status="PENDING", error=None, started_at=None, completed_at=None, updated_at=now()
+    )
+    failed = (events.c.id == event.id) & (events.c.status == "FAILED")
+    names = ("status", "error", "started_at", "completed_at", "updated_at")
+    server.state.change(events.update().where(failed).values(**_values(again, names)))
+    return again
 
 
 def forget(server: Server, project_id: str, ids: Mapping[str, str], *, until: datetime) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from mem0_integrations.data_folder import make_folder
+from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file, make_folder
 from mem0_integrations.errors import ConfigurationError, InvalidInputError, StorageError
 from mem0_integrations.sqlite import Synchronous
 
@@ -173,12 +173,15 @@ class State:
         try:
             where = sa.make_url(url)
             is_sqlite = where.get_backend_name() == "sqlite"
+            file: Path | None = None
             if is_sqlite:
                 database = where.database or ":memory:"
                 if ":memory:" in database or where.query.get("mode") == "memory":
                     raise ArgumentError("It would be gone with the last connection.")
                 if not database.startswith("file:"):
-                    make_folder(Path(database).expanduser().absolute().parent)
+                    file = Path(database).expanduser().absolute()
+                    make_folder(file.parent)
+                    make_file(file)
             self._engine = sa.create_engine(
                 where,
                 pool_size=_CONNECTIONS,
@@ -208,6 +211,8 @@ class State:
                 f"The server cannot use {self.place} for its state: {type(error).__name__}. Is it "
                 f"reachable, and may it be written?"
             ) from None
+        if file is not None:
+            keep_private(file, SQLITE_FILES)
         self._files: dict[Literal["read", "durable", "repeatable"], _File] = {}
         if is_sqlite:
             self._files["read"] = _File(self._engine, 0, "NORMAL")

@@ -32,6 +32,7 @@ from mem0_integrations.server.events import (
     load,
     of_entities,
     prune,
+    reopen,
     select,
 )
 from mem0_integrations.server.state import now
@@ -70,6 +71,8 @@ def accept(
     event = _insert(server, asked)
     if event.fingerprint != asked.fingerprint:
         raise HTTPException(409, "This Idempotency-Key came with another body before.")
+    if event.status == "FAILED" and event.payload == asked.payload:
+        event = reopen(server, event)
     if event.status not in OPEN:
         return event
     try:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from mem0_integrations.table.rows import Ids
 
-__all__ = ["create", "forget_deleted", "reindex", "rows_with"]
+__all__ = ["create", "forget_deleted", "is_damaged", "reindex", "replace", "rows_with"]
 
 _COLLECTION: Final = "memories"
 # A word of its own for each id of a row. It ends in a digit, for else it would be stemmed.
@@ -28,6 +28,11 @@ _TABLE: Final = (
 _FILL: Final = (
     "INSERT INTO memories_text (rowid, owner, text) SELECT {columns} FROM memories "
     f"WHERE collection = '{_COLLECTION}'"
+)
+
+# Those that SQLite keeps the index in.
+_OWN_TABLES: Final = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'memories_text_*'"
 )
 
 
@@ -78,6 +83,31 @@ def reindex(connection: sqlite3.Connection) -> None:
     """Make the index again from the memories."""
     connection.execute("INSERT INTO memories_text (memories_text) VALUES ('delete-all')")
     connection.execute(_FILL.format(columns=_columns("")))
+
+
+def is_damaged(connection: sqlite3.Connection) -> bool:
+    """Tell whether the index cannot be read, or contradicts itself."""
+    try:
+        connection.execute("INSERT INTO memories_text (memories_text) VALUES ('integrity-check')")
+        names = connection.execute(_OWN_TABLES).fetchall()
+        checks = (connection.execute(f"PRAGMA integrity_check({name})") for (name,) in names)
+        return any(check.fetchone() != ("ok",) for check in checks)
+    except sqlite3.DatabaseError:
+        return True
+
+
+def replace(connection: sqlite3.Connection) -> None:
+    """Make the index again where it is too damaged to be emptied.
+
+    Its old pages are left without an owner, until the file is compacted.
+    """
+    connection.execute("PRAGMA writable_schema = ON")
+    try:
+        # To drop it would read it.
+        connection.execute("DELETE FROM sqlite_schema WHERE name GLOB 'memories_text*'")
+    finally:
+        connection.execute("PRAGMA writable_schema = RESET")
+    create(connection)
 
 
 def forget_deleted(connection: sqlite3.Connection) -> None:

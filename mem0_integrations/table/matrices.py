@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mem0_integrations.recall.fusion import PLACE, Neighbours, Places, neighbours_of
 from mem0_integrations.table.rows import Ids
 
-__all__ = ["Matrix", "MatrixCache", "Stamp"]
+__all__ = ["Matrix", "MatrixCache", "Stamp", "indices"]
 
 Stamp: TypeAlias = tuple[int, int]
 """SQLite's `data_version` (other processes' changes) and `total_changes` (our own)."""
@@ -93,6 +93,15 @@ class Matrix:
         self._length = length
 
 
+def indices(seqs: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where in rising row numbers some of them are; those that are not are left out."""
+    if not len(seqs):
+        return seqs
+    places = np.minimum(np.searchsorted(seqs, rows), len(seqs) - 1)
+    known: npt.NDArray[np.int64] = places[seqs[places] == rows]
+    return known
+
+
 def _grown(rows: npt.NDArray[_Row], capacity: int) -> npt.NDArray[_Row]:
     grown = np.empty((capacity, *rows.shape[1:]), dtype=rows.dtype)
     grown[: len(rows)] = rows
@@ -144,10 +153,27 @@ class MatrixCache:
         self._evict()
         self._advance(*change)
 
-    def drop(self, collection: str, change: tuple[Stamp, Stamp]) -> None:
-        """Report any other change of a collection, with the file's stamps before and after."""
-        for key in [key for key in self._matrices if key[0] == collection]:
-            del self._matrices[key]
+    def drop(
+        self,
+        collection: str,
+        seqs: npt.NDArray[np.int64],
+        owners: Collection[Ids],
+        change: tuple[Stamp, Stamp],
+    ) -> None:
+        """Report any other change of a collection, with the file's stamps before and after.
+
+        Args:
+            collection: Which.
+            seqs: Rows that were changed or deleted, by their numbers, rising.
+            owners: The columns of rows that were changed or added.
+            change: The file's stamps before and after.
+        """
+        for key, matrix in list(self._matrices.items()):
+            name, ids = key
+            if name == collection and (
+                len(indices(matrix.seqs, seqs)) or any(ids <= owner for owner in owners)
+            ):
+                del self._matrices[key]
         self._advance(*change)
 
     def _advance(self, before: Stamp, after: Stamp) -> None:

@@ -15,7 +15,15 @@ from mem0_integrations.sqlite import Database
 from mem0_integrations.table import full_text
 from mem0_integrations.values import PATH_FIELDS, is_text, parse_time
 
-__all__ = ["COLUMNS", "ID_COLUMNS", "PLACE_COLUMNS", "THREAD_COLUMNS", "open_file", "place_of"]
+__all__ = [
+    "COLUMNS",
+    "ID_COLUMNS",
+    "PLACE_COLUMNS",
+    "THREAD_COLUMNS",
+    "TIMES",
+    "open_file",
+    "place_of",
+]
 
 # Whose memory it is, the most selective id first; then who said it.
 ID_COLUMNS: Final = ("user_id", "run_id", "agent_id", "app_id", "actor_id")
@@ -26,6 +34,13 @@ COLUMNS: Final = ("hash", "thread_id", *reversed(PATH_FIELDS), *ID_COLUMNS)
 THREAD_COLUMNS: Final = (*SCOPE_KEYS, "thread_id")
 # When it was said, in seconds since the epoch, and how many words it has.
 PLACE_COLUMNS: Final = ("said_at", "words")
+
+# What rows are listed by. Python writes NaN, too, which SQLite does not take for JSON.
+TIMES: Final = {
+    "created_at": "ifnull(said_at, 0)",
+    "updated_at": "ifnull("
+    "CASE WHEN json_valid(payload) THEN json_extract(payload, '$.updated_at') END, '')",
+}
 
 _VERSION: Final = 1
 # The payload comes last, so that reading a vector never touches the pages of a long text.
@@ -42,11 +57,19 @@ CREATE TABLE IF NOT EXISTS memories (
     UNIQUE (collection, id)
 );
 """
-_INDEXES: Final = tuple(
-    f"CREATE INDEX IF NOT EXISTS memories_{column} ON memories (collection, {column}) "
-    f"WHERE {column} IS NOT NULL"
-    for column in COLUMNS
-)
+
+
+def _index(column: str) -> str:
+    # In the order in which its rows are listed, so that a page costs what it shows.
+    time = TIMES["updated_at" if column in PATH_FIELDS else "created_at"]
+    order = "" if column == "hash" else f", {time} DESC, id"
+    return (
+        f"CREATE INDEX memories_{column} ON memories (collection, {column}{order}) "
+        f"WHERE {column} IS NOT NULL"
+    )
+
+
+_INDEXES: Final = {f"memories_{column}": _index(column) for column in COLUMNS}
 
 
 def place_of(payload: Mapping[str, object]) -> tuple[float | None, int]:
@@ -75,8 +98,7 @@ def open_file(path: Path, dimension: int) -> Database:
                     connection.execute(f"ALTER TABLE memories ADD COLUMN {column} TEXT")
             if not known.issuperset(PLACE_COLUMNS):
                 _add_places(connection)
-            for index in _INDEXES:
-                connection.execute(index)
+            _create_indexes(connection)
             full_text.create(connection)
             wanted = {"version": _VERSION, "dimension": dimension}
             connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", wanted.items())
@@ -96,6 +118,16 @@ def open_file(path: Path, dimension: int) -> Database:
         database.close()
         raise
     return database
+
+
+def _create_indexes(connection: sqlite3.Connection) -> None:
+    found = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index'")
+    known = dict(found.fetchall())
+    for name, statement in _INDEXES.items():
+        # Those of an earlier version have another order.
+        if known.get(name) != statement:
+            connection.execute(f"DROP INDEX IF EXISTS {name}")
+            connection.execute(statement)
 
 
 def _add_places(connection: sqlite3.Connection) -> None:

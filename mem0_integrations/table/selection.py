@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from mem0_integrations.errors import InvalidFilterError
-from mem0_integrations.filters import Predicate, compile_filters
+from mem0_integrations.filters import Predicate, compile_filters, split_equalities
 from mem0_integrations.table.rows import Ids
 from mem0_integrations.table.schema import COLUMNS, ID_COLUMNS
 from mem0_integrations.values import is_text
@@ -22,13 +23,17 @@ _LOGICAL: Final = {"$and": "AND", "$or": "OR", "$not": "NOT"}
 
 @dataclass(frozen=True)
 class Selection:
-    """The memories whose indexed columns equal `ids`, and whose payload `matches` accepts."""
+    """The memories whose indexed columns equal `ids`, and whose payload `matches` accepts.
+
+    What matches has all of `parts` in the text of its payload.
+    """
 
     ids: Ids
     matches: Predicate | None
+    parts: tuple[str, ...] = ()
 
     def where(self, collection: str) -> tuple[str, list[str]]:
-        """Return the SQL after `FROM memories`, and its parameters."""
+        """Return the SQL after `FROM memories` for equal columns, and its parameters."""
         wanted = dict(self.ids)
         columns = [column for column in COLUMNS if column in wanted]
         # Left to itself, SQLite may take the index of an agent that serves every user.
@@ -62,8 +67,13 @@ def select(filters: Filters | None) -> Selection:
             raise InvalidFilterError(f"filters.{key}: an id is valid text, got {value!r}")
         else:
             conditions[key] = value
-    matches = compile_filters(_translated(conditions)) if conditions else None
-    return Selection(frozenset(ids.items()), matches)
+    if not conditions:
+        return Selection(frozenset(ids.items()), None)
+    translated = _translated(conditions)
+    equal, _ = split_equalities(translated)
+    # As `rows.encoded` writes it; it may also stand deeper in a payload.
+    parts = tuple(json.dumps({key: value})[1:-1] for key, value in equal.items())
+    return Selection(frozenset(ids.items()), compile_filters(translated), parts)
 
 
 def _translated(conditions: Filters) -> Filters:

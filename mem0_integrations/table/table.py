@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import islice
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mem0_integrations.errors import CorruptFileError
 from mem0_integrations.recall.fusion import PLACE, Query, Scores, fused
-from mem0_integrations.sqlite import Database
+from mem0_integrations.sqlite import Database, words_error
 from mem0_integrations.table import full_text
-from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp
+from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp, indices
 from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
-from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS
+from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS, TIMES
 from mem0_integrations.table.selection import Selection
 
 __all__ = ["Table"]
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _Units: TypeAlias = npt.NDArray[np.float32]
 
@@ -41,8 +50,25 @@ _UPDATE_VECTOR: Final = (
 )
 # SQLite takes a limited number of values in a statement.
 _BATCH: Final = 500
+# Rows that are listed while others wait.
+_PAGE: Final = 1_000
 _MOSTLY: Final = 2
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
+
+
+def _healing(change: Callable[Concatenate[Table, P], T]) -> Callable[Concatenate[Table, P], T]:
+    """Let a change that a damaged index of the words refuses make that again: it can be."""
+
+    @wraps(change)
+    def healed(table: Table, /, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return change(table, *args, **options)
+        except CorruptFileError:
+            if not table.heal():
+                raise
+            return change(table, *args, **options)
+
+    return healed
 
 
 class Table:
@@ -60,6 +86,7 @@ class Table:
         """Return another collection of the same file."""
         return Table(self._database, self._dimension, self._matrices, name)
 
+    @_healing
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
         """Insert payloads and unit vectors, shape (n, dimension), in one transaction.
 
@@ -90,7 +117,8 @@ class Table:
                 added_rows = Matrix(seqs, units, places)
                 self._matrices.extend(self._name, [row.ids for row in rows], added_rows, change)
             else:
-                self._matrices.drop(self._name, change)
+                seqs = self._seqs(connection, ids)
+                self._matrices.drop(self._name, seqs, {row.ids for row in rows}, change)
 
     def nearest(self, selection: Selection, unit: _Units, limit: int) -> list[Record]:
         """Return the selected memories nearest to a unit vector, with their scores."""
@@ -116,10 +144,13 @@ class Table:
             # Where nearly all rows are the owner's, to look for the owner only costs time.
             mostly_own = _MOSTLY * len(matrix.seqs) >= (last or 0)
             owner = frozenset() if mostly_own else selection.ids
-            found = full_text.rows_with(connection, query.words, owner)
+            try:
+                found = full_text.rows_with(connection, query.words, owner)
+            except sqlite3.DatabaseError as error:
+                raise words_error(error, self._database.path) from error
             signals = query.signals(
                 similarities,
-                [_indices(matrix.seqs, rows) for rows in found],
+                [indices(matrix.seqs, rows) for rows in found],
                 matrix.places,
                 matrix.neighbours,
             )
@@ -131,7 +162,7 @@ class Table:
     ) -> Scores:
         similarities = np.zeros(len(matrix.seqs))
         for seq, memory_id in self._rows(connection, "seq, id", list(near)):
-            similarities[_indices(matrix.seqs, np.array([seq]))] = near[memory_id]
+            similarities[indices(matrix.seqs, np.array([seq]))] = near[memory_id]
         return similarities
 
     def _best(
@@ -180,11 +211,57 @@ class Table:
         with self._database.read() as connection:
             return list(islice(self._records(connection, selection), limit))
 
+    def listed(
+        self,
+        selection: Selection,
+        by: Literal["created_at", "updated_at"] = "created_at",
+        *,
+        skip: int = 0,
+        at_once: int = _PAGE,
+    ) -> Iterator[Record]:
+        """Yield the selected memories, the newest first, of equally new ones by their ids.
+
+        Without a column to select by, the last added come first. Others may use the file between
+        two pages.
+
+        Args:
+            selection: What to select.
+            by: Which of their times counts.
+            skip: How many to leave out first, whether or not they match.
+            at_once: How many are read at first.
+        """
+        where, values = selection.where(self._name)
+        hits = " AND ".join("instr(payload, ?)" for _ in selection.parts)
+        shown = f"CASE WHEN {hits} THEN payload END" if hits else "payload"
+        # As long as they tie, the ids go on.
+        time = TIMES[by] if selection.ids else "seq"
+        rest = f" AND {time} <= ? AND ({time} < ? OR id > ?)"
+        order = f"ORDER BY {time} DESC, id LIMIT ? OFFSET ?"
+        last: tuple[Any, ...] = ()
+        at_once = max(1, min(at_once, _PAGE))
+        while True:
+            statement = (
+                f"SELECT id, {shown}, {time} FROM memories {where}{rest if last else ''} {order}"
+            )
+            with self._database.read() as connection:
+                rows = connection.execute(
+                    statement, (*selection.parts, *values, *last, at_once, skip)
+                ).fetchall()
+            for memory_id, payload, _ in rows:
+                if payload is not None:
+                    record = Record.read(memory_id, payload)
+                    if selection.matches is None or selection.matches(record.payload):
+                        yield record
+            if len(rows) < at_once:
+                return
+            memory_id, _, moment = rows[-1]
+            last, skip, at_once = (moment, moment, memory_id), 0, min(2 * at_once, _PAGE)
+
     def count(self, selection: Selection) -> int:
         """Return how many memories are selected."""
+        if selection.matches:
+            return sum(1 for _ in self.listed(selection))
         with self._database.read() as connection:
-            if selection.matches:
-                return sum(1 for _ in self._records(connection, selection))
             where, values = selection.where(self._name)
             counted = connection.execute(f"SELECT count(*) FROM memories {where}", values)
             return int(counted.fetchone()[0])
@@ -195,46 +272,68 @@ class Table:
             names = connection.execute("SELECT DISTINCT collection FROM memories ORDER BY 1")
             return [name for (name,) in names]
 
+    @_healing
     def replace(self, memory_id: str, unit: _Units | None, payload: Encoded | None) -> bool:
         """Replace the vector or the payload of a memory, or both; False if there is none."""
         key = self._name, memory_id
-        with self._rewriting() as connection:
+        with self._rewriting([memory_id], [payload] if payload else []) as connection:
             blob = None if unit is None else unit.tobytes()
             known = connection.execute(_UPDATE_VECTOR, (blob, *key)).rowcount > 0
             if payload is not None:
                 connection.execute(_UPDATE_PAYLOAD, (*payload.values, *key))
             return known
 
+    @_healing
     def merge(self, changes: Mapping[str, Payload]) -> None:
         """Set fields of the payloads of memories, as far as they exist, in one transaction."""
-        with self._rewriting() as connection:
-            for memory_id, fields in changes.items():
-                record = self.find(memory_id)
-                if record is not None:
-                    row = encoded({**record.payload, **fields})
-                    connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, memory_id))
+        rows: list[Encoded] = []
+        with self._rewriting(list(changes), rows) as connection:
+            for record in self.find_many(list(changes)):
+                row = encoded({**record.payload, **changes[record.id]})
+                rows.append(row)
+                connection.execute(_UPDATE_PAYLOAD, (*row.values, self._name, record.id))
 
+    @_healing
     def delete(self, ids: Sequence[str]) -> None:
         """Delete memories, as far as they exist, in one transaction."""
-        with self._rewriting() as connection:
+        with self._rewriting(ids, ()) as connection:
             connection.executemany(_DELETE, ((self._name, memory_id) for memory_id in ids))
 
+    @_healing
     def delete_selected(self, selection: Selection) -> int:
-        """Delete the selected memories in one transaction; return how many."""
-        with self._rewriting() as connection:
-            if selection.matches:
-                doomed = [record.id for record in self._records(connection, selection)]
-                connection.executemany(_DELETE, ((self._name, name) for name in doomed))
-                return len(doomed)
-            where, values = selection.where(self._name)
-            return connection.execute(f"DELETE FROM memories {where}", values).rowcount
+        """Delete the selected memories; return how many."""
+        deleted = 0
+        selected = self.listed(selection)
+        # Not all at once: meanwhile others wait.
+        while doomed := [record.id for record in islice(selected, _BATCH)]:
+            self.delete(doomed)
+            deleted += len(doomed)
+        return deleted
 
     def reindex(self) -> int:
         """Make the index of the words again and return the number of its memories."""
-        with self._database.write() as connection:
-            full_text.reindex(connection)
+        try:
+            with self._database.write() as connection:
+                full_text.reindex(connection)
+        except CorruptFileError:
+            with self._database.write() as connection:
+                full_text.replace(connection)
+            self._database.compact()
         return self.count(Selection(frozenset(), None))
 
+    def heal(self) -> bool:
+        """Make the index of the words again if it is damaged; return whether it was."""
+        with self._database.read() as connection:
+            if not full_text.is_damaged(connection):
+                return False
+        self.reindex()
+        logger.error(
+            "The index of the words in %s was damaged. It has been made again; check the disk.",
+            self._database.path,
+        )
+        return True
+
+    @_healing
     def forget_deleted(self) -> None:
         """Let the index of the words forget what was deleted."""
         with self._database.write() as connection:
@@ -251,6 +350,10 @@ class Table:
                 (self._name, *batch),
             )
 
+    def _seqs(self, connection: sqlite3.Connection, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        found = sorted(seq for (seq,) in self._rows(connection, "seq", ids))
+        return np.array(found, dtype=np.int64)
+
     def _records(self, connection: sqlite3.Connection, selection: Selection) -> Iterator[Record]:
         where, values = selection.where(self._name)
         rows = connection.execute(
@@ -266,12 +369,13 @@ class Table:
         if known is not None:
             return known
         where, values = selection.where(self._name)
-        # In the order that rows are appended in, so that ties always rank alike.
         rows = connection.execute(
             f"SELECT seq, vector, {', '.join((*PLACE_COLUMNS, *THREAD_COLUMNS))} "
-            f"FROM memories {where} ORDER BY seq",
+            f"FROM memories {where}",
             values,
         ).fetchall()
+        # In the order that rows are appended in, so that ties always rank alike.
+        rows.sort(key=itemgetter(0))
         vectors = np.frombuffer(b"".join(vector for _, vector, *_ in rows), dtype=np.float32)
         matrix = Matrix(
             np.array([seq for seq, *_ in rows], dtype=np.int64),
@@ -282,29 +386,28 @@ class Table:
         return matrix
 
     @contextmanager
-    def _rewriting(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction that changes or deletes rows."""
+    def _rewriting(
+        self, ids: Sequence[str], rows: Iterable[Encoded]
+    ) -> Iterator[sqlite3.Connection]:
+        """Run a transaction that changes or deletes rows.
+
+        Args:
+            ids: Those of the rows.
+            rows: What the rows hold afterwards, as far as they are there.
+        """
         with self._database.read() as connection:
             with self._database.write():
                 before = _stamp(connection)
+                seqs = self._seqs(connection, ids)
                 yield connection
                 change = before, _stamp(connection)
-            self._matrices.drop(self._name, change)
+            self._matrices.drop(self._name, seqs, {row.ids for row in rows}, change)
 
 
 def _similarities(matrix: Matrix, unit: _Units) -> Scores:
     # Not `@`: BLAS would wake threads that keep spinning beside the embedder's own.
     scores: Scores = np.clip(np.einsum("md,d->m", matrix.vectors, unit), 0, 1).astype(np.float64)
     return scores
-
-
-def _indices(seqs: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where in rising row numbers some of them are; those that are not are left out."""
-    if not len(seqs):
-        return seqs
-    places = np.minimum(np.searchsorted(seqs, rows), len(seqs) - 1)
-    known: npt.NDArray[np.int64] = places[seqs[places] == rows]
-    return known
 
 
 def _stamp(connection: sqlite3.Connection) -> Stamp:

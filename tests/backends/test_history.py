@@ -162,6 +162,25 @@ def test_a_failed_change_leaves_nothing_half_done(manager: SQLiteManager, histor
     assert len(manager.get_history("m1")) == 1
 
 
+def test_a_commit_that_fails_leaves_no_transaction_open(
+    manager: SQLiteManager, history: History
+) -> None:
+    """None could be begun any more, by Mem0 neither."""
+    manager.connection.executescript(
+        "PRAGMA foreign_keys = ON;"
+        "CREATE TABLE lacking (id REFERENCES history (id) DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE TRIGGER fails AFTER INSERT ON mem0_integrations_deleted "
+        "BEGIN INSERT INTO lacking VALUES ('nothing'); END;"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        history.mark_deleted(deleted({"user_id": "ann"}, "m1"))
+    manager.connection.execute("DROP TRIGGER fails")
+    history.mark_deleted(deleted({"user_id": "ann"}, "m2"))
+    add(manager, "m3")
+    assert history.deleted_by("m1") is None
+    assert history.deleted_by("m2") is not None
+
+
 def test_an_existing_file_is_taken_over(tmp_path: Path) -> None:
     """Mem0's history of before, and our own of the last start."""
     path = str(tmp_path / "history.db")

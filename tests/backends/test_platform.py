@@ -267,7 +267,7 @@ async def test_a_graph_takes_no_recall_off_the_loop(
         assert await memory.aflush(30)
         monkeypatch.setattr(platform.PlatformBackend, "_run", _off_the_loop)
         for pool in (memory._access._pool, memory._recaller._searches):
-            monkeypatch.setattr(pool, "submit", _off_the_loop)
+            monkeypatch.setattr(pool, "arun", _off_the_loop)
         recall = await memory.arecall("Where is home?")
         assert [memory.id for memory in recall.memories] == [written.memories[0].id]
         assert [fact.target for fact in recall.relations] == ["Oslo"]

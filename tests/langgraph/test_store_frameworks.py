@@ -330,23 +330,20 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
     """Only some are handed over to threads at a time; what was cancelled meanwhile is not."""
     store = Mem0Store(hooked, index=False)
     await store.aput((user,), "k", {"n": 1})
-    submit = hooked._access._pool.submit
+    carry_out = hooked._access._pool.arun
     begun = 0
     most = 0
 
-    def counted(call: Any) -> Any:
+    async def counted(call: Any) -> Any:
         nonlocal begun, most
         begun += 1
         most = max(most, begun)
-        future = submit(call)
-        future.add_done_callback(lambda _: done())
-        return future
+        try:
+            return await carry_out(call)
+        finally:
+            begun -= 1
 
-    def done() -> None:
-        nonlocal begun
-        begun -= 1
-
-    hooked._access._pool.submit = counted  # type: ignore[method-assign]
+    hooked._access._pool.arun = counted  # type: ignore[method-assign]
     try:
         tasks = [asyncio.create_task(store.aget((user,), "k")) for _ in range(2000)]
         await asyncio.sleep(0)
@@ -354,7 +351,7 @@ async def test_the_loop_answers_while_thousands_of_operations_wait(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        hooked._access._pool.submit = submit  # type: ignore[method-assign]
+        hooked._access._pool.arun = carry_out  # type: ignore[method-assign]
     assert most <= 40
     assert all(item.key == "k" for item in results[:1000])  # type: ignore[union-attr]
     assert {type(item) for item in results[1000:]} == {asyncio.CancelledError}

@@ -611,3 +611,29 @@ def test_flush_gives_up_in_time(opened: Open, destination: Destination) -> None:
     began = time.monotonic()
     assert not outbox.flush(0.2)
     assert time.monotonic() - began < 10
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up(
+    opened: Open, destination: Destination, tmp_path: Path
+) -> None:
+    """A write failed while the clock was a day ahead."""
+    with closing(Ledger(tmp_path / "outbox.db")) as earlier:
+        row = earlier.accept(write("a")).row
+        earlier.postpone(row, time.time() + 24 * 3600, "down")
+    assert opened().flush(30)
+    assert destination.texts == ["a"]
+
+
+@pytest.mark.parametrize("jump", [600, 24 * 3600, -24 * 3600])
+def test_a_clock_that_is_set_costs_no_attempt(
+    opened: Open, destination: Destination, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """A machine that slept for ten minutes has not tried for ten minutes."""
+    outbox, now = opened(), time.time
+    destination.open.clear()
+    destination.failures = [ConnectionError("down"), ConnectionError("down")]
+    receipt = outbox.accept(write("a"))
+    assert destination.entered.acquire(timeout=30)
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    destination.open.set()
+    assert receipt.done.result(30).status == "stored"

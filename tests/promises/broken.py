@@ -47,11 +47,6 @@ FENCE = "look-alikes of the fence pass: '<//', invisible characters, many spaces
 KNOWN_BROKEN: tuple[Broken, ...] = (
     # Stored once, in order.
     Broken("test_the_statements_of_a_turn_keep_their_order", ONE_TIME, is_platform),
-    Broken(
-        "test_what_is_given_up_is_kept_and_stored_once_when_it_is_replayed",
-        "the server answers a key whose event failed with that failure, for ever",
-        is_platform,
-    ),
     # Forgotten.
     Broken(
         "test_the_history_of_a_scope_of_two_ids_is_forgotten",
@@ -60,10 +55,6 @@ KNOWN_BROKEN: tuple[Broken, ...] = (
         pytest.fail.Exception,
     ),
     # A recall in its time.
-    Broken(
-        "test_an_index_of_words_costs_its_signal_alone",
-        "an index of words that cannot be read fails the recall",
-    ),
     Broken(
         "test_a_graph_behind_a_server_costs_its_facts_alone",
         "the server searches with on_error='raise': a graph that is down fails every search",

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from mem0_integrations import MemoryNotFoundError, Scope
+from mem0_integrations import BackendError, ForgetResult, MemoryNotFoundError, RetryPolicy, Scope
 from mem0_integrations.langchain import Mem0ChatMessageHistory
+from mem0_integrations.outbox import OutboxCounts
 from tests.paths import LivingPath, MemoryPath, Way, ways
 from tests.switches import PATIENCE, Gate
 
@@ -156,6 +157,54 @@ async def say_and_forget(path: LivingPath) -> None:
     await path.forget()
 
 
+async def test_a_conversation_is_forgotten_alone(path: MemoryPath) -> None:
+    """One thread of many: what it says elsewhere stays."""
+    first = {"thread_id": "first"}
+    [home] = await path.say(HOME, metadata=first, key="home")
+    [drink] = await path.say(DRINK, metadata=first)
+    [work] = await path.say(WORK, metadata={"thread_id": "second"})
+    await path.delete(drink.id)
+    for thread in ("first", "second"):
+        transcript = Mem0ChatMessageHistory(path.memory, session_id=thread, scope=path.scope)
+        await transcript.aadd_messages([HumanMessage(HOME)])
+    await path.flush()
+    erased: ForgetResult = await path.call("forget", filters=first)
+    assert (erased.memories, erased.transcript) == (1, 1)
+    await path.flush()
+    for _ in range(2):
+        assert await path.texts() == [WORK]
+        assert {text for text in await answers(path) if "Oslo" in text or "tea" in text} == set()
+        if path.way.store != "platform":
+            for memory in (home, drink):
+                with pytest.raises(MemoryNotFoundError):
+                    await path.history(memory.id)
+        assert [change.new_text for change in await path.history(work.id)] == [WORK]
+        path.reopen()
+    transcript = Mem0ChatMessageHistory(path.memory, session_id="second", scope=path.scope)
+    assert [message.text for message in await transcript.aget_messages()] == [HOME]
+    if path.way.store != "platform":
+        # Its key may come again; the Platform's own outlives memories that are deleted one by one.
+        assert [memory.text for memory in await path.say(HOME, key="home")] == [HOME]
+
+
+async def test_what_is_queued_of_a_conversation_is_forgotten_with_it(path: MemoryPath) -> None:
+    """It would arrive afterwards."""
+    path.options["retry"] = RetryPolicy(attempts=8, base=PATIENCE, cap=PATIENCE)
+    path.memory  # noqa: B018
+    path.parts.embedder.stumble(1_000)
+    said = {HOME: "first", DRINK: "second"}
+    for text, thread in said.items():
+        await path.call("remember", text, metadata={"thread_id": thread}, background=True)
+    erased: ForgetResult = await path.call("forget", filters={"thread_id": "first"})
+    assert erased.writes == 1
+    path.parts.embedder.stumble(0)
+    path.options.clear()
+    path.reopen()
+    if path.way.store != "platform":
+        await path.flush()
+        assert await path.texts() == [DRINK]
+
+
 @pytest.mark.timeout(300)
 @ways(beside_a_graph)
 async def test_a_process_that_dies_while_it_forgets_has_forgotten(path: MemoryPath) -> None:
@@ -163,3 +212,31 @@ async def test_a_process_that_dies_while_it_forgets_has_forgotten(path: MemoryPa
     path.dies(say_and_forget, "graph")
     await path.flush()
     assert await answers(path) == []
+
+
+@pytest.mark.timeout(300)
+@ways(lambda way: way.store != "platform" and way.stumbles is None)
+async def test_a_process_that_dies_before_it_erases_has_forgotten(path: MemoryPath) -> None:
+    """To forget is a promise from when it was asked for."""
+    path.dies(say_and_forget, "rows")
+    await path.flush()
+    assert await answers(path) == []
+    assert path.memory.outbox_counts() == OutboxCounts()
+
+
+@ways(beside_a_graph)
+async def test_a_graph_that_is_down_is_forgotten_when_it_is_back(path: MemoryPath) -> None:
+    """What was erased is said, and what was not; nothing else waits for it."""
+    await path.say(HOME)
+    await path.flush()
+    path.parts.graph.stumble(1_000_000)
+    with pytest.raises(BackendError, match="graph"):
+        await path.forget()
+    assert await path.texts() == []
+    assert [memory.text for memory in await path.say(DRINK)] == [DRINK]
+    path.parts.graph.stumble(0)
+    await path.flush()
+    path.reopen()
+    await path.flush()
+    assert [text for text in await answers(path) if "Oslo" in text] == []
+    assert await path.texts() == [DRINK]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 
-from mem0_integrations import BackendError, connect, recall_text
+from mem0_integrations import BackendError, StorageError, connect, recall_text
 from tests.paths import MemoryPath, Place, Way, open_memory, ways
 from tests.servers.platform import serving
 from tests.stores import MiniLM
@@ -102,6 +102,9 @@ async def test_an_index_of_words_costs_its_signal_alone(path: MemoryPath) -> Non
         file.execute("ALTER TABLE memories RENAME TO lost")
     found = await path.recall(QUESTION)
     assert [memory.text for memory in found.memories] == [HOME]
+    assert "index of the words" in str(found.degraded)
+    with pytest.raises(StorageError):
+        await path.recall(QUESTION, on_error="raise")
 
 
 class Reranker(BaseDocumentCompressor):

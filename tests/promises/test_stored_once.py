@@ -160,6 +160,18 @@ async def test_a_process_that_dies_loses_and_doubles_nothing(path: MemoryPath, m
 
 
 @pytest.mark.timeout(300)
+@ways(lambda way: way.stumbles is None and way.store != "platform")
+async def test_no_memory_is_without_its_history_when_that_stumbles(path: MemoryPath) -> None:
+    """Mem0 goes on without an entry that could not be written."""
+    path.memory  # noqa: B018
+    path.parts.history.stumble(2)
+    [home] = await path.say(HOME)
+    assert path.parts.history.stumbled == 2
+    assert [change.new_text for change in await path.history(home.id)] == [HOME]
+    assert await path.texts() == [HOME]
+
+
+@pytest.mark.timeout(300)
 @ways(lambda way: way.stumbles is None)
 async def test_a_process_that_dies_leaves_no_memory_without_its_history(path: MemoryPath) -> None:
     """They lie in two files."""
@@ -167,3 +179,30 @@ async def test_a_process_that_dies_leaves_no_memory_without_its_history(path: Me
     await path.flush()
     for memory in await path.list():
         assert [change.event for change in await path.history(memory.id)] == ["ADD"]
+
+
+async def say_and_change(path: LivingPath) -> None:
+    path.passing = True
+    [home] = await path.say(HOME)
+    await path.flush()
+    path.told.set()
+    path.passing = False
+    path.memory.update(home.id, text=DRINK, scope=path.scope)
+
+
+@pytest.mark.timeout(300)
+@ways(lambda way: way.stumbles is None and way.store != "platform")
+async def test_a_process_that_dies_leaves_no_change_without_its_history(path: MemoryPath) -> None:
+    """What was known at a time is read from it, and must not be lost."""
+    path.dies(say_and_change, "history")
+    await path.flush()
+    [memory] = await path.list()
+    assert memory.text == DRINK
+    changes = await path.history(memory.id)
+    assert [(change.event, change.new_text) for change in changes] == [
+        ("ADD", HOME),
+        ("UPDATE", DRINK),
+    ]
+    assert memory.created_at is not None
+    then = await path.recall("Where do I live?", as_of=memory.created_at, threshold=0.0)
+    assert [found.text for found in then.memories] == [HOME]

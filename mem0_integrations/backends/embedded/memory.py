@@ -10,7 +10,13 @@ from mem0.memory.main import Memory as Mem0
 from mem0.memory.storage import SQLiteManager
 
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
-from mem0_integrations.data_folder import FolderLock, make_folder
+from mem0_integrations.data_folder import (
+    SQLITE_FILES,
+    FolderLock,
+    keep_private,
+    make_file,
+    make_folder,
+)
 from mem0_integrations.errors import ConfigurationError
 from mem0_integrations.minilm import MiniLMEmbedder
 from mem0_integrations.models import LangChainEmbedder
@@ -66,8 +72,10 @@ class EmbeddedMemory(Mem0):  # type: ignore[misc]  # mem0 ships no types
                 collection=_MEMORIES,
             )
             self.llm = _NoModel()
+            make_file(history)
             with sqlite_errors(history):
                 self.db = SQLiteManager(str(history))
+            keep_private(history, SQLITE_FILES)
         except BaseException:
             self._lock.release()
             raise

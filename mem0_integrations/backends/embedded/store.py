@@ -5,7 +5,8 @@ from __future__ import annotations
 import builtins
 import copy
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from mem0_integrations.backends.stores.base import Payloads, RowIds, Store
@@ -52,6 +53,7 @@ class SQLiteVectorStore(Store):
     """
 
     hybrid = True
+    paged = True
     unlimited = True
     upserts = True
 
@@ -239,6 +241,27 @@ class SQLiteVectorStore(Store):
             InvalidFilterError: A filter is malformed.
         """
         return [self._table.newest(select(filters), top_k)]
+
+    def every(self, filters: Filters) -> builtins.list[Record]:
+        """Return all memories that a filter selects.
+
+        Args:
+            filters: Ids and conditions on the payload.
+        """
+        return builtins.list(self._table.listed(select(filters)))
+
+    def newest(self, filters: Filters, *, limit: int, skip: int = 0) -> Iterator[Record]:
+        """Yield memories by their times, the newest first, of equally new ones by their ids.
+
+        Args:
+            filters: Ids and conditions on the payload.
+            limit: How many will be taken, more or less.
+            skip: How many to leave out first.
+        """
+        selection = select(filters)
+        if not selection.matches:
+            return self._table.listed(selection, skip=skip, at_once=limit)
+        return islice(self._table.listed(selection, at_once=limit), skip, None)
 
     def count(self, filters: Filters | None = None) -> int:
         """Count memories.

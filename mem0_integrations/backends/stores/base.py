@@ -10,8 +10,9 @@ from mem0.memory.main import Memory
 from mem0.vector_stores.base import VectorStoreBase
 
 from mem0_integrations.recall.fusion import Query
+from mem0_integrations.values import parse_time
 
-__all__ = ["Item", "Payload", "Payloads", "Ranked", "Row", "RowIds", "Store", "Vector"]
+__all__ = ["Item", "Payload", "Payloads", "Ranked", "Row", "RowIds", "Store", "Vector", "age_of"]
 
 Payload: TypeAlias = Mapping[str, object]
 Vector: TypeAlias = Sequence[float]
@@ -61,6 +62,9 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
     upserts: ClassVar[bool] = False
     """Whether `insert` replaces a row that has a known id; it never keeps both."""
 
+    paged: ClassVar[bool] = False
+    """Whether `newest` and `count` read only what they return, and just what is selected."""
+
     unlimited: ClassVar[bool] = False
     """Whether `list` returns everything when it is not told how much."""
 
@@ -79,6 +83,22 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
             if top_k is None or len(found) < top_k:
                 return found
             top_k *= _GROWTH
+
+    def newest(self, filters: Payload, *, limit: int, skip: int = 0) -> Iterable[Row]:
+        """Return the rows that equalities select, the newest first, of equally new ones by id.
+
+        Args:
+            filters: The equalities.
+            limit: How many will be taken, more or less.
+            skip: How many to leave out first.
+        """
+        rows = sorted(self.every(filters), key=lambda row: row.id)
+        rows.sort(key=lambda row: age_of(row.payload.get("created_at")), reverse=True)
+        return rows[skip:]
+
+    def count(self, filters: Payload) -> int:
+        """Return how many rows equalities select."""
+        return len(self.every(filters))
 
     def add(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows; those that are there already do no harm: an earlier attempt stored them."""
@@ -186,3 +206,9 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
     def _insert(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         if items:
             self.insert(vectors, [payload for _, payload in items], [row_id for row_id, _ in items])
+
+
+def age_of(time: object) -> float:
+    """Return what rows are listed by, the newest first, from the text of a time."""
+    created = parse_time(time)
+    return created.timestamp() if created else 0.0

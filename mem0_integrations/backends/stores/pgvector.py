@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final
 
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
 from mem0_integrations.backends.mem0_private import postgres
-from mem0_integrations.backends.stores.base import Item, Row, Vector
+from mem0_integrations.backends.stores.base import Item, Payload, Row, Vector, age_of
 from mem0_integrations.backends.stores.generic import GenericStore
 from mem0_integrations.values import PATH_FIELDS
 
 __all__ = ["PGVectorStore"]
+
+_PAGE: Final = 1_000
 
 
 class PGVectorStore(GenericStore):
     """A table of PostgreSQL; several rows are one statement."""
 
     flat_payloads = False
+    paged = True
     unlimited = True
 
     def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
@@ -36,6 +40,24 @@ class PGVectorStore(GenericStore):
             statement = sql.SQL("SELECT id, payload FROM {} WHERE id = ANY(%s::uuid[])")
             cursor.execute(statement.format(table), (list(ids),))
             return [self._row(row_id, payload) for row_id, payload in cursor.fetchall()]
+
+    def newest(self, filters: Payload, *, limit: int, skip: int = 0) -> Iterator[Row]:
+        """Yield the rows that equalities select, the newest first, of equally new ones by id."""
+        rows = self._selected("id, payload->>'created_at'", filters)
+        rows.sort(key=itemgetter(0))
+        rows.sort(key=lambda row: age_of(row[1]), reverse=True)
+        ids = [str(row_id) for row_id, _ in rows[skip:]]
+        size = max(1, min(limit, _PAGE))
+        # Their payloads are read as they are taken.
+        for start in range(0, len(ids), size):
+            page = ids[start : start + size]
+            found = {row.id: row for row in self.get_many(page)}
+            yield from (found[row_id] for row_id in page if row_id in found)
+
+    def count(self, filters: Payload) -> int:
+        """Return how many rows equalities select."""
+        ((count,),) = self._selected("count(*)", filters)
+        return int(count)
 
     def put(self, items: Sequence[Item], vectors: Sequence[Vector]) -> None:
         """Insert rows, or replace those with the same ids."""
@@ -131,6 +153,16 @@ class PGVectorStore(GenericStore):
             )
             row = cursor.fetchone()
         return int(row[0]) if row and row[0] > 0 else None
+
+    def _selected(self, columns: str, filters: Payload) -> list[tuple[Any, ...]]:
+        """Return columns of the rows that equalities select; as Mem0, by their texts."""
+        where = " AND ".join("payload->>%s = %s" for _ in filters) or "true"
+        values = [text for key, value in filters.items() for text in (key, str(value))]
+        with postgres(self._store) as (cursor, sql, table):
+            statement = sql.SQL(f"SELECT {columns} FROM {{}} WHERE {where}").format(table)
+            cursor.execute(statement, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
     def _for_each(self, statement: str, values: Sequence[Mapping[str, str | None]]) -> None:
         if not values:

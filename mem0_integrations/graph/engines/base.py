@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
+from mem0_integrations.errors import BackendError, Mem0IntegrationsError
 from mem0_integrations.plans import Plan
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "BoltConnection",
     "GraphEngine",
     "GraphPlan",
+    "LostEngine",
     "NeptuneConnection",
     "Query",
     "Rows",
@@ -117,3 +119,32 @@ class GraphEngine(ABC):
     async def aclose(self) -> None:
         """Async twin of `close`."""
         self.close()
+
+
+class LostEngine(GraphEngine):
+    """Stands for a database that cannot be opened: a graph that is down, until the next start.
+
+    Args:
+        failure: Why it cannot be opened.
+    """
+
+    def __init__(self, failure: Mem0IntegrationsError) -> None:
+        self._failure = failure
+
+    def run(self, batch: Batch) -> list[Rows]:
+        """Fail; what is to be written waits for the next start."""
+        raise BackendError(str(self._failure), retryable=True) from self._failure
+
+    async def arun(self, batch: Batch) -> list[Rows]:
+        """Async twin of `run`."""
+        return self.run(batch)
+
+    def prepare(self, schema: Sequence[str]) -> None:
+        """Do nothing."""
+
+    def describe(self) -> str:
+        """Say that it cannot be used."""
+        return f"cannot be used: {type(self._failure).__name__}"
+
+    def close(self) -> None:
+        """Do nothing."""

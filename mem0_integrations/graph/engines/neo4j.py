@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mem0_integrations.concurrency import LoopThread
+from mem0_integrations.concurrency import LoopThread, acall, shielded
 from mem0_integrations.errors import (
     BackendError,
     ClosedError,
@@ -126,6 +126,7 @@ class Neo4jEngine(GraphEngine):
         username, password = self._auth or ("", "")
         return BoltConnection(self._url, username, password, self._database)
 
+    @shielded
     def run(self, batch: Batch) -> list[Rows]:
         """Run a batch in one transaction and return the rows of each query."""
 
@@ -149,8 +150,8 @@ class Neo4jEngine(GraphEngine):
         These belong to one event loop, and a program may have any number: they get their own.
         """
         if not self._owned:
-            return await asyncio.to_thread(self.run, batch)
-        return await asyncio.wrap_future(self._loop.submit(self._run_there(batch)))
+            return await acall(partial(self.run, batch))
+        return await self._loop.arun(self._run_there(batch))
 
     async def _run_there(self, batch: Batch) -> list[Rows]:
         async def work(transaction: neo4j.AsyncManagedTransaction) -> list[Rows]:
@@ -171,6 +172,7 @@ class Neo4jEngine(GraphEngine):
 
         return await _CLASHES.arun(attempt)
 
+    @shielded
     def prepare(self, schema: Sequence[str]) -> None:
         """Create the missing constraints and indexes, as far as the server supports them."""
         with self._translated(), self._session() as session:
@@ -182,6 +184,7 @@ class Neo4jEngine(GraphEngine):
                         raise
                     logger.info("The graph does without an index: %s (%s).", query, error.code)
 
+    @shielded
     def describe(self) -> str:
         """Ask the server for its version and return it with its address, without credentials."""
         self.run(Batch([Query("RETURN 1 AS one")]))
@@ -195,6 +198,7 @@ class Neo4jEngine(GraphEngine):
         place = f"{info.address.host}:{info.address.port}"
         return f"{product} (server={place}, database={self._database or 'default'})"
 
+    @shielded
     def close(self) -> None:
         """Close the drivers that were opened."""
         self._closed = True
@@ -208,7 +212,7 @@ class Neo4jEngine(GraphEngine):
 
     async def aclose(self) -> None:
         """Async twin of `close`."""
-        await asyncio.to_thread(self.close)
+        await acall(self.close)
 
     def _session(self) -> neo4j.Session:
         return self._driver.session(database=self._database)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -11,7 +10,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
-from mem0_integrations.concurrency import WorkerPool
+from mem0_integrations.concurrency import WorkerPool, shielded
 from mem0_integrations.errors import (
     BackendError,
     ClosedError,
@@ -79,22 +78,26 @@ class _NeptuneEngine(GraphEngine):
         """How another client reaches the graph."""
         return NeptuneConnection(self._client, self.graph_identifier, self.host, self.port)
 
+    @shielded
     def run(self, batch: Batch) -> list[Rows]:
         """Run the queries of a batch one after the other."""
         return [self._retry.run(partial(self._ask, one)) for one in batch.queries]
 
     async def arun(self, batch: Batch) -> list[Rows]:
         """Async twin of `run`, in a thread: boto3 has no asynchronous client."""
-        return await asyncio.wrap_future(self._pool.submit(partial(self.run, batch)))
+        return await self._pool.arun(partial(self.run, batch))
 
+    @shielded
     def prepare(self, schema: Sequence[str]) -> None:
         """Do nothing: Neptune indexes everything."""
 
+    @shielded
     def describe(self) -> str:
         """Ask the graph for an answer, and return which one it is."""
         self.run(Batch([Query("RETURN 1 AS one")]))
         return f"Amazon Neptune {self._product} ({self._place})"
 
+    @shielded
     def close(self) -> None:
         """Close the client, unless it was given."""
         self._pool.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -110,7 +109,7 @@ async def _accepted(
     accept = partial(writes.accept, server, caller.project_id, body, key, wait=wait)
     if wait is None:
         return await run_in_threadpool(accept)
-    return await asyncio.wrap_future(server.waiting.submit(accept))
+    return await server.waiting.arun(accept)
 
 
 def _stored(event: events.StoredEvent) -> list[bodies.AddResult]:
