@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file
-from mem0_integrations.errors import ClosedError, CorruptFileError, StorageError
+from mem0_integrations.errors import (
+    BackendTimeoutError,
+    ClosedError,
+    CorruptFileError,
+    StorageError,
+)
 
-__all__ = ["Database", "Synchronous", "check_file", "is_corrupt", "sqlite_errors", "words_error"]
+__all__ = [
+    "Database",
+    "Synchronous",
+    "check_file",
+    "is_corrupt",
+    "is_to_rewrite",
+    "sqlite_errors",
+    "words_error",
+]
 
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
@@ -20,6 +34,17 @@ _BUSY_TIMEOUT: Final = 30.0
 _IN_MEMORY: Final = ":memory:"
 # The tables of the index of the words begin with this.
 _WORDS: Final = "memories_text"
+# Seconds that others may read the file before what was deleted counts as not erased.
+_ERASE_TIMEOUT: Final = 10.0
+_ERASE_PAUSE: Final = 0.05
+# A file of this many bytes is rewritten sooner than looked through.
+_SMALL: Final = 4 * 2**20
+_READ_AT_ONCE: Final = 2**20
+# What SQLite's pages begin with.
+_FILE_HEADER: Final = 100
+_SHORT: Final = 24
+_INTERIOR: Final = (2, 5)
+_LEAVES: Final = (10, 13)
 _CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -120,6 +145,8 @@ class Database:
     def __init__(self, path: Path, schema: str, synchronous: Synchronous = "FULL") -> None:
         self.path = path
         self.lock = threading.RLock()
+        # Held by whoever writes, before `lock`; who rewrites the file holds it alone.
+        self.turn = threading.RLock()
         is_file = str(path) != _IN_MEMORY
         if is_file:
             make_file(path)
@@ -164,7 +191,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection in a transaction: all of it is written, or nothing."""
-        with self.lock, sqlite_errors(self.path):
+        with self.turn, self.lock, sqlite_errors(self.path):
             connection = self.connection
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -175,11 +202,62 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def compact(self) -> None:
-        """Rewrite the file without what was deleted, and empty its journal."""
-        with self.read() as connection:
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def compact(
+        self, traces: Collection[bytes] | None = None, *, timeout: float = _ERASE_TIMEOUT
+    ) -> None:
+        """Leave no byte of what was deleted in the file or its journal; others go on meanwhile.
+
+        SQLite overwrites what is deleted, but it may have left copies of it in the unused space
+        of pages. Where these are found, the file is rewritten.
+
+        Args:
+            traces: What to look for there; None rewrites the file in any case.
+            timeout: Seconds that other processes may read the file before this gives up.
+
+        Raises:
+            BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
+            StorageError: The file cannot be read or written.
+        """
+        self._empty_journal(timeout)
+        if is_to_rewrite(self.path, traces):
+            self._rewrite()
+            self._empty_journal(timeout)
+
+    def _rewrite(self) -> None:
+        if not self.path.is_file():
+            with self.read() as connection:
+                connection.execute("VACUUM")
+            return
+        # By a connection of its own, so that readers do not wait.
+        with (
+            self.turn,
+            sqlite_errors(self.path),
+            closing(sqlite3.connect(self.path, _BUSY_TIMEOUT, isolation_level=None)) as other,
+        ):
+            other.execute("PRAGMA secure_delete = ON")
+            other.execute("VACUUM")
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _empty_journal(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while True:
+            with self.read() as connection:
+                # Others wait for the lock, so not long at a time.
+                connection.execute("PRAGMA busy_timeout = 0")
+                try:
+                    busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                finally:
+                    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT * 1000)}")
+            if not busy:
+                return
+            if time.monotonic() >= deadline:
+                raise BackendTimeoutError(
+                    f"What was deleted is still in {self.path}: another program, such as a backup "
+                    f"or a database browser, has been reading the file for {timeout:g} s. End "
+                    f"it, and forget again.",
+                    retryable=True,
+                )
+            time.sleep(_ERASE_PAUSE)
 
     def close(self) -> None:
         """Close the file; a second time is harmless."""
@@ -194,3 +272,55 @@ class Database:
         if self._connection is None:
             raise ClosedError(f"{self.path.name} is closed; connect() again.")
         return self._connection
+
+
+def is_to_rewrite(path: Path, traces: Collection[bytes] | None) -> bool:
+    """Tell whether a file may hold more than its rows, from which content was deleted securely.
+
+    Args:
+        path: The file; its journal is empty.
+        traces: What was deleted, in parts of more than eight bytes; None where it is not known.
+    """
+    if traces is None or not path.is_file() or path.stat().st_size <= _SMALL:
+        return True
+    unused = _unused(path) if traces else b""
+    return any(trace in unused for trace in traces)
+
+
+def _unused(path: Path) -> bytes:
+    """Return what lies between the pointers and the cells of pages, where anything does.
+
+    This is SQLite's file format: https://www.sqlite.org/fileformat.html#b_tree_pages
+    """
+    import numpy as np
+
+    found: list[bytes] = []
+    with path.open("rb", buffering=0) as file:
+        given = int.from_bytes(file.read(_FILE_HEADER)[16:18], "big")
+        size = 65_536 if given == 1 else given
+        buffer = bytearray(max(size, _READ_AT_ONCE))
+        file.seek(0)
+        is_first = True
+        while read := file.readinto(buffer) // size:
+            pages = np.frombuffer(buffer, np.uint8, read * size).reshape(read, size)
+            heads = pages[:, :8].astype(np.int64)
+            # The first page begins with the header of the file.
+            skipped = np.zeros(read, np.int64)
+            if is_first:
+                heads[0], skipped[0], is_first = pages[0, _FILE_HEADER:][:8], _FILE_HEADER, False
+            kinds = heads[:, 0]
+            pointers = skipped + np.isin(kinds, _INTERIOR) * 4 + 8
+            first = pointers + 2 * (heads[:, 3] * 256 + heads[:, 4])
+            last = heads[:, 5] * 256 + heads[:, 6]
+            known = np.isin(kinds, (*_INTERIOR, *_LEAVES))
+            gaps = np.flatnonzero(known & (first < last) & (last <= size))
+            if not len(gaps):
+                continue
+            words = np.frombuffer(buffer, np.uint64, read * size // 8)
+            # A trace that is longer than a word has a part in a whole one, but in a short gap.
+            bounds = np.stack([gaps * size + first[gaps] + 7, gaps * size + last[gaps]], 1) // 8
+            bounds = bounds.ravel().clip(max=len(words) - 1)
+            filled = np.bitwise_or.reduceat(words, bounds)[::2] != 0
+            filled |= last[gaps] - first[gaps] < _SHORT
+            found += [pages[gap, first[gap] : last[gap]].tobytes() for gap in gaps[filled]]
+    return b"\0".join(each.strip(b"\0") for each in found)

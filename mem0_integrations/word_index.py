@@ -221,8 +221,7 @@ class WordIndex(Follower):
             _add(self._words, [(memory.id, _payload(memory)) for memory in memories])
 
     def _erase_deleted(self) -> None:
-        self._words.forget_deleted()
-        self._file.compact()
+        self._words.compact()
 
     def _other(self, request: SearchRequest, memory_id: str) -> Memory | None:
         """Return a memory that was found by its words alone, if it matches the request."""

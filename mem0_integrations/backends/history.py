@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from mem0_integrations.backends.mem0_private import locked
 from mem0_integrations.dialect import scope_filters
 from mem0_integrations.filters import compile_filters, record_of
 from mem0_integrations.records import Memory
+from mem0_integrations.sqlite import is_to_rewrite
 from mem0_integrations.values import parse_time
 
 __all__ = ["History"]
@@ -27,6 +29,15 @@ __all__ = ["History"]
 _BATCH: Final = 500
 _FIELDS: Final = ("event", "old_memory", "new_memory", "created_at", "updated_at")
 _TIMES: Final = ("created_at", "updated_at")
+# Is there where nothing was ever deleted but securely: Mem0 itself does not care.
+_SECURE: Final = "CREATE TABLE IF NOT EXISTS mem0_integrations_secure (empty)"
+_ANYTHING: Final = (
+    "SELECT EXISTS (SELECT 1 FROM history) OR EXISTS (SELECT 1 FROM messages) "
+    "OR EXISTS (SELECT 1 FROM mem0_integrations_deleted)"
+)
+# Of a text: enough to tell it from others.
+_TRACE: Final = 64
+_SHORT: Final = 8
 
 
 class History:
@@ -50,6 +61,8 @@ class History:
             connection.execute(
                 "CREATE INDEX IF NOT EXISTS mem0_integrations_history ON history (memory_id)"
             )
+            if not connection.execute(_ANYTHING).fetchone()[0]:
+                connection.execute(_SECURE)
         with locked(self._manager) as connection:
             connection.execute("PRAGMA secure_delete = ON")
             # Another process may have the file for a while.
@@ -153,8 +166,15 @@ class History:
                 if ids.items() <= json.loads(scope).items()
                 and (metadata is None or passes(_record(metadata)))
             ]
+            traces = {memory_id.encode() for memory_id in doomed}
             history = 0
             for marks, batch in _batches(doomed):
+                statement = (
+                    f"SELECT old_memory, new_memory FROM history WHERE memory_id IN ({marks})"
+                )
+                traces |= {
+                    _trace(text) for row in connection.execute(statement, batch) for text in row
+                }
                 history += connection.execute(
                     f"DELETE FROM history WHERE memory_id IN ({marks})", batch
                 ).rowcount
@@ -168,15 +188,30 @@ class History:
                 for (session,) in connection.execute("SELECT DISTINCT session_scope FROM messages")
                 if wanted.items() <= _session_ids(session).items()
             ]
+            for session in sessions:
+                statement = "SELECT content FROM messages WHERE session_scope = ?"
+                traces |= {_trace(text) for (text,) in connection.execute(statement, (session,))}
+                traces.add(session.encode())
             messages = sum(
                 connection.execute(
                     "DELETE FROM messages WHERE session_scope = ?", (session,)
                 ).rowcount
                 for session in sessions
             )
+        self._compact(traces)
+        return history, messages
+
+    def _compact(self, traces: Collection[bytes]) -> None:
+        with locked(self._manager) as connection:
+            secure = connection.execute(
+                "SELECT 1 FROM sqlite_schema WHERE name = 'mem0_integrations_secure'"
+            ).fetchone()
+        path = Path(self._manager.db_path)
+        if secure and not is_to_rewrite(path, {trace for trace in traces if len(trace) > _SHORT}):
+            return
         with locked(self._manager) as connection:
             connection.execute("VACUUM")
-        return history, messages
+            connection.execute(_SECURE)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -189,6 +224,10 @@ class History:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+
+def _trace(text: str | None) -> bytes:
+    return (text or "").encode(errors="replace")[:_TRACE]
 
 
 def _session_ids(session_scope: str) -> dict[str, str]:

@@ -16,9 +16,11 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from mem0_integrations.table.rows import Ids
 
-__all__ = ["create", "forget_deleted", "is_damaged", "reindex", "replace", "rows_with"]
+__all__ = ["create", "is_damaged", "merge", "reindex", "replace", "rows_with"]
 
 _COLLECTION: Final = "memories"
+# Of the index, that are merged while others wait.
+_PAGES: Final = 200
 # A word of its own for each id of a row. It ends in a digit, for else it would be stemmed.
 _PREFIXES: Final = {"user_id": "u", "run_id": "r", "agent_id": "a", "app_id": "p"}
 _TABLE: Final = (
@@ -110,9 +112,23 @@ def replace(connection: sqlite3.Connection) -> None:
     create(connection)
 
 
-def forget_deleted(connection: sqlite3.Connection) -> None:
-    """Merge the index, which until then keeps the words of what was deleted."""
-    connection.execute("INSERT INTO memories_text (memories_text) VALUES ('optimize')")
+def merge(connection: sqlite3.Connection, *, first: bool) -> bool:
+    """Merge a part of the index, which keeps the words of what was deleted until all is merged.
+
+    Args:
+        connection: In a transaction.
+        first: Whether this begins to merge.
+
+    Returns:
+        Whether there is more to merge.
+    """
+    before = connection.total_changes
+    pages = -_PAGES if first else _PAGES
+    connection.execute(
+        "INSERT INTO memories_text (memories_text, rank) VALUES ('merge', ?)", (pages,)
+    )
+    # The statement itself is one.
+    return connection.total_changes - before > 1
 
 
 def rows_with(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -24,6 +26,7 @@ from mem0_integrations.table.matrices import Matrix, MatrixCache, Stamp, indices
 from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read_place
 from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS, TIMES
 from mem0_integrations.table.selection import Selection
+from mem0_integrations.table.traces import Traces
 
 __all__ = ["Table"]
 
@@ -53,6 +56,7 @@ _BATCH: Final = 500
 # Rows that are listed while others wait.
 _PAGE: Final = 1_000
 _MOSTLY: Final = 2
+_PAUSE: Final = 0.001
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -80,11 +84,14 @@ class Table:
         self._database = database
         self._dimension = dimension
         self._matrices = matrices
+        self._traces = Traces(database)
         self._name = name
 
     def sibling(self, name: str) -> Table:
         """Return another collection of the same file."""
-        return Table(self._database, self._dimension, self._matrices, name)
+        other = copy.copy(self)
+        other._name = name
+        return other
 
     @_healing
     def add(self, ids: Sequence[str], rows: Sequence[Encoded], units: _Units) -> None:
@@ -92,7 +99,7 @@ class Table:
 
         One with a known id is replaced.
         """
-        with self._database.read() as connection:
+        with self._database.turn, self._database.read() as connection:
             with self._database.write():
                 before = _stamp(connection)
                 (last,) = connection.execute("SELECT max(seq) FROM memories").fetchone()
@@ -234,14 +241,14 @@ class Table:
         hits = " AND ".join("instr(payload, ?)" for _ in selection.parts)
         shown = f"CASE WHEN {hits} THEN payload END" if hits else "payload"
         # As long as they tie, the ids go on.
-        time = TIMES[by] if selection.ids else "seq"
-        rest = f" AND {time} <= ? AND ({time} < ? OR id > ?)"
-        order = f"ORDER BY {time} DESC, id LIMIT ? OFFSET ?"
+        age = TIMES[by] if selection.ids else "seq"
+        rest = f" AND {age} <= ? AND ({age} < ? OR id > ?)"
+        order = f"ORDER BY {age} DESC, id LIMIT ? OFFSET ?"
         last: tuple[Any, ...] = ()
         at_once = max(1, min(at_once, _PAGE))
         while True:
             statement = (
-                f"SELECT id, {shown}, {time} FROM memories {where}{rest if last else ''} {order}"
+                f"SELECT id, {shown}, {age} FROM memories {where}{rest if last else ''} {order}"
             )
             with self._database.read() as connection:
                 rows = connection.execute(
@@ -334,10 +341,20 @@ class Table:
         return True
 
     @_healing
-    def forget_deleted(self) -> None:
-        """Let the index of the words forget what was deleted."""
-        with self._database.write() as connection:
-            full_text.forget_deleted(connection)
+    def compact(self) -> None:
+        """Leave no byte of what was deleted in the file; others go on meanwhile.
+
+        Raises:
+            BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
+        """
+        with self._traces.taken() as traces:
+            first = more = True
+            while more:
+                with self._rewriting((), ()) as connection:
+                    more, first = full_text.merge(connection, first=first), False
+                # A lock that is taken again at once is not given to who waits for it.
+                time.sleep(_PAUSE)
+            self._database.compact(traces)
 
     def _rows(
         self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
@@ -395,11 +412,12 @@ class Table:
             ids: Those of the rows.
             rows: What the rows hold afterwards, as far as they are there.
         """
-        with self._database.read() as connection:
+        with self._database.turn, self._database.read() as connection:
             with self._database.write():
                 before = _stamp(connection)
                 seqs = self._seqs(connection, ids)
-                yield connection
+                with self._traces.noted(connection, self._name, ids):
+                    yield connection
                 change = before, _stamp(connection)
             self._matrices.drop(self._name, seqs, {row.ids for row in rows}, change)
 

@@ -356,9 +356,12 @@ class SQLiteVectorStore(Store):
         return self._table.reindex()
 
     def compact(self) -> None:
-        """Rewrite the file, so that no byte of it is left of what was deleted."""
-        self._table.forget_deleted()
-        self._database.compact()
+        """Leave no byte of what was deleted in the file; others go on meanwhile.
+
+        Raises:
+            BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
+        """
+        self._table.compact()
 
     def check_dimension(self, dimension: int | None) -> None:
         """Refuse vectors to come of another length; raises `DimensionMismatchError`."""
