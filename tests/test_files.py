@@ -252,7 +252,9 @@ def pages_of_words(path: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("table", ["data", "idx", "config", "docsize"])
-def test_a_damaged_index_of_words_is_made_again_and_fails_nothing(table: str, tmp_path: Path) -> None:
+def test_a_damaged_index_of_words_is_made_again_and_fails_nothing(
+    table: str, tmp_path: Path
+) -> None:
     """Embedded alone: there it lies in the file of the memories, which nobody may move away."""
     path = tmp_path / "embedded" / "memories.db"
     with connect("embedded", data_dir=tmp_path, scope=SCOPE) as memory:
