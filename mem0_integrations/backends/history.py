@@ -28,6 +28,7 @@ from mem0_integrations.values import parse_time
 __all__ = ["History"]
 
 _BATCH: Final = 500
+_FIELDS: Final = ("event", "old_memory", "new_memory", "created_at", "updated_at")
 _TIMES: Final = ("created_at", "updated_at")
 # Is there where nothing was ever deleted but securely: Mem0 itself does not care.
 _SECURE: Final = "CREATE TABLE IF NOT EXISTS mem0_integrations_secure (empty)"
@@ -153,6 +154,18 @@ class History:
                 )
             }
         return [memory_id for memory_id in memory_ids if memory_id not in noted]
+
+    def entries(self, memory_id: str) -> list[dict[str, object]]:
+        """Return the entries of a memory in the order in which they were added.
+
+        Mem0 sorts them by their times, which clocks that are set back turn round.
+        """
+        with locked(self._manager) as connection:
+            rows = connection.execute(
+                f"SELECT {', '.join(_FIELDS)} FROM history WHERE memory_id = ? ORDER BY rowid",
+                (memory_id,),
+            )
+            return [dict(zip(_FIELDS, row, strict=True)) for row in rows]
 
     def erase_entries(self, memory_ids: Sequence[str]) -> None:
         """Erase the entries of memories that were taken back."""

@@ -224,7 +224,7 @@ class OSSBackend(Backend):
         """Return the changes of a memory of the scope, oldest first, also after its deletion."""
         with translated("read the history"):
             # Before the memory: what changes meanwhile is then missing here, and filled in.
-            entries = self._memory.history(memory_id)
+            entries = self._history.entries(memory_id)
         memory = self.get(scope, memory_id)
         if memory is None:
             with translated("read the history"):

@@ -436,8 +436,11 @@ def _changes(memory_id: str) -> PlatformPlan[list[MemoryChange]]:
 
 
 def _oldest_first(memory_id: str, entries: Sequence[Item]) -> list[MemoryChange]:
-    changes = changes_of(memory_id, entries)
-    return sorted(changes, key=lambda change: change.at.timestamp() if change.at else 0.0)
+    # Whatever the clocks said by which it was said, and changed.
+    return sorted(
+        changes_of(memory_id, entries),
+        key=lambda change: (change.event != "ADD", change.at.timestamp() if change.at else 0.0),
+    )
 
 
 def _covered(scope: Scope, items: Sequence[Item]) -> list[Memory]:

@@ -16,6 +16,7 @@ from mem0.memory.main import Memory as Mem0
 from mem0.utils.lemmatization import lemmatize_for_bm25
 
 from mem0_integrations.backends.history import History
+from mem0_integrations.backends.rows import StoreRows
 from mem0_integrations.backends.staging import extracted
 from mem0_integrations.backends.stores.base import Store, Vector
 from mem0_integrations.dialect import mem0_ids
@@ -153,6 +154,10 @@ class StatementWriter:
         return new, list(there - deleted)
 
     def _apply(self, draft: _Draft) -> None:
+        with StoreRows.changing.hold(draft.payloads):
+            self._apply_held(draft)
+
+    def _apply_held(self, draft: _Draft) -> None:
         # Only now: meanwhile, another attempt may have got through.
         new, there = self._unsettled(draft)
         try:

@@ -164,6 +164,7 @@ class VectorMemories:
                         "memory_id": memory.id,
                         "old_memory": memory.text,
                         "event": "DELETE",
+                        "created_at": memory.created_at and memory.created_at.isoformat(),
                         "updated_at": now,
                         "is_deleted": 1,
                     }

@@ -258,16 +258,24 @@ class Expected:
                     kind.append(f"{text!r} is there")
                     continue
                 counted[id(statement)] += 1
-                if dict(ids) != dict(statement.ids):
-                    self.wrong.other.append(f"{text!r} has the scope {ids}")
-                missing = {k: v for k, v in statement.metadata.items() if metadata.get(k) != v}
-                if missing and statement.present:
-                    self.wrong.lost.append(f"{missing} of {text!r}")
-                lane = repr(sorted(ids.items()))
+                self._compare_memory(statement, text, metadata, ids)
                 if statement.ordered and in_order:
+                    lane = repr(sorted(ids.items()))
                     if statement.order < last.get(lane, 0):
                         self.wrong.other.append(f"order: {text!r} comes too late")
                     last[lane] = statement.order
+        self._count(counted)
+
+    def _compare_memory(
+        self, statement: Statement, text: str, metadata: Mapping[str, Any], ids: Ids
+    ) -> None:
+        if dict(ids) != dict(statement.ids):
+            self.wrong.other.append(f"{text!r} has the scope {ids}")
+        missing = {k: v for k, v in statement.metadata.items() if metadata.get(k) != v}
+        if missing and statement.present:
+            self.wrong.lost.append(f"{missing} of {text!r}")
+
+    def _count(self, counted: Counter[int]) -> None:
         for statement in self._all():
             count, what = counted[id(statement)], f"{sorted(statement.texts)} of {statement.ids}"
             if count > 1:

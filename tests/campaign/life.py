@@ -43,7 +43,7 @@ DELIVERY_SECONDS: Final = 1.0
 """How long a delivery may take."""
 
 # More attempts than a part ever stumbles: nothing may become a dead letter.
-RETRY: Final = RetryPolicy(attempts=60, base=0.01, cap=0.05, deadline=900)
+RETRY: Final = RetryPolicy(attempts=100_000, base=0.01, cap=0.05, deadline=900)
 SESSION: Final = "session"
 _DIMENSIONS: Final = 384
 
@@ -229,17 +229,15 @@ class Life:
         """Let the clock tell another time from now on."""
         self._clock += seconds
 
-    def fill(self, spare: int | None) -> None:
-        """Let no file grow beyond the largest by more than some bytes; None ends that."""
-        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if spare is not None:
-            sizes = [
-                file.stat().st_size for file in self._place.folder.rglob("*") if file.is_file()
-            ]
-            most = max(sizes, default=0) + spare
-        resource.setrlimit(
-            resource.RLIMIT_FSIZE, (most, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-        )
+    def fill(self, spare: int, seconds: float) -> None:
+        """Let no file grow beyond the largest by more than some bytes, for some time."""
+        sizes = [path.stat().st_size for path in self._place.folder.rglob("*") if path.is_file()]
+        _, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max(sizes, default=0) + spare, unlimited))
+        room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+        timer = threading.Timer(seconds, room)
+        timer.daemon = True
+        timer.start()
 
     def close(self) -> None:
         self._closing.close()

@@ -48,7 +48,8 @@ TROUBLES: Final = {
     "end": 5,
     "interrupt": 7,
     "delay": 2,
-    "disk": 2,
+    "jump": 1,
+    "disk": 1,
 }
 KINDS: Final = ("kills", "stumbles", "delays", "interrupts", "clock jumps", "full disks")
 JUMPS: Final = (-86_400.0, 86_400.0, 600.0, -600.0, 86_400.0 * 200)
@@ -173,7 +174,6 @@ class Round:
         self._lives: list[_Living] = []
         self._number = 0
         self._jumped = 0.0
-        self._disk_full: set[int] = set()
 
     def run(self) -> Result:
         """Live, then compare."""
@@ -204,7 +204,6 @@ class Round:
             self._leave(one)
         self._lives.clear()
         self._expected.ended()
-        self._disk_full.clear()
 
     def _begin(self) -> None:
         one = _Living(self._place)
@@ -224,7 +223,6 @@ class Round:
         self._tell("is killed" if kill else "closes")
         if not kill:
             try:
-                one.ask("fill", spare=None)
                 kind, value = one.ask("close")
                 if kind != "done":
                     self._expected.wrong.other.append(f"close: {value}")
@@ -256,33 +254,16 @@ class Round:
         return self._dice.choices([*weights], [*weights.values()])[0]
 
     def _trouble(self, one: _Living) -> Trouble | None:
-        dice = self._dice
-        kind = self._chosen(TROUBLES)
-        if id(one) in self._disk_full and dice.random() < 0.5:
-            self._disk_full.discard(id(one))
-            self._tell("there is room again")
-            one.ask("fill", spare=None)
+        """Choose what happens meanwhile; what is told at once happens now."""
+        dice, kind = self._dice, self._chosen(TROUBLES)
         part = dice.choice(PARTS[not self._way.has_model :])
         if part == "graph" and self._way.follower != "graph":
             part = "embedder"
         match kind:
-            case "":
-                return None
-            case "disk":
-                if dice.random() < 0.5:
-                    self._jump(one)
-                    return None
-                self._tell("the disk is full")
-                self._disk_full.add(id(one))
-                self.result.happened["full disks"] += 1
-                one.ask("fill", spare=dice.choice((0, 4_096, 40_000)))
-                return None
             case "stumble" if self._served is not None:
                 # What stumbles is the server's.
-                switch = getattr(self._served, part)
-                switch.stumble(dice.randint(1, 2))
+                getattr(self._served, part).stumble(dice.randint(1, 2))
                 self._tell(f"{part} of the server stumbles")
-                return None
             case "stumble":
                 # A graph waits for a second, then for two.
                 return Trouble(kind, part, 1 if part == "graph" else dice.randint(1, 4))
@@ -295,7 +276,14 @@ class Round:
                 return Trouble(kind, seconds=dice.uniform(0.0005, 0.03))
             case "end":
                 return Trouble(kind, seconds=dice.uniform(0.0, 0.08))
-        raise AssertionError(kind)
+            case "jump":
+                self._jump(one)
+            case "disk":
+                self._tell("the disk is full for a while")
+                self.result.happened["full disks"] += 1
+                spare = dice.choice((0, 4_096, 40_000))
+                one.ask("fill", spare=spare, seconds=dice.uniform(0.3, 2.0))
+        return None
 
     def _ask(
         self, one: _Living, name: str, trouble: Trouble | None, **arguments: Any
