@@ -71,6 +71,8 @@ class MemoryUpkeep(MemoryAccess):
     def graph(self) -> KnowledgeGraph:
         """The knowledge graph that follows the memories: a `GraphMemory`.
 
+        Keep the memory as long as you use it: a memory that is dropped closes its graph.
+
         Raises:
             ConfigurationError: There is none.
         """

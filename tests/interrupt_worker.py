@@ -6,7 +6,6 @@ ends with an error, and all threads' stacks, when a call takes longer than anyth
 
 from __future__ import annotations
 
-import asyncio
 import faulthandler
 import itertools
 import os
@@ -28,7 +27,6 @@ from tests.stores import store_config
 
 PATIENCE = 120.0
 LIVING, SESSION = {"user_id": "living"}, "session"
-ASYNC = 0.2
 # Seconds; the second is about what a call takes.
 MOMENTS = (0.0003, 0.01, 0.05)
 
@@ -73,49 +71,43 @@ class Client:
             self.interrupts[call.__name__] += 1
             return None
 
-    def ask(self, method: str, *args: Any, **options: Any) -> Any:
-        """Call a method of the memory, or its async twin."""
-        if self.chance.random() < ASYNC:
-            return asyncio.run(getattr(self.memory, f"a{method}")(*args, **options))
-        return getattr(self.memory, method)(*args, **options)
-
     def new_text(self) -> str:
         text = f"I own item {next(self.numbers)}."
         self.tried.add(text)
         return text
 
     def list_all(self) -> Any:
-        return self.ask("list", scope=LIVING, limit=1_000) is not None
+        return self.memory.list(scope=LIVING, limit=1_000) is not None
 
     def recall(self) -> Any:
-        found = self.ask("recall", "What do I own?", scope=LIVING, neighbours=1, timeout=PATIENCE)
+        found = self.memory.recall("What do I own?", scope=LIVING, neighbours=1, timeout=PATIENCE)
         assert found.degraded is None, found
         return True
 
     def remember(self) -> Any:
         text, background = self.new_text(), self.chance.random() < 0.5
-        result = self.ask("remember", text, scope=LIVING, key=text, background=background)
+        result = self.memory.remember(text, scope=LIVING, key=text, background=background)
         assert result.status in ("queued", "stored"), result
         self.accepted.add(text)
         return True
 
     def remember_many(self) -> Any:
         texts = [self.new_text() for _ in range(3)]
-        assert self.ask("remember_many", texts, scope=LIVING).stored == 3
+        assert self.memory.remember_many(texts, scope=LIVING).stored == 3
         self.accepted.update(texts)
         return True
 
     def update(self) -> Any:
         text = f"I own thing {next(self.numbers)}."
         self.update_texts.add(text)
-        self.ask("update", self.updated, scope=LIVING, text=text)
+        self.memory.update(self.updated, scope=LIVING, text=text)
         return True
 
     def forget(self) -> Any:
         user = f"doomed-{next(self.numbers)}"
         self.doomed.append(user)
         self.memory.remember("I like tea.", scope={"user_id": user}, background=True)
-        self.ask("forget", {"user_id": user})
+        self.memory.forget({"user_id": user})
         assert self.memory.list(scope={"user_id": user}) == []
         return True
 
@@ -138,7 +130,7 @@ class Client:
         return True
 
     def close(self) -> Any:
-        self.ask("close")
+        self.memory.close()
         return True
 
     def reopen(self) -> Any:

@@ -78,7 +78,8 @@ async def test_no_async_method_works_on_the_event_loop(
     accept = type(memory._outbox).accept
     monkeypatch.setattr(type(memory._outbox), "accept", watched("accept", accept))
 
-    await memory.aremember("I like tea.", scope=USER)
+    await memory.aremember("I like tea.", scope=USER, key="turn")
+    await memory.awritten("turn", scope=USER)
     await memory.aremember_many(["I like coffee."], scope=USER)
     await memory.arecall("tea", scope=USER)
     (first, *_) = await memory.alist(scope=USER)
