@@ -22,6 +22,7 @@ NAMES = (
     "import_time",
     "event_loop",
     "growth",
+    "tenants",
     "graph",
     "graph_calls",
     "server",

@@ -72,7 +72,8 @@ def main() -> None:
         with storages() as found:
             result = table(
                 f"{size:,} records of one user, median ms "
-                f"(to reach: a search on the server within LanceDB's time)",
+                f"(to reach: a search on the server within LanceDB's time, list, count and delete "
+                f"within 2x of it)",
                 "operation",
                 *found,
             )

@@ -312,8 +312,10 @@ class _Opened:
         """Return it with one more that follows it, which is closed before it."""
 
         def close(timeout: float | None) -> None:
-            follower.close(timeout)
-            self.close(timeout)
+            try:
+                follower.close(timeout)
+            finally:
+                self.close(timeout)
 
         return dataclasses.replace(self, followers=(*self.followers, follower), close=close)
 

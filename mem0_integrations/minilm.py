@@ -41,6 +41,8 @@ _MAX_CHARACTERS: Final = 8_192
 # Texts that are run at once, by their tokens: more fall out of the CPU's cache, fewer pay more for
 # the call.
 _CHUNK_TOKENS: Final = 512
+# Texts that are tokenized and sorted together.
+_SLICE: Final = 1_024
 # A short sentence does not keep more threads busy, and idle ones spin.
 _THREADS: Final = min(2, os.cpu_count() or 1)
 _ERRORS_ONLY: Final = 3
@@ -143,9 +145,18 @@ class MiniLMEmbedder(EmbeddingBase):  # type: ignore[misc]  # Mem0 ships no type
             >>> [len(vector) for vector in MiniLMEmbedder().embed_batch(["Hello", "Goodbye"])]
             [384, 384]
         """
-        # One call a text: the batch call starts threads of its own, which warn after a fork.
-        with NATIVE_CODE:
-            tokens = [self._tokenizer.encode(text.strip()[:_MAX_CHARACTERS]).ids for text in texts]
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), _SLICE):
+            vectors += self._embedded(texts[start : start + _SLICE])
+        return vectors
+
+    def _embedded(self, texts: Sequence[str]) -> list[list[float]]:
+        tokens: list[list[int]] = []
+        for text in texts:
+            # Another thread may come in between. One call a text: the batch call starts threads
+            # of its own, which warn after a fork.
+            with NATIVE_CODE:
+                tokens.append(self._tokenizer.encode(text.strip()[:_MAX_CHARACTERS]).ids)
         # Neighbours in length share a chunk, so that little padding is computed.
         order = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))
         vectors: dict[int, list[float]] = {}

@@ -210,6 +210,7 @@ class MemoryChange:
         old_text: The text before, None for `ADD`.
         new_text: The text after, None for `DELETE`.
         at: When (aware UTC), if known.
+        metadata: The metadata then, as far as it is known.
 
     Example:
         >>> MemoryChange("m1", "UPDATE", "I like tea.", "I like coffee.", at=None).new_text
@@ -221,6 +222,7 @@ class MemoryChange:
     old_text: str | None
     new_text: str | None
     at: datetime | None
+    metadata: Mapping[str, object] | None = None
 
 
 DocumentKind: TypeAlias = Literal["item", "message"]

@@ -235,6 +235,8 @@ class Database:
             closing(sqlite3.connect(self.path, _BUSY_TIMEOUT, isolation_level=None)) as other,
         ):
             other.execute("PRAGMA secure_delete = ON")
+            # Nothing of it in a temporary file.
+            other.execute("PRAGMA temp_store = MEMORY")
             other.execute("VACUUM")
             other.execute("PRAGMA wal_checkpoint(PASSIVE)")
 

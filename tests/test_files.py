@@ -252,7 +252,9 @@ def pages_of_words(path: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("table", ["data", "idx", "config", "docsize"])
-def test_a_damaged_index_of_words_heals_with_the_next_write(table: str, tmp_path: Path) -> None:
+def test_a_damaged_index_of_words_is_made_again_and_fails_nothing(
+    table: str, tmp_path: Path
+) -> None:
     """Embedded alone: there it lies in the file of the memories, which nobody may move away."""
     path = tmp_path / "embedded" / "memories.db"
     with connect("embedded", data_dir=tmp_path, scope=SCOPE) as memory:
@@ -320,6 +322,14 @@ def test_random_damage_gives_our_own_errors(seed: int, tmp_path: Path) -> None:
         except Mem0IntegrationsError:
             continue
     memory.close(timeout=0.5)
+
+
+def test_a_damaged_history_of_a_config_is_named(tmp_path: Path, minilm: MiniLM) -> None:
+    """Mem0 opens it before anything of this package does."""
+    open_store("chroma", tmp_path, minilm).close()
+    garbage(tmp_path / "history.db")
+    with pytest.raises(CorruptFileError, match=r"history\.db"):
+        open_store("chroma", tmp_path, minilm)
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import math
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -116,6 +119,40 @@ def test_a_lost_connection_is_tried_again(error: BaseException) -> None:
     assert is_retryable(error, idempotent=False)
 
 
+def full_file() -> sqlite3.Error:
+    """Let SQLite say that there is no room."""
+    with closing(sqlite3.connect(":memory:")) as file:
+        file.execute("CREATE TABLE texts (text)")
+        file.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as raised:
+            file.execute("INSERT INTO texts VALUES (zeroblob(100000))")
+    return raised.value
+
+
+def stored(cause: Exception) -> StorageError:
+    """Return an error of ours with a cause."""
+    error = StorageError("It cannot be written.")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "no space"),
+        OSError(errno.EDQUOT, "quota"),
+        OSError(errno.EIO, "input/output"),
+        stored(OSError(errno.ENOSPC, "no space")),
+        stored(full_file()),
+    ],
+    ids=repr,
+)
+def test_a_full_or_failing_disk_passes(error: BaseException) -> None:
+    """Somebody makes room, or mounts it again; what waits must not be given up before."""
+    assert is_retryable(error, idempotent=True)
+    assert is_retryable(error, idempotent=False)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -142,6 +179,8 @@ def test_a_time_out_is_tried_again_only_where_that_is_harmless(error: BaseExcept
         ScopeError("no scope"),
         InvalidInputError("bad"),
         StorageError("disk full"),
+        stored(PermissionError(errno.EACCES, "denied")),
+        stored(sqlite3.DatabaseError("malformed")),
         BackendError("bad"),
         BackendTimeoutError("slow"),
         psycopg.ProgrammingError("no such table"),

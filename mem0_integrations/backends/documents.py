@@ -166,7 +166,43 @@ class RowDocuments:
         """Return the documents whose path begins with the labels of a prefix, in any order."""
         with translated("list documents"):
             found = self.rows.list(self._filter(prefix))
-        return self._under(prefix, (self._read(row.id, row.payload) for row in found))
+        return [*self._under(prefix, (self._read(row.id, row.payload) for row in found))]
+
+    def newest(self, prefix: tuple[str, ...], limit: int) -> Iterable[Document]:
+        """Return the documents under a prefix, the last changed first.
+
+        Args:
+            prefix: The labels that their paths begin with.
+            limit: How many will be taken, more or less.
+        """
+        with translated("list documents"):
+            rows = self._newest_rows(prefix, limit)
+            if rows is not None:
+                yield from self._under(prefix, (self._read(row.id, row.payload) for row in rows))
+                return
+        found = sorted(self.list(prefix), key=lambda document: document.address)
+        yield from sorted(found, key=attrgetter("updated_at"), reverse=True)
+
+    def paths(self, prefix: tuple[str, ...]) -> set[tuple[str, ...]]:
+        """Return the paths of the documents under a prefix."""
+        with translated("list documents"):
+            found = self._found_paths(prefix)
+        if found is None:
+            return {document.path for document in self.list(prefix)}
+        # The fields end there, and longer ones have it too.
+        deep = {path for path in found if len(path) >= len(PATH_FIELDS) - 1}
+        longer = {document.path for path in deep for document in self.list(path)}
+        return {path for path in (found - deep) | longer if path[: len(prefix)] == prefix}
+
+    def _newest_rows(self, prefix: tuple[str, ...], limit: int) -> Iterable[Row] | None:
+        return self.rows.newest(self._filter(prefix), limit)
+
+    def _found_paths(self, prefix: tuple[str, ...]) -> set[tuple[str, ...]] | None:
+        levels = levels_of(PATH_FIELDS, prefix)
+        found = self.rows.paths({field: json.dumps(labels) for field, labels in levels.items()})
+        if found is None:
+            return None
+        return {tuple(json.loads([*filter(None, fields)][-1])) for fields in found}
 
     def search(self, prefix: tuple[str, ...], query: str, limit: int) -> Iterator[Document]:
         """Yield the documents under a prefix that have texts, nearest first."""
@@ -187,7 +223,7 @@ class RowDocuments:
         while True:
             with translated("search documents"):
                 rows = next(pages, None)
-                found = self._under(prefix, self._found(rows or ()))
+                found = [*self._under(prefix, self._found(rows or ()))]
             for document in found:
                 # By another of its texts it was nearer.
                 if document.address not in found_before:
@@ -257,7 +293,8 @@ class RowDocuments:
         """Return the document of a row; None where it has none."""
         body = body_of(payload)
         created = parse_time(payload.get("created_at"))
-        updated = parse_time(payload.get("updated_at"))
+        changed = payload.get("updated_at")
+        updated = created if changed == payload.get("created_at") else parse_time(changed)
         if not body or created is None or updated is None:
             return None
         return Document(
@@ -293,12 +330,11 @@ class RowDocuments:
 
     def _under(
         self, prefix: tuple[str, ...], documents: Iterable[Document | None]
-    ) -> builtins.list[Document]:
-        return [
-            document
-            for document in documents
-            if document is not None and document.path[: len(prefix)] == prefix
-        ]
+    ) -> Iterator[Document]:
+        depth = len(prefix)
+        for document in documents:
+            if document is not None and document.path[:depth] == prefix:
+                yield document
 
     def _put(self, new: Sequence[NewRow], vectors: Vectors) -> None:
         self.rows.put(new, vectors)

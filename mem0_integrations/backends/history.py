@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from mem0.memory.storage import SQLiteManager
 from mem0_integrations.backends.mem0_private import locked
 from mem0_integrations.dialect import scope_filters
 from mem0_integrations.filters import compile_filters, record_of
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.sqlite import is_to_rewrite
 from mem0_integrations.values import parse_time
 
@@ -58,6 +59,12 @@ class History:
             if "metadata" not in {column[1] for column in columns}:
                 # Made by a version that did not forget parts of a scope.
                 connection.execute("ALTER TABLE mem0_integrations_deleted ADD COLUMN metadata TEXT")
+            # Mem0 notes texts only.
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS mem0_integrations_metadata "
+                "(memory_id TEXT NOT NULL, until TEXT NOT NULL, metadata TEXT NOT NULL, "
+                "PRIMARY KEY (memory_id, until)) WITHOUT ROWID"
+            )
             connection.execute(
                 "CREATE INDEX IF NOT EXISTS mem0_integrations_history ON history (memory_id)"
             )
@@ -83,6 +90,46 @@ class History:
                     for memory in memories
                 ],
             )
+
+    def keep_metadata(self, memory: Memory, until: str) -> None:
+        """Remember the metadata of a memory that are about to change.
+
+        Args:
+            memory: As it is.
+            until: When they change.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO mem0_integrations_metadata VALUES (?, ?, ?)",
+                (memory.id, until, json.dumps(dict(memory.metadata))),
+            )
+
+    def with_metadata(
+        self, changes: Sequence[MemoryChange], memory: Memory | None
+    ) -> list[MemoryChange]:
+        """Add to changes of a memory the metadata of their time.
+
+        Args:
+            changes: Its history.
+            memory: As it is; None if it was deleted.
+        """
+        if not changes:
+            return []
+        with locked(self._manager) as connection:
+            kept = connection.execute(
+                "SELECT until, metadata FROM mem0_integrations_metadata WHERE memory_id = ? "
+                "ORDER BY until",
+                (changes[0].memory_id,),
+            ).fetchall()
+        earlier = [(parse_time(until), json.loads(metadata)) for until, metadata in kept]
+        now = None if memory is None else memory.metadata
+
+        def metadata_at(time: datetime | None) -> Mapping[str, object] | None:
+            if time is None:
+                return now
+            return next((each for until, each in earlier if until and until > time), now)
+
+        return [replace(change, metadata=metadata_at(change.at)) for change in changes]
 
     def deleted(self, memory_ids: Sequence[str]) -> set[str]:
         """Return those of the memories that were deleted, or are about to be."""
@@ -158,13 +205,14 @@ class History:
         """
         with self._transaction() as connection:
             passes = compile_filters(filters)
+            conditions = " AND ".join(f"json_extract(scope, '$.{name}') = ?" for name in ids)
             doomed = [
                 memory_id
-                for memory_id, scope, metadata in connection.execute(
-                    "SELECT memory_id, scope, metadata FROM mem0_integrations_deleted"
+                for memory_id, metadata in connection.execute(
+                    f"SELECT memory_id, metadata FROM mem0_integrations_deleted WHERE {conditions}",
+                    tuple(ids.values()),
                 )
-                if ids.items() <= json.loads(scope).items()
-                and (metadata is None or passes(_record(metadata)))
+                if metadata is None or passes(_record(metadata))
             ]
             traces = {memory_id.encode() for memory_id in doomed}
             history = 0
@@ -178,9 +226,17 @@ class History:
                 history += connection.execute(
                     f"DELETE FROM history WHERE memory_id IN ({marks})", batch
                 ).rowcount
-                connection.execute(
-                    f"DELETE FROM mem0_integrations_deleted WHERE memory_id IN ({marks})", batch
-                )
+                for table in ("deleted", "metadata"):
+                    kept = connection.execute(
+                        f"SELECT metadata FROM mem0_integrations_{table} "
+                        f"WHERE memory_id IN ({marks})",
+                        batch,
+                    )
+                    # Their ends tell them apart.
+                    traces |= {_trace((metadata or "")[-_TRACE:]) for (metadata,) in kept}
+                    connection.execute(
+                        f"DELETE FROM mem0_integrations_{table} WHERE memory_id IN ({marks})", batch
+                    )
             # Mem0 knows no app_id here: the raw messages of the rest of the scope go.
             wanted = {key: value for key, value in ids.items() if key != "app_id"}
             sessions = [

@@ -60,6 +60,12 @@ class MemoryDocuments(RowDocuments):
             return mem0_ids(self._template.scope_of(prefix))
         return path_filter(prefix)
 
+    def _newest_rows(self, prefix: tuple[str, ...], limit: int) -> None:
+        """Return None: what was not put has no path to be listed by."""
+
+    def _found_paths(self, prefix: tuple[str, ...]) -> None:
+        """Return None, likewise."""
+
     def _ids(self, addresses: Iterable[Address]) -> list[str]:
         addresses = list(addresses)
         # A memory that was not put here is known by its id.

@@ -191,7 +191,10 @@ class OSSBackend(Backend):
             # Mem0's own update reads the whole memory, and writes it back as a whole.
             with StoreRows.changing.hold([memory_id]):
                 before = self._require(scope, memory_id)
-                fields["updated_at"] = datetime.now(UTC).isoformat()
+                now = datetime.now(UTC).isoformat()
+                fields["updated_at"] = now
+                if metadata:
+                    self._history.keep_metadata(before, until=now)
                 self._store.change(memory_id, vector, fields)
                 # On another host it may have been deleted meanwhile.
                 after = self._require(scope, memory_id)
@@ -228,7 +231,9 @@ class OSSBackend(Backend):
                 owner = self._history.deleted_by(memory_id)
             if owner is None or not mem0_ids(scope).items() <= owner.items():
                 raise not_found(scope, memory_id)
-        return without_gaps(changes_of(memory_id, entries), memory)
+        with translated("read the history"):
+            changes = without_gaps(changes_of(memory_id, entries), memory)
+            return self._history.with_metadata(changes, memory)
 
     def forget(self, scope: Scope, filters: Mapping[str, object] | None) -> ForgetResult:
         """Erase the memories, their history, Mem0's entities and its retained messages.

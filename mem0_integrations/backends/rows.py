@@ -95,6 +95,23 @@ class Rows(ABC):
     def list(self, equals: Payload) -> Sequence[Row]:
         """Return all rows that equalities select."""
 
+    def newest(self, equals: Payload, limit: int) -> Iterable[Row] | None:
+        """Return the rows under a path, the last changed first; None where they must be sorted.
+
+        Args:
+            equals: Equalities that select a path.
+            limit: How many will be taken, more or less.
+        """
+        return None
+
+    def paths(self, levels: Mapping[str, str]) -> Sequence[tuple[str | None, ...]] | None:
+        """Return the different paths under a prefix; None where rows have to be read.
+
+        Args:
+            levels: The fields of the prefix, from the topmost on.
+        """
+        return None
+
     @abstractmethod
     def searching(self, query: str, equals: Payload) -> Callable[[int], Sequence[Row]]:
         """Prepare a search for a text among what equalities select; it is told how many to find."""
@@ -150,6 +167,14 @@ class StoreRows(Rows):
     def list(self, equals: Payload) -> Sequence[Row]:
         """Return all rows that equalities select."""
         return self.store.every(equals)
+
+    def newest(self, equals: Payload, limit: int) -> Iterable[Row] | None:
+        """Return the rows under a path, the last changed first; None where they must be sorted."""
+        return self.store.newest(equals, limit=limit) if self.store.in_order else None
+
+    def paths(self, levels: Mapping[str, str]) -> Sequence[tuple[str | None, ...]] | None:
+        """Return the different paths under a prefix; None where rows have to be read."""
+        return self.store.paths(levels) if self.store.in_order else None
 
     def searching(self, query: str, equals: Payload) -> Callable[[int], Sequence[Row]]:
         """Embed a text, and search for it among what equalities select."""

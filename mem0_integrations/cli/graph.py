@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from mem0_integrations.cli.layout import say, table_of
-from mem0_integrations.data_folder import data_folder, make_file
+from mem0_integrations.data_folder import data_folder
 from mem0_integrations.errors import ConfigurationError, StorageError
 from mem0_integrations.graph.config import embedded_path
 from mem0_integrations.graph.follower import GraphLike, open_graph
@@ -52,8 +52,9 @@ def run_graph(
 
         title = f"What is known of {owner}"
         page = graph_page(found.relations, title=title, types=found.types, memories=found.memories)
-        make_file(html)
         try:
+            # For its owner only, unless it was there.
+            html.touch(mode=0o600)
             html.write_text(page, encoding="utf-8")
         except OSError as error:
             raise StorageError(f"Cannot write {html}: {error.strerror or error}.") from error

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from heapq import merge
 from itertools import islice
+from operator import attrgetter
 from typing import Final, Literal, TypeVar
 
 from langgraph.store.base import (
@@ -179,7 +181,7 @@ class Mem0Store(BaseStore):
                     ]
                     read += found if op.refresh_ttl else []
                 case ListNamespacesOp():
-                    paths = {document.path for document in self._listed(plain_prefix(op), now)}
+                    paths = self._paths(plain_prefix(op), now)
                     results[number] = listed_namespaces(paths, op)
         lasting = [document.address for document in read if document.ttl]
         self._homes.ask(lasting, lambda here, documents: documents.prolong(here, now))
@@ -220,13 +222,15 @@ class Mem0Store(BaseStore):
                 found[address] = document if visible else None
         return found
 
-    def _listed(self, prefix: tuple[str, ...], now: datetime) -> list[Document]:
-        return [
-            document
-            for home in self._homes.under(prefix)
-            for document in home.ask(lambda documents: documents.list(prefix))
-            if self._is_visible(document, now)
-        ]
+    def _paths(self, prefix: tuple[str, ...], now: datetime) -> set[tuple[str, ...]]:
+        found: set[tuple[str, ...]] = set()
+        for home in self._homes.under(prefix):
+            if self._omit_expired:
+                listed = home.ask(lambda documents: documents.list(prefix))
+                found.update(each.path for each in listed if self._is_visible(each, now))
+            else:
+                found |= home.ask(lambda documents: documents.paths(prefix))
+        return found
 
     def _searched(self, op: SearchOp, now: datetime) -> list[Document]:
         def passes(document: Document) -> bool:
@@ -244,10 +248,15 @@ class Mem0Store(BaseStore):
         if len(ranked) < end:
             # Those that have no text to be searched by come last, as without a query.
             scored = {document.address for document in ranked}
-            listed = [item for item in self._listed(prefix, now) if passes(item)]
-            listed.sort(key=lambda document: (document.path, document.key))
-            listed.sort(key=lambda document: document.updated_at, reverse=True)
-            ranked += [document for document in listed if document.address not in scored]
+
+            def rest(document: Document) -> bool:
+                return passes(document) and document.address not in scored
+
+            listed = [
+                home.ask(lambda found: [*islice(filter(rest, found.newest(prefix, end)), end)])
+                for home in self._homes.under(prefix)
+            ]
+            ranked += merge(*listed, key=attrgetter("updated_at"), reverse=True)
         return ranked[op.offset : end]
 
     def _document(self, op: PutOp, now: datetime) -> Document:

@@ -61,15 +61,19 @@ CREATE TABLE IF NOT EXISTS memories (
 
 def _index(column: str) -> str:
     # In the order in which its rows are listed, so that a page costs what it shows.
-    time = TIMES["updated_at" if column in PATH_FIELDS else "created_at"]
-    order = "" if column == "hash" else f", {time} DESC, id"
+    order = {"hash": ""} | dict.fromkeys(PATH_FIELDS, f", {TIMES['updated_at']} DESC")
+    rest = order.get(column, f", {TIMES['created_at']} DESC, id")
     return (
-        f"CREATE INDEX memories_{column} ON memories (collection, {column}{order}) "
+        f"CREATE INDEX memories_{column} ON memories (collection, {column}{rest}) "
         f"WHERE {column} IS NOT NULL"
     )
 
 
-_INDEXES: Final = {f"memories_{column}": _index(column) for column in COLUMNS}
+_INDEXES: Final = {
+    **{f"memories_{column}": _index(column) for column in COLUMNS},
+    "memories_paths": f"CREATE INDEX memories_paths ON memories "
+    f"(collection, {', '.join(PATH_FIELDS)}) WHERE {PATH_FIELDS[0]} IS NOT NULL",
+}
 
 
 def place_of(payload: Mapping[str, object]) -> tuple[float | None, int]:

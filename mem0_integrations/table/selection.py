@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from mem0_integrations.errors import InvalidFilterError
 from mem0_integrations.filters import Predicate, compile_filters, split_equalities
 from mem0_integrations.table.rows import Ids
 from mem0_integrations.table.schema import COLUMNS, ID_COLUMNS
-from mem0_integrations.values import is_text
+from mem0_integrations.values import PATH_FIELDS, is_text
 
 __all__ = ["Filters", "Selection", "select"]
 
@@ -31,6 +31,13 @@ class Selection:
     ids: Ids
     matches: Predicate | None
     parts: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> Literal["created_at", "updated_at"] | None:
+        """By which of their times they can be listed at once; None for the last added first."""
+        if not self.ids:
+            return None
+        return "updated_at" if any(key in PATH_FIELDS for key, _ in self.ids) else "created_at"
 
     def where(self, collection: str) -> tuple[str, list[str]]:
         """Return the SQL after `FROM memories` for equal columns, and its parameters."""

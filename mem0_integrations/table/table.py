@@ -13,7 +13,7 @@ from functools import wraps
 from itertools import islice
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from mem0_integrations.table.rows import Encoded, Payload, Record, encoded, read
 from mem0_integrations.table.schema import COLUMNS, PLACE_COLUMNS, THREAD_COLUMNS, TIMES
 from mem0_integrations.table.selection import Selection
 from mem0_integrations.table.traces import Traces
+from mem0_integrations.values import PATH_FIELDS
 
 __all__ = ["Table"]
 
@@ -219,50 +220,64 @@ class Table:
             return list(islice(self._records(connection, selection), limit))
 
     def listed(
-        self,
-        selection: Selection,
-        by: Literal["created_at", "updated_at"] = "created_at",
-        *,
-        skip: int = 0,
-        at_once: int = _PAGE,
+        self, selection: Selection, *, skip: int = 0, at_once: int = _PAGE
     ) -> Iterator[Record]:
-        """Yield the selected memories, the newest first, of equally new ones by their ids.
+        """Yield the selected memories in the order of `Selection.order`, the newest first.
 
-        Without a column to select by, the last added come first. Others may use the file between
-        two pages.
+        Equally new ones come by their ids, or, by `updated_at`, in the order of their addition.
+        Others may use the file between two pages.
 
         Args:
             selection: What to select.
-            by: Which of their times counts.
             skip: How many to leave out first, whether or not they match.
             at_once: How many are read at first.
         """
         where, values = selection.where(self._name)
-        hits = " AND ".join("instr(payload, ?)" for _ in selection.parts)
-        shown = f"CASE WHEN {hits} THEN payload END" if hits else "payload"
-        # As long as they tie, the ids go on.
-        age = TIMES[by] if selection.ids else "seq"
-        rest = f" AND {age} <= ? AND ({age} < ? OR id > ?)"
-        order = f"ORDER BY {age} DESC, id LIMIT ? OFFSET ?"
-        last: tuple[Any, ...] = ()
+        matching = " AND ".join("instr(payload, ?)" for _ in selection.parts)
+        shown = f"CASE WHEN {matching} THEN payload END" if matching else "payload"
+        age = "seq" if selection.order is None else TIMES[selection.order]
+        # Where it ties.
+        key = "id" if selection.order == "created_at" else "seq"
+        select = f"SELECT id, {shown}, seq FROM memories {where}"
+        order = f"ORDER BY {age} DESC, {key} LIMIT ?"
+        given: tuple[Any, ...] = (*selection.parts, *values)
+        statement, asked = f"{select} {order} OFFSET ?", given
         at_once = max(1, min(at_once, _PAGE))
         while True:
-            statement = (
-                f"SELECT id, {shown}, {age} FROM memories {where}{rest if last else ''} {order}"
-            )
             with self._database.read() as connection:
-                rows = connection.execute(
-                    statement, (*selection.parts, *values, *last, at_once, skip)
-                ).fetchall()
-            for memory_id, payload, _ in rows:
-                if payload is not None:
-                    record = Record.read(memory_id, payload)
-                    if selection.matches is None or selection.matches(record.payload):
-                        yield record
+                rows = connection.execute(statement, (*asked, at_once, skip)).fetchall()
+                if len(rows) == at_once:
+                    last = f"SELECT {age}, {key} FROM memories WHERE seq = ?"
+                    ((moment, place),) = connection.execute(last, rows[-1][-1:])
+            hits = [row for row in rows if row[1] is not None]
+            # All at once, which is quicker.
+            payloads = json.loads(f"[{','.join(payload for _, payload, *_ in hits)}]")
+            for (memory_id, *_), payload in zip(hits, payloads, strict=True):
+                if selection.matches is None or selection.matches(payload):
+                    yield Record(memory_id, payload)
             if len(rows) < at_once:
                 return
-            memory_id, _, moment = rows[-1]
-            last, skip, at_once = (moment, moment, memory_id), 0, min(2 * at_once, _PAGE)
+            # In two parts, each of which an index finds at once: where it ties, and what is older.
+            at_once, skip = min(2 * at_once, _PAGE), 0
+            statement = (
+                f"SELECT * FROM ({select} AND {age} = ? AND {key} > ? ORDER BY {key} LIMIT ?) "
+                f"UNION ALL SELECT * FROM ({select} AND {age} < ? {order}) LIMIT ? OFFSET ?"
+            )
+            asked = (*given, moment, place, at_once, *given, moment, at_once)
+
+    def paths(self, levels: Mapping[str, str]) -> list[tuple[str | None, ...]]:
+        """Return the different paths of documents, as the columns have them.
+
+        Args:
+            levels: Those of the prefix, from the topmost column on.
+        """
+        conditions = " AND ".join(f"{column} = ?" for column in ("collection", *levels))
+        with self._database.read() as connection:
+            return connection.execute(
+                f"SELECT DISTINCT {', '.join(PATH_FIELDS)} FROM memories "
+                f"INDEXED BY memories_paths WHERE {conditions}",
+                (self._name, *levels.values()),
+            ).fetchall()
 
     def count(self, selection: Selection) -> int:
         """Return how many memories are selected."""

@@ -16,7 +16,8 @@ __all__ = ["Traces"]
 _Rows: TypeAlias = dict[str, tuple[Any, ...]]
 
 _NOTE: Final = "uncompacted"
-_MAX_ROWS: Final = 1_000
+# SQLite takes a limited number of values in a statement.
+_MAX_ROWS: Final = 900
 _MAX_TRACES: Final = 10_000
 # Of a text or a vector: enough to tell it from others.
 _TEXT: Final = 64

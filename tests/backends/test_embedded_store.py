@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from mem0_integrations.backends.embedded.store import SQLiteVectorStore
 from mem0_integrations.errors import (
+    BackendTimeoutError,
     ClosedError,
     CorruptFileError,
     DimensionMismatchError,
@@ -34,6 +37,12 @@ X, Y, Z = np.eye(3).tolist()
 def store(tmp_path: Path) -> Iterator[SQLiteVectorStore]:
     with closing(SQLiteVectorStore(tmp_path / "memories.db", dimension=3)) as opened:
         yield opened
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file count as one that takes long to be rewritten."""
+    monkeypatch.setattr("mem0_integrations.sqlite._SMALL", 0)
 
 
 def ids(store: SQLiteVectorStore, **filters: object) -> list[str]:
@@ -221,6 +230,68 @@ def test_a_search_reads_only_the_rows_of_its_user(store: SQLiteVectorStore) -> N
     (reading,) = (statement for statement in statements if "SELECT seq, vector" in statement)
     ((*_, plan),) = connection.execute(f"EXPLAIN QUERY PLAN {reading}")
     assert plan == "SEARCH memories USING INDEX memories_user_id (collection=? AND user_id=?)"
+
+
+def statements_of(store: SQLiteVectorStore, call: Callable[[], object]) -> list[str]:
+    """Return the SQL that a call runs."""
+    connection = store._database._connection
+    assert connection is not None
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    call()
+    connection.set_trace_callback(None)
+    return statements
+
+
+@pytest.mark.parametrize("filters", [{"user_id": "ann"}, {"user_id": "ann", "team": "a"}])
+def test_a_page_of_a_list_costs_what_it_shows(
+    store: SQLiteVectorStore, filters: dict[str, str]
+) -> None:
+    """To show ten of 100,000 memories must not read, or sort, all of them."""
+    rows = [{"user_id": "ann", "team": "a", "created_at": f"2026-11-{n:02}"} for n in range(1, 29)]
+    store.insert([X] * 28, rows, [f"{n:02}" for n in range(1, 29)])
+
+    def page() -> None:
+        found = store.newest(filters, limit=5)
+        assert [record.id for record in islice(found, 12)] == [f"{n:02}" for n in range(28, 16, -1)]
+
+    statements = [each for each in statements_of(store, page) if "LIMIT" in each]
+    assert len(statements) == 2
+    with store._database.read() as connection:
+        for statement in statements:
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            steps = [step for *_, step in plan]
+            assert any("memories_user_id (collection=? AND user_id=?" in step for step in steps)
+            assert not any("TEMP B-TREE" in step for step in steps)
+
+
+@pytest.mark.usefixtures("large")
+def test_what_others_delete_costs_a_user_nothing(store: SQLiteVectorStore) -> None:
+    """Each deletion made the next search of everybody read all of their vectors again."""
+    store.insert([X, Y, Z], [{"user_id": user} for user in ("ann", "bob", "eve")], list("abe"))
+    for user in ("ann", "bob"):
+        assert len(nearest(store, X, user_id=user)) == 1
+
+    def reads(user: str) -> bool:
+        statements = statements_of(store, lambda: nearest(store, X, user_id=user))
+        return any("SELECT seq, vector" in statement for statement in statements)
+
+    changes: list[Callable[[], object]] = [
+        lambda: store.delete("e"),
+        lambda: store.update("b", payload={"user_id": "bob", "data": "changed"}),
+        lambda: store.merge_payloads({"b": {"n": 1}}),
+        store.compact,
+        lambda: store.delete_where({"user_id": "bob"}),
+    ]
+    for change in changes:
+        change()
+        assert not reads("ann")
+    store.insert([X], [{"user_id": "bob"}], ["b"])
+    assert nearest(store, X, user_id="bob") == ["b"]
+    # Now it is Ann's.
+    store.update("b", payload={"user_id": "ann"})
+    assert nearest(store, Y, user_id="ann") == ["a", "b"]
+    assert nearest(store, Y, user_id="bob") == []
 
 
 # --- Conditions on payloads, as Mem0 passes them
@@ -514,6 +585,120 @@ def test_compact_leaves_no_byte_of_what_was_deleted(store: SQLiteVectorStore, si
     assert nearest(store, X) == ["kept"]
 
 
+def free_pages(store: SQLiteVectorStore) -> int:
+    with store._database.read() as connection:
+        ((count,),) = connection.execute("PRAGMA freelist_count")
+    return int(count)
+
+
+def filled(store: SQLiteVectorStore) -> None:
+    texts = {user: [f"{user}-{n:03} " + "x" * 500 for n in range(60)] for user in ("ann", "bob")}
+    for user, own in texts.items():
+        payloads = [{"user_id": user, "data": text} for text in own]
+        store.insert([X] * 60, payloads, [f"{user}-id-{n:03}" for n in range(60)])
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_file_is_not_rewritten_for_a_few_memories(store: SQLiteVectorStore) -> None:
+    """To forget five of 100,000 memories took seconds, in which all others waited."""
+    filled(store)
+    store.delete_where({"user_id": "ann"})
+    store.compact()
+    assert free_pages(store) > 0
+    assert b"ann-" not in bytes_of(store)
+    assert len(ids(store, user_id="bob")) == 60
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_file_is_rewritten_where_something_was_left(store: SQLiteVectorStore) -> None:
+    """SQLite leaves copies of cells that it has moved within a page, and no statement sees them."""
+    filled(store)
+    store.delete_where({"user_id": "ann"})
+    store._database.compact(set())
+    path = Path(store.path)
+    content = bytearray(path.read_bytes())
+    # A leaf with room between its pointers and its cells.
+    page = next(
+        start
+        for start in range(4096, len(content), 4096)
+        if content[start] == 13
+        and int.from_bytes(content[start + 5 : start + 7], "big")
+        - int.from_bytes(content[start + 3 : start + 5], "big") * 2
+        > 200
+    )
+    with path.open("r+b") as file:
+        file.seek(page + 100)
+        file.write(b"memoriesann-id-007")
+    assert b"ann-id-007" in bytes_of(store)
+    store.compact()
+    assert free_pages(store) == 0
+    assert b"ann-id-007" not in bytes_of(store)
+    assert len(ids(store, user_id="bob")) == 60
+
+
+@pytest.mark.usefixtures("large")
+def test_what_was_deleted_before_a_restart_is_erased_too(tmp_path: Path) -> None:
+    """What to look for is not known any more, and must not be written down."""
+    path = tmp_path / "memories.db"
+    for compact in (False, True, True):
+        with closing(SQLiteVectorStore(path, dimension=3)) as store:
+            if not compact:
+                filled(store)
+                store.delete_where({"user_id": "ann"})
+            else:
+                store.compact()
+                assert free_pages(store) == 0
+                assert b"ann-" not in bytes_of(store)
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_left_of_many_changes(store: SQLiteVectorStore, seed: int) -> None:
+    """Pages are split, merged and rebuilt, and each time SQLite may leave copies."""
+    chance = random.Random(seed)
+    living: list[str] = []
+    dead: list[str] = []
+    for number in range(1_500):
+        name = f"S{seed}-{number:05}-Z"
+        what = chance.random()
+        if what < 0.5 or not living:
+            payload = {"user_id": f"user-{name}", "data": f"{name} {'p' * chance.randrange(300)}"}
+            row_id = f"{chance.getrandbits(64):016x}-{name}"
+            store.insert([X], [payload], [row_id])
+            living.append(row_id)
+        elif what < 0.8:
+            doomed = living.pop(chance.randrange(len(living)))
+            store.delete(doomed)
+            dead.append(doomed)
+        else:
+            changed = chance.choice(living)
+            owner = f"user-{changed[17:]}"
+            data = f"{changed[17:]} {'q' * chance.randrange(300)}"
+            store.update(changed, payload={"user_id": owner, "data": data})
+    store.compact()
+    content = bytes_of(store)
+    assert [row_id for row_id in dead if row_id[17:].encode() in content] == []
+    assert store.count() == len(living)
+
+
+def test_compact_says_that_somebody_reads_the_file(store: SQLiteVectorStore) -> None:
+    """A backup that is under way keeps what was deleted; it must not pass for erased."""
+    filled(store)
+    store._database.compact()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM memories").fetchone()
+        store.delete_where({"user_id": "ann"})
+        with pytest.raises(BackendTimeoutError, match=r"memories\.db.*backup") as raised:
+            store._database.compact(timeout=0.2)
+        assert raised.value.retryable
+        assert b"ann-" in bytes_of(store)
+        # Nobody else waits for it.
+        assert len(ids(store, user_id="bob")) == 60
+    store.compact()
+    assert b"ann-" not in bytes_of(store)
+
+
 def test_memories_survive_a_restart(tmp_path: Path) -> None:
     """Memory across sessions is what the file is for."""
     for _ in range(2):
@@ -530,12 +715,31 @@ def test_a_file_of_before_documents_is_completed(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as file:
         for (name,) in file.execute("SELECT name FROM pragma_table_info('memories')").fetchall():
             if name.startswith("document_"):
+                file.execute("DROP INDEX IF EXISTS memories_paths")
                 file.execute(f"DROP INDEX memories_{name}")
                 file.execute(f"ALTER TABLE memories DROP COLUMN {name}")
     with closing(SQLiteVectorStore(path, dimension=3)) as store:
         store.insert([Y], [{"user_id": "ann", "document_path_0": "[]"}], ["b"])
         assert nearest(store, X, user_id="ann") == ["a", "b"]
         assert ids(store, document_path_0="[]") == ["b"]
+
+
+def test_a_file_of_before_lists_were_in_order_is_completed(tmp_path: Path) -> None:
+    """Its indexes have the same names, and another order."""
+    path = tmp_path / "memories.db"
+    with closing(SQLiteVectorStore(path, dimension=3)) as store:
+        rows = [{"user_id": "ann", "created_at": f"2026-11-0{n}"} for n in (2, 3, 1)]
+        store.insert([X, Y, Z], rows, ["2", "3", "1"])
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DROP INDEX memories_user_id")
+        file.execute("CREATE INDEX memories_user_id ON memories (collection, user_id)")
+        file.execute("DROP INDEX memories_paths")
+    with closing(SQLiteVectorStore(path, dimension=3)) as store:
+        assert [row.id for row in store.newest({"user_id": "ann"}, limit=1)] == ["3", "2", "1"]
+        with store._database.read() as connection:
+            statement = "SELECT sql FROM sqlite_schema WHERE name = 'memories_user_id'"
+            ((created,),) = connection.execute(statement)
+    assert "DESC, id" in created
 
 
 def test_another_dimension_names_both_and_the_way_out(tmp_path: Path) -> None:

@@ -470,6 +470,21 @@ def test_an_import_that_is_repeated_without_its_outbox_leaves_changed_memories_a
         assert len(memory.history(tea.id, scope=scope)) == 2
 
 
+def test_a_change_shows_the_metadata_of_its_time(memory: AgentMemory, scope: Ids) -> None:
+    """Today's metadata beside yesterday's text would say what never was."""
+    (first,) = memory.remember(
+        "My kettle leaks.", scope=scope, infer=False, metadata={"state": "open"}
+    ).memories
+    memory.update(first.id, scope=scope, metadata={"state": "shipped"})
+    memory.update(first.id, scope=scope, text="My kettle was repaired.", metadata={"state": "done"})
+    changes = memory.history(first.id, scope=scope)
+    assert [(change.metadata or {}).get("state") for change in changes] == [
+        "open",
+        "shipped",
+        "done",
+    ]
+
+
 def test_a_bad_key_is_refused(memory: AgentMemory, scope: Ids) -> None:
     """What cannot be put on disk must be refused before anything is written."""
     for key in ("", 5, "\ud800"):

@@ -163,7 +163,7 @@ def break_graph(memory: AgentMemory) -> None:
         raise ExtractionError("the answer [is] no JSON")
 
     outbox = follower_of(memory).outbox
-    outbox._retry = type(outbox._retry)(attempts=1)
+    outbox._failures._retry = type(outbox._retry)(attempts=1)
     graph_of(memory)._extractor = type("Broken", (), {"extract": fail})()
     memory.remember("I live in Oslo.", scope=ANN)
     assert memory.flush(30)

@@ -236,7 +236,7 @@ def test_an_unusable_answer_is_kept_as_a_dead_letter(engine: Interrupted, data_d
     graph = GraphMemory(engine, extractor=ModelRelationExtractor(model))
     with connect(graph=graph, scope=ANN) as memory:
         outbox = follower_of(memory).outbox
-        outbox._retry = type(outbox._retry)(attempts=2, base=0.0, cap=0.0)
+        outbox._failures._retry = type(outbox._retry)(attempts=2, base=0.0, cap=0.0)
         memory.remember("I live in Oslo.")
         assert memory.flush(30)
         [letter] = memory.dead_letters()

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
-from mem0_integrations.backends.stores.base import Payloads, RowIds, Store
+from mem0_integrations.backends.stores.base import Item, Payloads, RowIds, Store
 from mem0_integrations.errors import (
     DimensionMismatchError,
     InvalidFilterError,
@@ -24,6 +25,8 @@ from mem0_integrations.table.selection import Filters, select
 from mem0_integrations.table.table import Table
 
 __all__ = ["SQLiteVectorStore"]
+
+_PART: Final = 200
 
 
 class SQLiteVectorStore(Store):
@@ -53,6 +56,7 @@ class SQLiteVectorStore(Store):
     """
 
     hybrid = True
+    in_order = True
     paged = True
     unlimited = True
     upserts = True
@@ -127,6 +131,17 @@ class SQLiteVectorStore(Store):
             )
         check_ids(ids)
         self._table.add(ids, list(map(encoded, payloads)), units)
+
+    def add(self, items: Sequence[Item], vectors: Sequence[Sequence[float]]) -> None:
+        """Store memories in parts, between which others use the file.
+
+        Args:
+            items: Ids and payloads; one with a known id is replaced.
+            vectors: Their vectors.
+        """
+        for start in range(0, len(items), _PART):
+            part = slice(start, start + _PART)
+            self._insert(items[part], vectors[part])
 
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Filters | None = None
@@ -253,6 +268,8 @@ class SQLiteVectorStore(Store):
     def newest(self, filters: Filters, *, limit: int, skip: int = 0) -> Iterator[Record]:
         """Yield memories by their times, the newest first, of equally new ones by their ids.
 
+        Under a path of documents, these are the times of their last changes.
+
         Args:
             filters: Ids and conditions on the payload.
             limit: How many will be taken, more or less.
@@ -262,6 +279,14 @@ class SQLiteVectorStore(Store):
         if not selection.matches:
             return self._table.listed(selection, skip=skip, at_once=limit)
         return islice(self._table.listed(selection, at_once=limit), skip, None)
+
+    def paths(self, levels: Mapping[str, str]) -> builtins.list[tuple[str | None, ...]]:
+        """Return the different paths of documents under a prefix.
+
+        Args:
+            levels: The fields of the prefix, from the topmost on.
+        """
+        return self._table.paths(levels)
 
     def count(self, filters: Filters | None = None) -> int:
         """Count memories.

@@ -62,6 +62,9 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
     upserts: ClassVar[bool] = False
     """Whether `insert` replaces a row that has a known id; it never keeps both."""
 
+    in_order: ClassVar[bool] = False
+    """Whether `newest` yields documents as their paths are listed, and `paths` can be asked."""
+
     paged: ClassVar[bool] = False
     """Whether `newest` and `count` read only what they return, and just what is selected."""
 
@@ -95,6 +98,14 @@ class Store(VectorStoreBase):  # type: ignore[misc]  # Mem0 ships no types
         rows = sorted(self.every(filters), key=lambda row: row.id)
         rows.sort(key=lambda row: age_of(row.payload.get("created_at")), reverse=True)
         return rows[skip:]
+
+    def paths(self, levels: Mapping[str, str]) -> Sequence[tuple[str | None, ...]]:
+        """Return the different paths of documents under a prefix, in all of their fields.
+
+        Args:
+            levels: The fields of the prefix, from the topmost on.
+        """
+        raise NotImplementedError
 
     def count(self, filters: Payload) -> int:
         """Return how many rows equalities select."""

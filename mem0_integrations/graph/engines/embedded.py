@@ -131,10 +131,11 @@ class EmbeddedEngine(GraphEngine):
         self._pool.shutdown()
         with self._writing:
             if not self._closed:
-                self._closed = True
                 try:
-                    self._session.close()
+                    with self._translated():
+                        self._session.close()
                 finally:
+                    self._closed = True
                     # It is written anew, under another name first.
                     for each in (self._path, *self._beside(".tmp.*")):
                         keep_private(each)

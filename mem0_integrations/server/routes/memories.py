@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field, JsonValue
 from starlette.concurrency import run_in_threadpool
 
 from mem0_integrations.errors import InvalidInputError, MemoryNotFoundError
-from mem0_integrations.records import Memory
+from mem0_integrations.records import Memory, MemoryChange
 from mem0_integrations.server import bodies, erasure, events, writes
 from mem0_integrations.server.additions import changed_fields
 from mem0_integrations.server.auth import Caller, CallerDep
@@ -305,12 +306,18 @@ def history(memory_id: str, caller: CallerDep, server: ServerDep) -> list[bodies
             app_id=entities.app_id,
             session_id=entities.run_id,
             event=change.event,
-            metadata=_json(seen.metadata) if seen else None,
+            metadata=None if memory is None else _json(_then(memory, change)),
             created_at=change.at,
             updated_at=change.at,
         )
         for index, change in enumerate(changes)
     ]
+
+
+def _then(memory: Memory, change: MemoryChange) -> Mapping[str, object]:
+    """Return the client's metadata of a memory after a change."""
+    known = memory.metadata if change.metadata is None else change.metadata
+    return ClientMemory.of(dataclasses.replace(memory, metadata=known)).metadata
 
 
 # --- Many memories

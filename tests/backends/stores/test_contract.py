@@ -203,6 +203,40 @@ def test_all_of_many_rows_are_there(store: Store) -> None:
     assert {row.id for row in store.every({})} == set(few)
 
 
+TIMES = {
+    "2026-11-03T10:00:00+00:00": "03",
+    "2026-11-03T09:30:00-07:00": "02",
+    "2026-11-02T10:00:00": "04",
+    None: "05",
+    "1969-01-01T00:00:00+00:00": "06",
+    "2026-11-03T23:00:00.5+00:00": "01",
+}
+
+
+def test_rows_are_listed_newest_first_and_counted(store: Store) -> None:
+    """Whatever zone their times are written in; pages never overlap."""
+    # Some databases take ids of no other form.
+    ids = {name: [str(uuid.UUID(int=int(name) * 10 + n)) for n in range(4)] for name in "0123456"}
+    wanted = [row_id for name in "123456" for row_id in ids[name]]
+    rows: list[tuple[str, dict[str, object]]] = [
+        (row_id, {"user_id": "u", "created_at": time, "team": name[-1]})
+        for time, name in TIMES.items()
+        # Of equally new ones the ids decide, not the order of their addition.
+        for row_id in reversed(ids[name[-1]])
+    ]
+    others: list[tuple[str, dict[str, object]]] = [
+        (row_id, {"user_id": "other", "created_at": "2026-11-04"}) for row_id in ids["0"]
+    ]
+    store.put([*rows, *others], [vector(1)] * (len(rows) + len(others)))
+    for limit in (1, 3, 100, 2**63):
+        assert [row.id for row in store.newest({"user_id": "u"}, limit=limit)] == wanted
+    assert [row.id for row in store.newest({"user_id": "u"}, limit=2, skip=5)] == wanted[5:]
+    assert [row.id for row in store.newest({"user_id": "u", "team": "3"}, limit=2)] == ids["3"]
+    assert store.count({"user_id": "u"}) == len(wanted)
+    assert store.count({"user_id": "u", "team": "3"}) == len(ids["3"])
+    assert store.count({"user_id": "nobody"}) == 0
+
+
 def test_threads_do_not_lose_each_others_rows(store: Store) -> None:
     """Mem0's classes are not all made for it."""
 
