@@ -345,9 +345,7 @@ def _addition(
             "infer": request.infer,
             "timestamp": int(request.created_at.timestamp()),
         },
-        # Accepted again, after its scope was forgotten, it is another write: the server may still
-        # know the first one.
-        key=f"{key} {request.created_at.isoformat()}",
+        key=key,
     )
 
 
