@@ -2,8 +2,9 @@
 PYTHON ?= python3
 ENVIRONMENT := test
 BIN := .venv/$(ENVIRONMENT)/bin
+ROUNDS ?= 200
 
-.PHONY: help demo test test-latest lint coverage bench constraints clean
+.PHONY: help demo test test-latest campaign lint coverage bench constraints clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -18,6 +19,9 @@ test: lint ## Check style and types, then run every test and notebook
 test-latest: ## The same with the newest versions that pyproject.toml allows
 	@rm -f .venv/latest/.installed
 	@$(MAKE) --no-print-directory test ENVIRONMENT=latest
+
+campaign: .venv/$(ENVIRONMENT)/.installed ## Kill, stumble and fill disks for a quarter of an hour (ROUNDS=200)
+	@$(BIN)/python -m tests.campaign --rounds $(ROUNDS)
 
 lint: .venv/$(ENVIRONMENT)/.installed ## Check style and types only
 	@$(BIN)/ruff check --quiet .

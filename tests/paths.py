@@ -85,6 +85,9 @@ STORES = ("embedded", "pgvector", "chroma", "platform")
 FOLLOWERS = ("no follower", "graph", "words")
 MODES = ("sync", "async")
 
+PRELOADED: Final = ["tests.paths", "tests.campaign.life"]
+"""What processes that are going to be killed have imported before they are made."""
+
 STUMBLES: Final = 2
 """How often a part of a way that stumbles fails during a write: a batch, and the first of the
 single calls by which Mem0 tries to save what it can."""
@@ -402,7 +405,7 @@ class MemoryPath:
         assert self._memory is None, "One process at a time may open an embedded store."
         # From a server that has imported everything, and has no threads, a process begins at once.
         spawning = multiprocessing.get_context("forkserver")
-        spawning.set_forkserver_preload([__name__])
+        spawning.set_forkserver_preload(PRELOADED)
         told, killed = spawning.Event(), spawning.Event()
         served = self.way.store == "platform" and part != "graph"
         process = spawning.Process(

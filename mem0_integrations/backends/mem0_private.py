@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,6 +17,7 @@ from mem0.vector_stores.configs import VectorStoreConfig
 __all__ = [
     "condition",
     "copied_settings",
+    "create_alone",
     "do_without_spacy",
     "entities_name",
     "has_entities",
@@ -85,6 +87,25 @@ def locked(manager: SQLiteManager) -> Iterator[Any]:
     """Yield the connection of Mem0's history, which is this thread's meanwhile."""
     with manager._lock:
         yield manager.connection
+
+
+def create_alone(store: VectorStoreBase) -> None:
+    """Let a `PGVector` create its table while nobody else does, in any process.
+
+    PostgreSQL's own IF NOT EXISTS fails where two create the same at once.
+    """
+    create, lock = store._ensure_collection, threading.Lock()
+
+    def ensure() -> None:
+        if store._collection_ensured:
+            return
+        with lock, store._get_cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('mem0_integrations'))")
+            create()
+
+    # Once: another one of these would wait for this one for ever.
+    if "_ensure_collection" not in vars(store):
+        store._ensure_collection = ensure
 
 
 @contextmanager

@@ -10,7 +10,7 @@ In the end a process in which nothing happens opens the memory, and all that it 
 with what must be there: `expected` keeps account of it, call by call. A call that was cut off may
 have got through or not, but not in part. Then the files are looked at themselves.
 
-    make campaign                        a long run, with a table of figures (ROUNDS=130)
+    make campaign                        a long run, with a table of figures (ROUNDS=200)
     python -m tests.campaign --seed 7    one round again, told step by step
 
 A seed decides what is done and what happens; the threads of the memory decide the rest, so a round

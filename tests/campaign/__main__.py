@@ -1,4 +1,4 @@
-"""Many rounds side by side, and a table of figures: `python -m tests.campaign --rounds 130`."""
+"""Many rounds side by side, and a table of figures: `python -m tests.campaign --rounds 200`."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def table(results: Sequence[Result], seconds: float) -> str:
 def main() -> int:
     """Run a campaign, or one seed of it."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaign")
-    parser.add_argument("--rounds", type=int, default=130)
+    parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, help="only this one, step by step")
     parser.add_argument("--times", type=int, default=1, help="how often, with --seed")
     parser.add_argument("--first", type=int, help="the first of the seeds; else new ones")
@@ -145,7 +145,7 @@ def _said(result: Result) -> None:
     state = "WRONG" if result.wrong else "ok"
     print(f"{result.seed} {result.way}: {state}, {result.operations} operations", flush=True)
     for line in result.wrong.lines():
-        print(f"    {line[:400]}", flush=True)
+        print(f"    {line}", flush=True)
 
 
 if __name__ == "__main__":

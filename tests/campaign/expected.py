@@ -345,8 +345,11 @@ class Expected:
             self.wrong.lost.append(f"not recalled: {asked!r}")
 
     def _compare_facts(self, facts: Sequence[Any], rebuilt: Sequence[Any]) -> None:
-        if sorted(set(facts)) != sorted(set(rebuilt)):
-            self.wrong.other.append(f"graph: {sorted(set(facts) ^ set(rebuilt))}")
+        missing, stale = set(rebuilt) - set(facts), set(facts) - set(rebuilt)
+        if missing:
+            self.wrong.other.append(f"graph: only made again it says {sorted(missing)}")
+        if stale:
+            self.wrong.other.append(f"graph: made again it says no more {sorted(stale)}")
         living = " ".join(
             text for each in self._all() if each.present is not False for text in each.texts
         )

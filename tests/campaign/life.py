@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import hashlib
 import logging
 import os
@@ -335,6 +336,8 @@ def live(place: Place, connection: Connection) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     logging.basicConfig(level=logging.INFO)
+    # Where it stands when it does not answer.
+    faulthandler.register(signal.SIGUSR1)
     # What the campaign's own process is told must not end its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     life = Life(place, connection)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mem0.vector_stores.base import VectorStoreBase
 from mem0.vector_stores.configs import VectorStoreConfig
 
-from mem0_integrations.backends.mem0_private import postgres
+from mem0_integrations.backends.mem0_private import create_alone, postgres
 from mem0_integrations.backends.stores.base import Item, Payload, Row, Vector, age_of
 from mem0_integrations.backends.stores.generic import GenericStore
 from mem0_integrations.values import PATH_FIELDS
@@ -30,6 +30,7 @@ class PGVectorStore(GenericStore):
 
     def __init__(self, store: VectorStoreBase, settings: VectorStoreConfig) -> None:
         super().__init__(store, settings)
+        create_alone(store)
         self.dimension = store.embedding_model_dims
 
     def get_many(self, ids: Sequence[str]) -> list[Row]:
