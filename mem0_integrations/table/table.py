@@ -370,6 +370,8 @@ class Table:
                 # A lock that is taken again at once is not given to who waits for it.
                 time.sleep(_PAUSE)
             self._database.compact(traces)
+        with self._rewriting((), ()) as connection:
+            self._traces.settle(connection)
 
     def _rows(
         self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
