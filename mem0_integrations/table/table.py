@@ -363,15 +363,17 @@ class Table:
             BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
         """
         with self._traces.taken() as traces:
-            first = more = True
-            while more:
-                with self._rewriting((), ()) as connection:
-                    more, first = full_text.merge(connection, first=first), False
-                # A lock that is taken again at once is not given to who waits for it.
-                time.sleep(_PAUSE)
-            self._database.compact(traces)
+            self._database.compact(traces, meanwhile=self._merge_words)
         with self._rewriting((), ()) as connection:
             self._traces.settle(connection)
+
+    def _merge_words(self) -> None:
+        first = more = True
+        while more:
+            with self._rewriting((), ()) as connection:
+                more, first = full_text.merge(connection, first=first), False
+            # A lock that is taken again at once is not given to who waits for it.
+            time.sleep(_PAUSE)
 
     def _rows(
         self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]
