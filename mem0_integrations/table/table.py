@@ -58,6 +58,8 @@ _BATCH: Final = 500
 _PAGE: Final = 1_000
 _MOSTLY: Final = 2
 _PAUSE: Final = 0.001
+# Python writes NaN, too, which SQLite does not take for JSON.
+_EQUAL: Final = "CASE WHEN json_valid(payload) THEN json_extract(payload, ?) = ? ELSE 1 END"
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -281,10 +283,15 @@ class Table:
 
     def count(self, selection: Selection) -> int:
         """Return how many memories are selected."""
-        if selection.matches:
+        if selection.matches and selection.texts is None:
             return sum(1 for _ in self.listed(selection))
+        where, values = selection.where(self._name)
+        for part, (field, text) in zip(
+            selection.parts, (selection.texts or {}).items(), strict=True
+        ):
+            where += f" AND instr(payload, ?) AND {_EQUAL}"
+            values = [*values, part, f"$.{field}", text]
         with self._database.read() as connection:
-            where, values = selection.where(self._name)
             counted = connection.execute(f"SELECT count(*) FROM memories {where}", values)
             return int(counted.fetchone()[0])
 
