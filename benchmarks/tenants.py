@@ -102,7 +102,14 @@ def main() -> None:
             ]
         add(f"forget {FEW} (to reach: 200)", forgets)
         add("another user's recall meanwhile (to reach: p95 of 2x)", meanwhile)
-        turn = " ".join(f"Fact {number} is so." for number in range(SENTENCES))
+        # Of a single message, only the beginning is read.
+        turn = [
+            {
+                "role": "user",
+                "content": " ".join(f"Fact {n} is so." for n in range(start, start + BATCH)),
+            }
+            for start in range(0, SENTENCES, BATCH)
+        ]
         with recalls(memory) as meanwhile:
             memory.remember(turn, scope={"user_id": "huge"}, background=True)
             while len(meanwhile) < ROUNDS:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from mem0_integrations.concurrency import begin, result_of
 from mem0_integrations.data_folder import SQLITE_FILES, keep_private, make_file
 from mem0_integrations.errors import (
     BackendTimeoutError,
@@ -203,7 +206,11 @@ class Database:
                 raise
 
     def compact(
-        self, traces: Collection[bytes] | None = None, *, timeout: float = _ERASE_TIMEOUT
+        self,
+        traces: Collection[bytes] | None = None,
+        *,
+        meanwhile: Callable[[], None] = lambda: None,
+        timeout: float = _ERASE_TIMEOUT,
     ) -> None:
         """Leave no byte of what was deleted in the file or its journal; others go on meanwhile.
 
@@ -212,6 +219,7 @@ class Database:
 
         Args:
             traces: What to look for there; None rewrites the file in any case.
+            meanwhile: What else is to be done before the file is rewritten.
             timeout: Seconds that other processes may read the file before this gives up.
 
         Raises:
@@ -219,9 +227,11 @@ class Database:
             StorageError: The file cannot be read or written.
         """
         self._empty_journal(timeout)
-        if is_to_rewrite(self.path, traces):
+        looking = _begun(partial(is_to_rewrite, self.path, traces))
+        meanwhile()
+        if result_of(looking, None):
             self._rewrite()
-            self._empty_journal(timeout)
+        self._empty_journal(timeout)
 
     def _rewrite(self) -> None:
         if not self.path.is_file():
@@ -285,8 +295,31 @@ def is_to_rewrite(path: Path, traces: Collection[bytes] | None) -> bool:
     """
     if traces is None or not path.is_file() or path.stat().st_size <= _SMALL:
         return True
-    unused = _unused(path) if traces else b""
+    try:
+        unused = _unused(path) if traces else b""
+    except OSError as error:
+        raise StorageError(
+            f"Cannot look for what was deleted in {path}: {error.strerror}. Make it readable, and "
+            f"forget again."
+        ) from error
     return any(trace in unused for trace in traces)
+
+
+def _begun(call: Callable[[], bool]) -> Future[bool]:
+    """Carry a call out in a thread of its own, or at once where there can be no more threads."""
+    future: Future[bool] = Future()
+
+    def carry_out() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    try:
+        begin(carry_out)
+    except RuntimeError:
+        carry_out()
+    return future
 
 
 def _unused(path: Path) -> bytes:

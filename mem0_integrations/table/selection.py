@@ -31,6 +31,8 @@ class Selection:
     ids: Ids
     matches: Predicate | None
     parts: tuple[str, ...] = ()
+    texts: Mapping[str, str] | None = None
+    """What fields of the payload are equal to, where that is all that it has to match."""
 
     @property
     def order(self) -> Literal["created_at", "updated_at"] | None:
@@ -77,10 +79,21 @@ def select(filters: Filters | None) -> Selection:
     if not conditions:
         return Selection(frozenset(ids.items()), None)
     translated = _translated(conditions)
-    equal, _ = split_equalities(translated)
+    equal, rest = split_equalities(translated)
+    # The JSON of a list or a mapping is no text, but SQLite takes it for one.
+    texts = {
+        key: value
+        for key, value in equal.items()
+        if isinstance(value, str) and not value.startswith(("[", "{"))
+    }
     # As `rows.encoded` writes it; it may also stand deeper in a payload.
     parts = tuple(json.dumps({key: value})[1:-1] for key, value in equal.items())
-    return Selection(frozenset(ids.items()), compile_filters(translated), parts)
+    return Selection(
+        frozenset(ids.items()),
+        compile_filters(translated),
+        parts,
+        texts if rest is None and texts.keys() == equal.keys() else None,
+    )
 
 
 def _translated(conditions: Filters) -> Filters:

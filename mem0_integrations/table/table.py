@@ -58,6 +58,8 @@ _BATCH: Final = 500
 _PAGE: Final = 1_000
 _MOSTLY: Final = 2
 _PAUSE: Final = 0.001
+# Python writes NaN, too, which SQLite does not take for JSON.
+_EQUAL: Final = "CASE WHEN json_valid(payload) THEN json_extract(payload, ?) = ? ELSE 1 END"
 _DELETE: Final = "DELETE FROM memories WHERE collection = ? AND id = ?"
 
 
@@ -281,10 +283,15 @@ class Table:
 
     def count(self, selection: Selection) -> int:
         """Return how many memories are selected."""
-        if selection.matches:
+        if selection.matches and selection.texts is None:
             return sum(1 for _ in self.listed(selection))
+        where, values = selection.where(self._name)
+        for part, (field, text) in zip(
+            selection.parts, (selection.texts or {}).items(), strict=True
+        ):
+            where += f" AND instr(payload, ?) AND {_EQUAL}"
+            values = [*values, part, f"$.{field}", text]
         with self._database.read() as connection:
-            where, values = selection.where(self._name)
             counted = connection.execute(f"SELECT count(*) FROM memories {where}", values)
             return int(counted.fetchone()[0])
 
@@ -363,13 +370,17 @@ class Table:
             BackendTimeoutError: Another process reads the file, and so keeps what was deleted.
         """
         with self._traces.taken() as traces:
-            first = more = True
-            while more:
-                with self._rewriting((), ()) as connection:
-                    more, first = full_text.merge(connection, first=first), False
-                # A lock that is taken again at once is not given to who waits for it.
-                time.sleep(_PAUSE)
-            self._database.compact(traces)
+            self._database.compact(traces, meanwhile=self._merge_words)
+        with self._rewriting((), ()) as connection:
+            self._traces.settle(connection)
+
+    def _merge_words(self) -> None:
+        first = more = True
+        while more:
+            with self._rewriting((), ()) as connection:
+                more, first = full_text.merge(connection, first=first), False
+            # A lock that is taken again at once is not given to who waits for it.
+            time.sleep(_PAUSE)
 
     def _rows(
         self, connection: sqlite3.Connection, columns: str, ids: Sequence[str]

@@ -76,11 +76,12 @@ class Traces:
                 known = traces is not None and self._traces is not None
                 self._traces = {*(traces or ()), *(self._traces or ())} if known else None
             raise
-        with self._database.turn:
-            if self._noted and self._traces == set():
-                with self._database.write() as connection:
-                    connection.execute("DELETE FROM meta WHERE key = ?", (_NOTE,))
-                self._noted = False
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        """Take the note away, in a transaction after the block, if nothing was noted meanwhile."""
+        if self._noted and self._traces == set():
+            connection.execute("DELETE FROM meta WHERE key = ?", (_NOTE,))
+            self._noted = False
 
 
 def _rows(connection: sqlite3.Connection, collection: str, ids: Sequence[str]) -> _Rows:
