@@ -28,10 +28,6 @@ def stumbles(way: Way, _: object) -> bool:
     return way.stumbles is not None
 
 
-def has_model(way: Way, _: object) -> bool:
-    return way.has_model
-
-
 def is_platform(way: Way, _: object) -> bool:
     return way.store == "platform"
 
@@ -71,12 +67,6 @@ KNOWN_BROKEN: tuple[Broken, ...] = (
     Broken(
         "test_a_graph_that_is_made_again_says_the_same",
         "made again, a fact counts from the change of its memory; having followed, from the first",
-    ),
-    # Scope.
-    Broken(
-        "test_the_words_of_another_scope_do_not_count_as_said",
-        "Mem0's extraction compares with the memories of all agents of a user",
-        has_model,
     ),
     # Notes only.
     Broken(
