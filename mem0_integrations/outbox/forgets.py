@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from mem0_integrations.records import ForgetResult
 from mem0_integrations.scope import Scope
 
 __all__ = ["PATIENCE_SECONDS", "Forgets"]
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 60.0
 """How long is waited for a write of a scope that is forgotten, and the other way round."""
@@ -125,7 +128,23 @@ class Forgets:
                 if due is None or due > time.monotonic():
                     continue
                 self._due[intent.number] = None
-            begin(partial(self.carry_out, intent, eraser, reported=False))
+            try:
+                begin(partial(self._try, intent, eraser))
+            except RuntimeError:
+                # There can be no more threads now.
+                with self._changed:
+                    self._due[intent.number] = time.monotonic() + _RETRY_SECONDS
+
+    def _try(self, intent: Forget, eraser: Eraser) -> None:
+        try:
+            self.carry_out(intent, eraser, reported=False)
+        except Exception as error:
+            # It may quote what was stored: the file has it, for whoever waits.
+            logger.warning(
+                "A scope could not be forgotten yet (%s); next attempt in %.0f s.",
+                type(error).__name__,
+                _RETRY_SECONDS,
+            )
 
     def wait(self, intent: Forget, is_closed: Callable[[], bool]) -> ForgetResult:
         """Wait until the process that delivers has forgotten a scope.

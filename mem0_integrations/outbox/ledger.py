@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from mem0_integrations.errors import StorageError
+from mem0_integrations.errors import BackendTimeoutError, StorageError
 from mem0_integrations.outbox.lanes import lane_of, scope_of
 from mem0_integrations.scope import Scope
 from mem0_integrations.sqlite import Database, Synchronous
@@ -430,7 +430,7 @@ class Ledger:
                 return
             connection.execute("DELETE FROM forgets WHERE id = ?", (number,))
         # All that may stay in the journal, while somebody reads the file, is whose it was.
-        with suppress(StorageError):
+        with suppress(StorageError, BackendTimeoutError):
             self._database.compact()
 
     def fail_forget(self, number: int, error: str) -> None:

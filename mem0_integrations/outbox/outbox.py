@@ -364,11 +364,11 @@ class Outbox(Generic[R]):
     def _read_queue(self) -> None:
         """Take up the rows behind the last one, those of other processes among them."""
         found = self.ledger.queued(after=self._lanes.last_row)
-        # In this order: what came after a forgetting is held back by it.
-        intents = self.ledger.forgets()
         now = time.time()
         with self._changed:
-            for intent in intents:
+            # After the rows: what came after a forgetting is held back by it. With the lock: one
+            # that ends meanwhile would be taken up again, and hold its scope back for ever.
+            for intent in self.ledger.forgets():
                 self._forgets.take_up(intent, time.monotonic())
             for row, lane, not_before in found:
                 # No further off than the policy allows: the clock may have been set back.

@@ -16,6 +16,7 @@ import pytest
 
 from mem0_integrations import (
     BackendError,
+    BackendTimeoutError,
     CorruptFileError,
     ForgetResult,
     InvalidInputError,
@@ -29,7 +30,7 @@ from mem0_integrations import (
 from mem0_integrations.outbox import Attempt, Outbox, OutboxCounts
 from mem0_integrations.outbox.delivery import Receipt
 from mem0_integrations.outbox.lanes import Lanes, lane_of
-from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.outbox.ledger import Forget, Ledger
 from mem0_integrations.requests import AddRequest
 
 ANN = Scope(user_id="ann")
@@ -580,7 +581,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     script = f"""
 import os
 from pathlib import Path
-from mem0_integrations.outbox.ledger import Ledger
+from mem0_integrations.outbox.ledger import Forget, Ledger
 from mem0_integrations import StorageError
 if os.getuid() == 0:
     os.setuid(65534)
@@ -637,3 +638,70 @@ def test_a_clock_that_is_set_costs_no_attempt(
     monkeypatch.setattr(time, "time", lambda: now() + jump)
     destination.open.set()
     assert receipt.done.result(30).status == "stored"
+
+
+def test_a_forgetting_that_ends_while_the_queue_is_read_holds_nothing_back(
+    opened: Open, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its scope could be written no more, until the next start."""
+    outbox = opened()
+    erasing, erase = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        erasing.set()
+        assert erase.wait(30)
+
+    destination.erasing = wait
+    forgetting = threading.Thread(target=outbox.forget, args=(ANN,))
+    forgetting.start()
+    assert erasing.wait(30)
+    read = outbox.ledger.forgets
+
+    def slowly() -> list[Forget]:
+        found = read()
+        erase.set()
+        forgetting.join(0.5)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox.ledger, "forgets", slowly)
+        outbox._look_for_writes()
+    forgetting.join(30)
+    assert outbox.flush(30)
+    assert done(outbox, write("later")).status == "stored"
+
+
+def test_a_reader_of_the_file_at_the_end_of_a_forgetting_holds_nothing_back(
+    opened: Open, destination: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that it keeps in the journal is whose it was."""
+    outbox = opened()
+    compact, calls = outbox.ledger._database.compact, iter([True, False])
+
+    def compact_once() -> None:
+        if not next(calls):
+            raise BackendTimeoutError("Another process reads the file.", retryable=True)
+        compact()
+
+    monkeypatch.setattr(outbox.ledger._database, "compact", compact_once)
+    assert outbox.forget(ANN).writes == 0
+    assert done(outbox, write("later")).status == "stored"
+
+
+def test_a_forgetting_that_fails_in_the_background_says_so_without_content(
+    opened: Open, destination: Destination, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Nobody waits for it, and its error may quote what was stored."""
+    with closing(Ledger(tmp_path / "outbox.db")) as died:
+        died.accept_forget(ANN, None, None)
+    failures = [BackendError("secret")]
+
+    def erasing() -> None:
+        if failures:
+            raise failures.pop()
+
+    destination.erasing = erasing
+    assert opened().flush(30)
+    assert destination.erased == [ANN]
+    assert "could not be forgotten yet (BackendError)" in caplog.text
+    assert "secret" not in caplog.text
