@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
+from itertools import count, islice
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -54,6 +54,8 @@ _Results: TypeAlias = tuple[list[dict[str, object]], bool]
 
 _COLLECTIONS: Final[Mapping[DocumentKind, str]] = {"item": "items", "message": "transcripts"}
 _LINKED: Final = "linked_memory_ids"
+# Of a turn, that are looked for at once.
+_STATEMENTS: Final = 8
 # The dimension of vectors that are only there because a vector store wants them.
 _UNSEARCHED: Final = 1
 
@@ -141,8 +143,13 @@ class OSSBackend(Backend):
         """Return what was stored under an idempotency key."""
         with translated("look a write up"):
             found: list[Memory] = []
-            while item := self._memory.get(memory_id_of(scope, key, len(found))):
-                found.append(memory_of(item))
+            for start in count(0, _STATEMENTS):
+                ids = [memory_id_of(scope, key, start + place) for place in range(_STATEMENTS)]
+                rows = {row.id: row for row in self._store.get_many(ids)}
+                found += [_memory(rows[row_id]) for row_id in ids if row_id in rows]
+                # Some may have been deleted since, but not so many in a row.
+                if not rows.keys() & set(ids[_STATEMENTS // 2 :]):
+                    break
             if found or self._extractor is not None:
                 return found
             stored = map(memory_of, self._all({**mem0_ids(scope), KEY_FIELD: key}))

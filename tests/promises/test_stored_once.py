@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from mem0_integrations import WriteResult
 from mem0_integrations.langchain import Mem0ChatMessageHistory
 from mem0_integrations.langgraph import Mem0Store
 from tests.paths import LivingPath, MemoryPath, ways
@@ -44,6 +45,18 @@ async def test_no_stumble_costs_a_statement(path: MemoryPath, times: int) -> Non
     result = await path.call("remember", " ".join(FACTS))
     assert result.status == "stored"
     assert await told(path) == {*FACTS}
+
+
+async def test_what_became_of_a_turn_is_told_when_a_part_of_it_was_deleted(
+    path: MemoryPath,
+) -> None:
+    """The rest of it is still there, for whoever asks and for the graph."""
+    written: WriteResult = await path.call("remember", " ".join(FACTS), key="turn")
+    doomed = next(memory for memory in written.memories if memory.text == DRINK)
+    await path.delete(doomed.id)
+    await path.flush()
+    told: WriteResult = await path.call("written", "turn")
+    assert {memory.text for memory in told.memories} == {HOME, WORK}
 
 
 async def test_turns_are_stored_in_their_order(path: MemoryPath) -> None:
