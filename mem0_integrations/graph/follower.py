@@ -249,10 +249,11 @@ class GraphFollower(Follower):
         result = forget()
         try:
             facts = self.outbox.forget(scope, self, filters=filters).relations
+        except CorruptFileError as error:
+            # That it is to be erased cannot be noted.
+            facts = self.erase(scope, filters).relations
+            return self.left_over(dataclasses.replace(result, relations=facts), error)
         except Exception as error:
-            if isinstance(error, CorruptFileError):
-                # That it is to be erased cannot be noted.
-                self.graph.forget(scope)
             pending = (
                 f"{self.name} could not be erased yet: {type(error).__name__}: {error} It is tried "
                 f"again until it is."

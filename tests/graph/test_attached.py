@@ -14,6 +14,7 @@ from mem0_integrations import (
     AgentMemory,
     BackendError,
     ConfigurationError,
+    CorruptFileError,
     ExtractionError,
     InvalidInputError,
     Memory,
@@ -226,6 +227,24 @@ def test_forget_that_cannot_erase_the_graph_says_so(
         memory.forget(ANN)
     engine.down = False
     assert memory.forget(ANN).relations == 1
+
+
+def test_a_part_that_is_forgotten_without_a_note_leaves_the_facts_of_the_rest(
+    memory: AgentMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file for notes is damaged, what can be erased is, and no more."""
+    say(memory, "I|lives in|Oslo", metadata={"thread_id": "first"})
+    say(memory, "I|works for|Acme", metadata={"thread_id": "second"})
+    damaged = CorruptFileError("graph-outbox.db is damaged.")
+    ledger = follower_of(memory).outbox.ledger
+
+    def refuse(*asked: object) -> None:
+        raise damaged
+
+    monkeypatch.setattr(ledger, "accept_forget", refuse)
+    with pytest.raises(BackendError, match="may still have something of it"):
+        memory.forget(ANN, filters={"thread_id": "first"})
+    assert [fact.target for fact in memory.graph.relations(scope=ANN)] == ["Acme"]
 
 
 def test_an_unusable_answer_is_kept_as_a_dead_letter(engine: Interrupted, data_dir: Path) -> None:
