@@ -428,10 +428,12 @@ class Ledger:
             if result is not None:
                 connection.execute("UPDATE forgets SET result = ? WHERE id = ?", (result, number))
                 return
-            connection.execute("DELETE FROM forgets WHERE id = ?", (number,))
+            known = connection.execute(
+                "DELETE FROM forgets WHERE id = ? RETURNING lane, filters", (number,)
+            ).fetchone()
         # All that may stay in the journal, while somebody reads the file, is whose it was.
         with suppress(StorageError, BackendTimeoutError):
-            self._database.compact()
+            self._database.compact({text.encode() for text in known or () if text is not None})
 
     def fail_forget(self, number: int, error: str) -> None:
         """Note why a scope could not be forgotten yet."""

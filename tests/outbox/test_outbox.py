@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -678,10 +678,10 @@ def test_a_reader_of_the_file_at_the_end_of_a_forgetting_holds_nothing_back(
     outbox = opened()
     compact, calls = outbox.ledger._database.compact, iter([True, False])
 
-    def compact_once() -> None:
+    def compact_once(traces: Collection[bytes] | None = None) -> None:
         if not next(calls):
             raise BackendTimeoutError("Another process reads the file.", retryable=True)
-        compact()
+        compact(traces)
 
     monkeypatch.setattr(outbox.ledger._database, "compact", compact_once)
     assert outbox.forget(ANN).writes == 0
