@@ -25,6 +25,8 @@ from tests.switches import PATIENCE, Parts
 
 Tell: TypeAlias = Callable[[str], None]
 
+# A graph that has stumbled several times is tried again after a minute.
+_REPORT_PATIENCE: Final = 4 * PATIENCE
 MODELS: Final = ("no model", "scripted model")
 PARTS: Final = ("model", "embedder", "store", "stored", "rows", "history", "graph")
 # Weights of what is done, and of what happens meanwhile.
@@ -114,10 +116,10 @@ class _Living:
         except OSError:
             raise _Gone from None
 
-    def answer(self) -> tuple[str, Any]:
+    def answer(self, patience: float = PATIENCE) -> tuple[str, Any]:
         """Return what became of what was told last."""
         try:
-            if not self._connection.poll(PATIENCE):
+            if not self._connection.poll(patience):
                 raise _Hangs(self._stack())
             (kind, value), happened = self._connection.recv()
         except (EOFError, OSError):
@@ -135,6 +137,11 @@ class _Living:
     def ask(self, name: str, trouble: Trouble | None = None, **arguments: Any) -> tuple[str, Any]:
         self.tell(name, trouble, **arguments)
         return self.answer()
+
+    def report(self, **arguments: Any) -> tuple[str, Any]:
+        """Ask what the memory holds, when a graph that stumbled was tried again: up to a minute."""
+        self.tell("report", **arguments)
+        return self.answer(_REPORT_PATIENCE)
 
     def end(self, *, kill: bool) -> bool:
         """Wait for the end, and tell whether it was killed."""
@@ -517,7 +524,7 @@ class Round:
         ]
         one = _Living(self._place)
         try:
-            kind, found = one.ask("report", users=self._users, sessions=self._scopes, asked=asked)
+            kind, found = one.report(users=self._users, sessions=self._scopes, asked=asked)
             if kind == "done":
                 kind, value = one.ask("close")
                 found |= {"asked": asked, "sessions": self._scopes}
@@ -526,8 +533,8 @@ class Round:
                 value = found
             if kind != "done":
                 self._expected.wrong.other.append(f"the end: {value}")
-        except _Gone:
-            self._expected.wrong.other.append("the end: the process is gone")
+        except _Gone as error:
+            self._expected.wrong.other.append(f"the end: {str(error) or 'the process is gone'}")
         one.end(kill=False)
         self._look_at_files()
 
